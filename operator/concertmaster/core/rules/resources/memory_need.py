@@ -19,7 +19,7 @@ from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, raised
 from concertmaster.core.sizing.waste import bound_of
 
-_UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
+UNMEASURED = 0.5  # confidence in a size that rests on the limit alone, or on peaks whose level is changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class MemoryNeed:
     """``least``: what is needed at the least, and ``size``: what keeps the failure bound; ``killed_at``: the largest limit
     at which counted runs were killed, 0 where none is known, and ``died``: that of all runs at the level since a release;
     ``peak``: the largest seen; ``usual``: the median of the runs that were not killed; bytes, None where too little is
-    known. ``measured``: whether enough executions have samples."""
+    known. ``confidence``: that the peaks cover 95% of the later runs, 0 where their level is changing. ``measured``: whether
+    enough executions have samples."""
 
     least: float
     size: float
@@ -60,7 +61,7 @@ def memory_need(
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
         least, kept = max(room, RAISES[0] * died), _kept(alike, earlier, usual, died, options)
-        return MemoryNeed(least, max(least, kept), died, killed_at, peak, usual, _UNMEASURED, measured=False)
+        return MemoryNeed(least, max(least, kept), died, killed_at, peak, usual, UNMEASURED, measured=False)
     size = memory_size(container, options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:

@@ -23,7 +23,7 @@ from concertmaster.core.rules.base import Damping, Rule, container_id, container
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.killed_attempts import time_lost
-from concertmaster.core.rules.resources.memory_need import MemoryNeed, chance_of_kill, memory_need
+from concertmaster.core.rules.resources.memory_need import UNMEASURED, MemoryNeed, chance_of_kill, memory_need
 from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
@@ -96,7 +96,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         + _expected(need, proposed, enough_for)
         + (f"; {first}" if first is not None else "")
         + change_there(evidence, step, container, "memory", "requests", "limits"),
-        confidence=need.confidence,
+        confidence=need.confidence or UNMEASURED,
         gain_seconds=lost.seconds,
         gain_share=lost.share,
         failures_avoided=_avoided(
@@ -209,8 +209,10 @@ def _evidence(container: ContainerUsage, need: MemoryNeed) -> Iterator[str]:
             f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
             f" {text.memory(peaks[-1])} over {len(peaks)} runs"
         )
-    if need.measured:
+    if need.measured and need.confidence:
         yield f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(need.confidence)} confidence"
+    elif need.measured:
+        yield "how many later runs these peaks cover is not known: their level is changing"
     else:
         yield f"the size follows from the limit at which runs were killed, {text.memory(need.died)}, or the largest peak"
     yield f"{text.percent(container.coverage)} of the executions have memory samples"

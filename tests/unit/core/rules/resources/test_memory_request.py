@@ -68,6 +68,23 @@ def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> N
     assert "above 2Gi, 21% of them probably more than 3Gi" in item.expected
 
 
+def test_how_many_runs_are_covered_by_peaks_that_grow_is_not_known_and_the_raise_is_right_all_the_same() -> None:
+    limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
+    value = noise()
+
+    def work(i: int) -> Work:
+        needed = 1000.0 * 1.022**i
+        fails = "OOMKilled" if needed > LIMIT else None
+        own = measured(memory_request=LIMIT * MI, memory_limit=LIMIT * MI, memory_sampled_peak=min(needed, LIMIT) * MI)
+        return {n: Pod(value(s)) for n, s in STEPS.items()} | {
+            "transform": Pod(value(STEPS["transform"]), containers=own, fails=fails)
+        }
+
+    item = scenario(etl(transform=limited), 40, work).one("memory-request")
+    assert item.confidence == 0.5
+    assert "how many later runs these peaks cover is not known: their level is changing" in item.evidence
+
+
 @pytest.mark.parametrize(("spread", "proposed"), [(0.05, "3Gi"), (0.3, "4Gi"), (0.5, "6Gi")])
 def test_the_wider_needs_spread_the_further_a_limit_is_raised(spread: float, proposed: str) -> None:
     """Of 40 runs, 6 were killed: after one and a half times the limit 0, 3 and 6 in 100 may still be."""
