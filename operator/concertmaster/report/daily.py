@@ -124,14 +124,17 @@ def months_table(rows: Sequence[DailyRow], currency: str) -> str:
 
 
 def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], currency: str) -> str:
-    """How the newest two weeks compare with the workflow as it was first seen; empty where either is unknown."""
+    """How the newest two weeks compare with the workflow as it was first seen; empty where either is unknown, or where they
+    are not all after it: a workflow is not compared with itself."""
     ordered = sorted(rows, key=lambda r: r.day)
-    now = combine([r for r in ordered if r.day > ordered[-1].day - RECENT_DAYS]) if ordered else None
-    if baseline is None or now is None:
+    if baseline is None or not ordered or ordered[-1].start < parse_time(str(baseline["at"])) + RECENT_DAYS * DAY:
+        return ""
+    now = combine([r for r in ordered if r.day > ordered[-1].day - RECENT_DAYS])
+    if now is None:
         return ""
     cost = now.cost / now.count if now.cost is not None and now.count else None
     parts = [
-        f"{name} {shown(before)} -> {shown(after)} ({100 * (after / before - 1):+.0f}%{aim})"
+        f"{name} {shown(before)} -> {shown(after)} ({round(100 * (after / before - 1)):+d}%{aim})"
         for name, before, after, shown, aim in (
             ("median duration", baseline.get("p50Seconds"), now.p50, text.duration, ", target -20 to -30%"),
             ("p95", baseline.get("p95Seconds"), now.p95, text.duration, ""),

@@ -29,6 +29,15 @@ def test_the_last_two_weeks_are_set_against_the_first_analysis() -> None:
     )
 
 
+def test_a_workflow_is_not_compared_with_the_days_of_its_baseline() -> None:
+    first = 20_370  # the day of the baseline
+    begun = [
+        DailyRow(first + d, RUN, 1, 1, 0, timed=1, seconds=700.0, p50=700.0, p95=700.0, cost=0.4) for d in range(16)
+    ]
+    assert served(begun[:14]) == ""
+    assert "median duration 12m00s -> 11m40s (-3%" in served(begun)
+
+
 def test_without_baseline_or_days_nothing_is_said() -> None:
     assert served(days(540.0, 0.3), None) == ""
     assert served([]) == ""

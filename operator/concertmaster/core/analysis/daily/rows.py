@@ -1,15 +1,17 @@
 """Aggregation of runs into daily rows, and of daily rows into one.
 
-Sums are exact. Combined quantiles are means of the rows' quantiles weighted by sample count: rows keep no samples, and for
-one workflow days are similar enough that this is within a few percent.
+Sums are exact. Rows keep no samples, so that quantiles of several rows are those of samples that have the quantiles of each:
+exact where a row has one run or two. A mean of the rows' quantiles would be the mean of the runs where there is one a day.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 from concertmaster.core.analysis.cost.executions import ExecutionCost
@@ -26,6 +28,7 @@ STEPS = 100
 """Steps of one workflow that get rows of their own, those that took most time first."""
 METRICS = 10
 """Users' metrics of one row that are kept."""
+_POINTS = 21  # of a row: 0, 5, ... 100%
 
 
 def daily_rows(
@@ -76,6 +79,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     for row in ordered:
         for name, amount in row.largest.items():
             largest[name] = max(amount, largest.get(name, amount))
+    p50, p95 = _pooled(ordered)
     return DailyRow(
         ordered[0].day,
         ordered[0].step,
@@ -84,8 +88,8 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
         failed=sum(r.failed for r in ordered),
         timed=sum(r.timed for r in ordered),
         seconds=math.fsum(r.seconds for r in ordered),
-        p50=_weighted([(r.p50, r.timed) for r in ordered]),
-        p95=_weighted([(r.p95, r.timed) for r in ordered]),
+        p50=p50,
+        p95=p95,
         cost=total(r.cost for r in ordered),
         wasted=total(r.wasted for r in ordered),
         queue=total(r.queue for r in ordered),
@@ -184,7 +188,35 @@ def _metrics(extras: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return dict(sorted(totals.items())[:METRICS])
 
 
-def _weighted(values: Sequence[tuple[float | None, int]]) -> float | None:
-    known = [(v, n) for v, n in values if v is not None and n > 0]
-    total = sum(n for _, n in known)
-    return math.fsum(v * n for v, n in known) / total if total else None
+def _pooled(rows: Sequence[DailyRow]) -> tuple[float | None, float | None]:
+    """Median and 95th percentile of the runs of several rows, from those of each and its number of runs."""
+    rows = [row for row in rows if row.timed > 0]
+    if len(rows) == 1:
+        return rows[0].p50, rows[0].p95
+    points = sorted(point for row in rows for point in _points(row))
+    if not points:
+        return None, None
+    values, weights = zip(*points, strict=True)
+    below = list(accumulate(weights, initial=0.0))[:-1]
+    return _quantile(values, below, 0.5), _quantile(values, below, 0.95)
+
+
+def _points(row: DailyRow) -> Iterator[tuple[float, float]]:
+    """As many runs as a row has, at most ``_POINTS``, each with the number that it stands for: evenly spaced, as the row's
+    median and 95th percentile are."""
+    if row.p50 is None or row.p95 is None:
+        return
+    count = min(row.timed, _POINTS)
+    for i in range(count):
+        share = i / (count - 1) if count > 1 else 0.5
+        yield max(0.0, row.p50 + (row.p95 - row.p50) * (share - 0.5) / 0.45), row.timed / count
+
+
+def _quantile(values: Sequence[float], below: Sequence[float], share: float) -> float:
+    """Linear between the values (sorted), of which each has the weight ``below`` it."""
+    place = share * below[-1]
+    after = min(max(1, bisect_right(below, place)), len(values) - 1)
+    before = max(0, after - 1)
+    gap = below[after] - below[before]
+    part = min(1.0, (place - below[before]) / gap) if gap > 0.0 else 0.0
+    return values[before] + (values[after] - values[before]) * part
