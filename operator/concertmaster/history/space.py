@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import inf
 
 from concertmaster.history.amounts import AMOUNT
@@ -46,8 +46,9 @@ class Space:
             self._taken[namespace] = taken
         return cut
 
-    def review(self, db: Connection) -> None:
-        """Measure anew those that were full: runs were deleted by number and age."""
+    def review(self, db: Connection, namespaces: Collection[str]) -> None:
+        """Measure anew those that were full: runs were deleted by number and age. ``namespaces``: those that have any."""
+        self._taken = {name: taken for name, taken in self._taken.items() if name in namespaces}
         for namespace in self.full:
             self._taken[namespace] = self._measured(db, namespace)
         self.full = frozenset(n for n in self.full if self._taken[n] > _ROOM_AGAIN * self._most)

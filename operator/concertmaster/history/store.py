@@ -177,7 +177,7 @@ class Store(Analyses):
         if gone:
             self._engine.shrink()
         with self._engine.reading():
-            self._space.review(self._db)
+            self._space.review(self._db, {key.namespace for key in keys})
         return gone
 
     # --- reading

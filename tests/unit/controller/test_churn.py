@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.objects import CLUSTER_POLICIES, NAMESPACES
 from tests.support.controller.harness import INTERVAL, Bed, run
-
-
-def _attributes(item: Any) -> Iterator[tuple[str, Any]]:
-    yield from getattr(item, "__dict__", {}).items()
-    for of in type(item).__mro__:
-        slots = getattr(of, "__slots__", ())
-        yield from ((name, getattr(item, name)) for name in slots if hasattr(item, name))
-
-
-def elements(root: Any) -> Counter[str]:
-    """How many elements the collections have that are reached from ``root``, by the class and attribute that holds them."""
-    found: Counter[str] = Counter()
-    seen: set[int] = set()
-    left: list[tuple[str, Any]] = [("", root)]
-    while left:
-        name, item = left.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, dict):
-            found[name] += len(item)
-            left += [(name, part) for pair in item.items() for part in pair]
-        elif isinstance(item, list | tuple | set | frozenset | deque):
-            found[name] += len(item)
-            left += [(name, part) for part in item]
-        elif type(item).__module__.startswith("concertmaster"):
-            left += [(f"{type(item).__name__}.{attribute}", value) for attribute, value in _attributes(item)]
-    return found
+from tests.support.counting import elements
 
 
 def test_nothing_grows_with_namespaces_that_are_gone() -> None:

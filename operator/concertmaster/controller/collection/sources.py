@@ -102,6 +102,7 @@ class MetricsSources:
         oversize = self._oversize.setdefault(demand.source, OversizedNamespaces())
         oversize.keep_only(spaces, demand.now)
         self._settled_pods(demand.source).keep_only(spaces)
+        self._watermarks(demand.source).keep_only(spaces)
         oversize.learn_words(demand.workflows, *([self.pods.names] if self.pods is not None else []))
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         client.beat = lambda: heartbeat("collect")

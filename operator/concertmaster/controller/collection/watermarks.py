@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -41,6 +41,14 @@ class Watermarks:
     blind: set[str] = field(default_factory=set)
     doubted: dict[str, float] = field(default_factory=dict)
     sure: dict[str, float] = field(default_factory=dict)
+
+    def keep_only(self, namespaces: Set[str]) -> None:
+        """Forget what is not in the history of namespaces that are not read any more: should they return, they are read from
+        their marks there."""
+        self.blind.intersection_update(namespaces)
+        for known in (self.ahead, self.doubted, self.sure):
+            for gone in [shard for shard in known if namespace_of(shard) not in namespaces]:
+                del known[gone]
 
     def until(self, namespace: str) -> float | None:
         """Up to when a namespace is complete; None when it was never read."""

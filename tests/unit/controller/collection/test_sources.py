@@ -49,7 +49,7 @@ from concertmaster.prometheus.facts.series_labels import SeriesLabels
 from concertmaster.prometheus.reader import wire
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
-from tests.support.counting import growth
+from tests.support.counting import elements, growth
 from tests.support.engines.argo_definitions import PICKED
 
 NOW = 1_760_000_000.0
@@ -1404,13 +1404,18 @@ def test_pods_that_were_read_whole_are_left_out_of_the_looks_after(reader: Reade
     assert new.uid not in harness.left[-1], "no look reaches back to it"
 
 
-def test_pods_of_a_namespace_that_is_not_read_any_more_are_forgotten(reader: Reader, harness: Harness) -> None:
-    reader.read_all("etl")
-    harness.pods = [new := pod("etl", NOW)]
-    for namespace in ("demo", "demo", "other", "demo"):
-        reader.now += 60.0
-        reader.read("etl", namespace=namespace)
-    assert [new.uid in left for left in harness.left[-3:]] == [False, True, False]
+def test_nothing_grows_with_namespaces_that_are_not_read_any_more(reader: Reader, harness: Harness) -> None:
+    held = []
+    for number in range(4):
+        harness.pods = [pod("etl", reader.now, f"preview-{number}")]
+        for _ in range(3):
+            reader.now += 60.0
+            reader.read_all("etl", namespace=f"preview-{number}")
+        reader.keeper.tidy({cronjob("etl", f"preview-{number}").key: (200, 14 * DAY)}, reader.now)
+        held.append(elements(reader.sources))
+    assert held[1]["SettledPods._ends"] == 2  # a namespace with its pod
+    by_moment = {"MomentReader._read", "QuotaMoment.held"}  # of two weeks
+    assert {name for name, number in held[-1].items() if number > held[1][name]} <= by_moment
 
 
 def test_pods_of_no_workflow_are_asked_for_again(reader: Reader, harness: Harness) -> None:
