@@ -242,6 +242,10 @@ class Cycle:
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
+        if self._tidied is None and self._collector.more:
+            self._tidied = (
+                now  # the first analysis counts by day the runs that are more than are kept, once it has them all
+            )
         if recent(self._tidied, now, HOUR):
             return
         try:

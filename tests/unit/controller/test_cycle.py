@@ -845,6 +845,16 @@ def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) 
     assert len(bed.history.tidied) == 2
 
 
+def test_runs_are_not_dropped_while_the_past_is_being_read_for_the_first_time(bed: Bed) -> None:
+    """For an hour at most: the disk must not fill while weeks of a large fleet are read."""
+    bed.sources.reports["default"] = report(more=True)
+    bed.run()
+    bed.run(seconds=INTERVAL)
+    assert bed.history.tidied == []
+    bed.run(seconds=3600.0)
+    assert len(bed.history.tidied) == 1
+
+
 @pytest.mark.parametrize(
     ("phase", "age", "restored", "more"),
     [
