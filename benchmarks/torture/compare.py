@@ -17,7 +17,7 @@ from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinitio
 from concertmaster.engines import Claims, assign, job_ends, run_kind
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
-from concertmaster.engines.runs import build_runs
+from concertmaster.engines.runs import RunBuilder
 from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
@@ -138,7 +138,7 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
             own = {**leaf_of, **leaves_of_pods(play, {name: truth})}
             built = _ended_runs(definition, {name: executions}, metrics)
         else:
-            own, built = leaf_of, build_runs(definition.key, name, executions, definition)
+            own, built = leaf_of, RunBuilder(definition.key, definition, None).runs(name, executions)
         if others := [k for k, runs in placed.items() if name in runs and k != definition.key]:
             row.history[name] = [f"also placed in {others}"]
         elif faults := history_faults(truth, built, definition, own, play, row):

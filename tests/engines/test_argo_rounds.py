@@ -13,9 +13,9 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, Wor
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.assign import assign
-from concertmaster.engines.runs import build_runs
 from concertmaster.history import Store
 from concertmaster.prometheus.collect.reading import Collection
+from tests.support.builders import build_runs
 from tests.support.engines.scenario import NAMESPACE, RETRIED, Scenario
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]

@@ -20,11 +20,12 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
-from concertmaster.engines import Assignment, Claims, assign, build_runs, complete
+from concertmaster.engines import Assignment, Claims, assign, complete
 from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import run_kind
 from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.reading import Collection
+from tests.support.builders import build_runs
 from tests.support.engines.argo_runs import ADHOC, PICKED, selected
 from tests.support.engines.expected import ARGO, TEKTON, Row
 from tests.support.engines.scenario import NAMESPACE, RETRIED, Object, Scenario

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from concertmaster.core.model import InputSource, JobFact, Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import assign, build_runs, run_kind, with_inputs
+from concertmaster.engines import assign, run_kind, with_inputs
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.prometheus.collect.reading import Collection
+from tests.support.builders import build_runs
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 from tests.support.engines.times import created, finished, near, started, unix
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, as_in_history, assign, build_runs, define
+from concertmaster.engines import Claims, as_in_history, assign, define
 from concertmaster.engines.jobset.live import read_run
 from concertmaster.prometheus.collect.reading import Collection
+from tests.support.builders import build_runs
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
 

@@ -21,6 +21,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.engines import RunBuilder
 from concertmaster.engines.argo.traits import ARGO
 
 MI = 1024.0**2
@@ -124,6 +125,25 @@ def run_record(
     """One run of exactly these executions; times are None unless given."""
     found = RunRecord(workflow, run, start, end, outcome, source, tuple(steps))
     return replace(found, **overrides)  # type: ignore[arg-type]
+
+
+def build_run(
+    key: WorkflowKey,
+    run: str,
+    executions: Sequence[StepExecution],
+    definition: WorkflowDefinition | None = None,
+    *,
+    as_of: float | None = None,
+) -> RunRecord:
+    """One run from its executions, as the history builds it."""
+    return RunBuilder(key, definition, as_of).run(run, executions)
+
+
+def build_runs(
+    key: WorkflowKey, run: str, executions: Sequence[StepExecution], definition: WorkflowDefinition | None = None
+) -> list[RunRecord]:
+    """All runs that used the name ``run``, as the history builds them."""
+    return RunBuilder(key, definition, None).runs(run, executions)
 
 
 def daily(

@@ -41,7 +41,7 @@ def assign(
     selected by a declared graph belongs to that graph, whoever owns it. ``job_owners`` maps (namespace, Job name) to
     (kind, name) of the owner, where known. ``recognised`` maps (namespace, run) to the workflow that other pods of the
     run were assigned to, so that the result does not depend on which pods are passed together. Items and attempts that
-    can only be numbered from the whole run are numbered by ``build_run``.
+    can only be numbered from the whole run are numbered by ``RunBuilder``.
     """
     merged = merge_facts(facts)
     places = {fact.namespace for fact in merged}

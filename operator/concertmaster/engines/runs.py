@@ -30,38 +30,16 @@ _NEVER = float("inf")
 _DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a fanned-out template
 
 
-def build_runs(
-    key: WorkflowKey, run: str, executions: Sequence[StepExecution], definition: WorkflowDefinition | None = None
-) -> list[RunRecord]:
-    """All runs that used the name ``run``, oldest first: people and fixed Job names reuse names.
-
-    Each later run is named "<name>@<start in unix seconds>". See ``build_run`` for the rest.
-    """
-    return RunBuilder(key, definition, None).runs(run, executions)
-
-
-def build_run(
-    key: WorkflowKey,
-    run: str,
-    executions: Sequence[StepExecution],
-    definition: WorkflowDefinition | None = None,
-    *,
-    as_of: float | None = None,
-) -> RunRecord:
-    """One run from its executions (any order, one per pod).
-
-    ``as_of``: time up to which facts are complete (unix seconds); a run that may not have finished by then is Running.
-    Without it every run counts as finished. Outcome: Failed if a step failed in its last attempt and no dependent step
-    ran after it, Succeeded if all steps succeeded, Unknown if an end was not observed or a required step is missing.
-    """
-    return RunBuilder(key, definition, as_of).run(run, executions)
-
-
 class RunBuilder:
-    """``build_runs`` and ``build_run`` for many runs of one workflow; properties of the definition are computed
-    once."""
+    """Builds the runs of one workflow from their executions (any order, one per pod).
+
+    Outcome: Failed if a step failed in its last attempt and no dependent step ran after it, Succeeded if all steps
+    succeeded, Unknown if an end was not observed or a required step is missing.
+    """
 
     def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
+        """``as_of``: time up to which facts are complete (unix seconds); a run that may not have finished by then is
+        Running. Without it every run counts as finished."""
         self._key = key
         self._definition = definition
         self._engine = by_traits(definition.engine) if definition is not None else None
@@ -72,7 +50,8 @@ class RunBuilder:
         self._ends = RunOutcomes(definition.graph if definition is not None else None)
 
     def runs(self, run: str, executions: Sequence[StepExecution]) -> list[RunRecord]:
-        """All runs that used the name ``run``, oldest first."""
+        """All runs that used the name ``run``, oldest first: people and fixed Job names reuse names. Each later run is named
+        "<name>@<start in unix seconds>"."""
         parts = self._split(executions)
         names = [run, *(f"{run}@{int(begin(part[0]))}" for part in parts[1:])]
         return [self.run(name, part) for name, part in zip(names, parts, strict=True)]

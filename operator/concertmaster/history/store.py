@@ -196,7 +196,7 @@ class Store(Analyses):
         or after ``since``.
 
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
-        ``engines.build_run``). With a ``cache`` and a definition, runs whose rows are unchanged are the same objects.
+        ``engines.RunBuilder``). With a ``cache`` and a definition, runs whose rows are unchanged are the same objects.
         """
         reader = RunReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():

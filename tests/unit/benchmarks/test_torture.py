@@ -18,7 +18,7 @@ from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_others import set_run
 from concertmaster.core.model import Interval, Outcome, StepExecution
-from concertmaster.engines import build_runs
+from tests.support.builders import build_runs
 from tests.support.core import run_graphs
 
 STAMP = "2026-11-21T10:00:{:02d}Z"

@@ -18,8 +18,8 @@ from benchmarks.torture.faults import Row, live_faults, path_faults, with_pods
 from benchmarks.torture.history import history_faults
 from benchmarks.torture.truth import Key, Leaf, Truth
 from concertmaster.core.model import Outcome, PodFact, RunRecord, StepExecution, WorkflowDefinition
-from concertmaster.engines import build_runs
 from concertmaster.prometheus.collect.collection import Collection
+from tests.support.builders import build_runs
 from tests.support.core import run_graphs
 from tests.support.engines.argo_definitions import spec_of
 from tests.support.engines.argo_oracle import Controller, leaf, pods, template

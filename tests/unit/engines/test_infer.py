@@ -7,10 +7,10 @@ from dataclasses import replace
 from concertmaster.api.resolve import resolve
 from concertmaster.core.model import PodFact, Source, StepExecution, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.pipeline import analyze_workflow
-from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
+from concertmaster.engines import assign, complete, define, infer_definitions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobset.traits import JOBSET
-from tests.support.builders import run_record
+from tests.support.builders import build_run, build_runs, run_record
 from tests.support.engines.argo_oracle import Controller, leaf, pods
 
 SPEC = {

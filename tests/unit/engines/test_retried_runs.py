@@ -10,8 +10,8 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.retried_runs import pauses, remaining
-from concertmaster.engines.runs import build_runs
 from concertmaster.history import Store
+from tests.support.builders import build_runs
 
 OK, BAD = Outcome.SUCCEEDED, Outcome.FAILED
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, Source, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.engines import RunBuilder, build_run, build_runs, define
+from concertmaster.engines import RunBuilder, define
+from tests.support.builders import build_run, build_runs
 from tests.support.core.run_graphs import DIAMOND, definition, task
 from tests.support.engines.argo_oracle import leaf, template
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution, WorkflowDefinition
-from concertmaster.engines import UNKNOWN_STEP, assign, build_run, build_runs, define
+from concertmaster.engines import UNKNOWN_STEP, assign, define
 from concertmaster.engines.assign import Assignment
+from tests.support.builders import build_run, build_runs
 from tests.support.counting import growth
 from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
 from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, template

@@ -12,9 +12,10 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, PodFact, StepExecution, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
-from concertmaster.engines import assign, build_run, define, from_queries, merge_executions
+from concertmaster.engines import assign, define, from_queries, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.graph.traits import GRAPH
+from tests.support.builders import build_run
 
 RUN_LABEL = "example.com/run"
 

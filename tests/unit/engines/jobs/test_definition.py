@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.engines import assign, build_run, build_runs, define
+from concertmaster.engines import assign, define
 from concertmaster.engines.jobs.traits import JOB
+from tests.support.builders import build_run, build_runs
 from tests.support.engines.job_objects import job, pod
 
 

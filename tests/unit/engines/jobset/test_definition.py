@@ -11,7 +11,8 @@ from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.definitions import QUEUE_LABEL
-from concertmaster.engines import assign, build_run, define
+from concertmaster.engines import assign, define
+from tests.support.builders import build_run
 from tests.support.engines.jobset_objects import labels, pod, replicated
 from tests.support.engines.json_values import JSON
 

@@ -11,7 +11,8 @@ from concertmaster.core.analysis.replay import WhatIf, executed, replay
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
-from concertmaster.engines import assign, build_runs, complete, define
+from concertmaster.engines import assign, complete, define
+from tests.support.builders import build_runs
 
 MIB = 1024.0**2
 DAY = 86_400.0

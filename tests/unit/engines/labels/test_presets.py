@@ -16,11 +16,12 @@ from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDe
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.core.units import DAY
-from concertmaster.engines import ENGINES, assign, build_run, complete, define, infer_definitions
+from concertmaster.engines import ENGINES, assign, complete, define, infer_definitions
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
 from concertmaster.engines.registry import OWNER_KINDS
+from tests.support.builders import build_run
 
 RECORDED = Path(__file__).parents[3] / "support" / "engines" / "pod_labels"
 PAGE = (Path(__file__).parents[4] / "docs" / "engines" / "labels.md").read_text()

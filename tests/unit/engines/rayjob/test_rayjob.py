@@ -9,7 +9,8 @@ import yaml
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import QUEUE_LABEL
-from concertmaster.engines import Claims, assign, build_run, define, end_alone, ended, infer_definitions, run_kind
+from concertmaster.engines import Claims, assign, define, end_alone, ended, infer_definitions, run_kind
+from tests.support.builders import build_run
 
 ORIGIN = {"ray_io_originated_from_cr_name": "train-x7k2z", "ray_io_originated_from_crd": "RayJob"}
 HEAD = {"groupName": "headgroup", "template": {"spec": {"containers": [{"name": "ray-head"}]}}}
