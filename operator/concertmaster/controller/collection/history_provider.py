@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from concertmaster.controller.collection import watermarks
@@ -165,41 +166,33 @@ class HistoryProvider:
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """See ``interfaces.History``."""
-        return self._runs(definition, limit, since, as_of)
+        with self._renewed():
+            return self.store.runs(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
 
     def runs_with_figures(
         self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
     ) -> tuple[Sequence[RunRecord], RunFigures]:
         """See ``interfaces.History``."""
-        runs = self._runs(definition, limit, since, as_of, self._cache)
-        return runs, self._cache.figures(definition.key)
-
-    def _runs(
-        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float, cache: RunCache | None = None
-    ) -> Sequence[RunRecord]:
-        try:
-            return self.store.runs(
-                definition.key, limit=limit, since=since, definition=definition, as_of=as_of, cache=cache
-            )
-        except HistoryDamaged as error:
-            log.error("%s", error)
-            self.renew()
-            raise
+        key, cache = definition.key, self._cache
+        with self._renewed():
+            runs = self.store.runs(key, limit=limit, since=since, definition=definition, as_of=as_of, cache=cache)
+        return runs, cache.figures(key)
 
     def runs_digest(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
     ) -> RunsDigest:
         """See ``interfaces.History``."""
-        try:
+        key, cache = definition.key, self._cache
+        with self._renewed():
             return self.store.runs_digest(
-                definition.key,
-                limit=limit,
-                since=since,
-                definition=definition,
-                as_of=as_of,
-                after=after,
-                cache=self._cache,
+                key, limit=limit, since=since, definition=definition, as_of=as_of, after=after, cache=cache
             )
+
+    @contextmanager
+    def _renewed(self) -> Iterator[None]:
+        """Set a file aside that turns out to be damaged as it is read."""
+        try:
+            yield
         except HistoryDamaged as error:
             log.error("%s", error)
             self.renew()

@@ -187,6 +187,11 @@ class StepSpec:
         return frozenset(c.name for c in self.containers if c.sidecar)
 
     @property
+    def own(self) -> frozenset[str]:
+        """Names of what does its work: the containers without sidecars, and the pod if it has pod-level resources."""
+        return frozenset(c.name for c in self.sized if not c.sidecar)
+
+    @property
     def sized(self) -> tuple[ContainerSpec, ...]:
         """All that can have requests: its containers, and the pod if it has pod-level resources."""
         return self.containers if self.pod is None else (*self.containers, self.pod)

@@ -65,7 +65,7 @@ def _kind(analysis: Analysis, part: Component) -> str:
     if part.init:
         return "init"
     spec = analysis.definition.graph.declaring(part.step or "")
-    if spec is None or not spec.containers or part.container in {c.name for c in spec.sized if not c.sidecar}:
+    if spec is None or not spec.containers or part.container in spec.own:
         return "container"
     return "sidecar"
 

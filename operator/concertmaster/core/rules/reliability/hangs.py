@@ -13,7 +13,7 @@ from typing import NamedTuple
 from concertmaster.core.analysis.runs.executions import ABSENT
 from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.known import largest, median, total
-from concertmaster.core.model import POD, RunRecord, StepExecution, StepSpec
+from concertmaster.core.model import RunRecord, StepExecution, StepSpec
 
 LONG_FACTOR = 2.0
 """Times what the other executions call for, in time, CPU or time per input: a slow execution is no hang."""
@@ -91,7 +91,7 @@ def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None)
 def _cpu_seconds(span: DeadlineSpan, spec: StepSpec) -> float | None:
     """Of the step's own containers, sidecars excepted; None when unknown for all. The part without samples counts like the
     rest."""
-    own = {POD, *(c.name for c in spec.containers if not c.sidecar)}
+    own = spec.own
     return total(
         cores * e.duration
         for e in span.executions

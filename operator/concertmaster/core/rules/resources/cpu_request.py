@@ -102,8 +102,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
 
 def _beside(step: StepAnalysis, container: ContainerUsage) -> bool:
     """Whether it is a sidecar, declared or injected: how long its pod takes does not follow from its speed."""
-    declared = step.spec.sized if step.spec is not None else ()
-    return bool(declared) and all(c.sidecar or c.name != container.name for c in declared)
+    return step.spec is not None and bool(step.spec.sized) and container.name not in step.spec.own
 
 
 def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.analysis.replay.gain import with_replay_error
 from concertmaster.core.analysis.runs.injected import EXECUTOR
 from concertmaster.core.known import median
-from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
+from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Rule
@@ -56,7 +56,7 @@ class _Sidecar:
             self.late.append(c.finished - main_end)
 
 
-def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
+def _others(facts: tuple[ContainerFact, ...], own: frozenset[str]) -> set[str]:
     """Sidecars of a pod: containers that are neither the template's ``own`` nor the engine's."""
     return {f.name for f in facts if not f.init and f.name not in own and f.name not in EXECUTOR}
 
@@ -78,8 +78,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         spec = analysis.definition.graph.step(step)
         if spec is None or not spec.containers:
             continue
-        own_names = {POD, *(c.name for c in spec.containers if not c.sidecar)}  # requests of a pod are no container
-        declared = spec.sidecars
+        own_names, declared = spec.own, spec.sidecars
         if all(name in own_names or name in EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
         for run, e in ((run, e) for run, rows in by_run.items() for e in rows):
