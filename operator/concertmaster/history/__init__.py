@@ -14,10 +14,9 @@ from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.digest import RunsDigest
 from concertmaster.history.runs.reader import left_out
 from concertmaster.history.server import ServerState, configured, open_server, server_state
-from concertmaster.history.store import AddResult, Stats, Store
+from concertmaster.history.store import Store
 
 __all__ = [
-    "AddResult",
     "CacheFile",
     "DatabaseAddress",
     "HistoryDamaged",
@@ -30,7 +29,6 @@ __all__ = [
     "RunCache",
     "RunsDigest",
     "ServerState",
-    "Stats",
     "Store",
     "configured",
     "left_out",

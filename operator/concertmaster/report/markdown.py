@@ -85,9 +85,9 @@ def _workflow(view: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def render(views: Sequence[dict[str, Any]], title: str = "Workflow report") -> str:
+def render(views: Sequence[dict[str, Any]]) -> str:
     """The whole report."""
-    lines = [f"# {title}", ""]
+    lines = ["# Workflow report", ""]
     for view in views:
         lines += _workflow(view)
     return "\n".join(lines).rstrip() + "\n"

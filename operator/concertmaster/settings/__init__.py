@@ -3,26 +3,18 @@
 from concertmaster.settings.archive import ArgoArchiveSettings, TektonResultsSettings
 from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.load import SettingsError, load, parse, schema
-from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
+from concertmaster.settings.model import Settings
 from concertmaster.settings.receiver import Receiver
-from concertmaster.settings.source import Auth, BasicAuth, Header, MetricsSource, NamespaceSelector, Tls
+from concertmaster.settings.source import MetricsSource
 
 __all__ = [
     "ArgoArchiveSettings",
-    "Auth",
-    "BasicAuth",
-    "ClusterTemplateOwner",
-    "Header",
     "HistorySettings",
-    "Limits",
-    "Listen",
     "MetricsSource",
-    "NamespaceSelector",
     "Receiver",
     "Settings",
     "SettingsError",
     "TektonResultsSettings",
-    "Tls",
     "load",
     "parse",
     "schema",

@@ -21,7 +21,7 @@ from concertmaster.core.model.definitions import (
     WorkflowKey,
 )
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds, Scheduler
-from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, RuleName, Severity, Verdict
+from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, RuleName, Severity
 from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact, VolumeUse
 from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
@@ -80,7 +80,6 @@ __all__ = [
     "StepExecution",
     "StepSpec",
     "Suspension",
-    "Verdict",
     "VolumeUse",
     "WorkflowDefinition",
     "WorkflowGraph",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concertmaster.core.sizing.by_input import InputModel, levels
+from concertmaster.core.sizing.by_input import levels
 from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, CpuUse, cpu_request, cpu_requests, unseen_slowdown
 from concertmaster.core.sizing.growth_by_day import MIN_DAYS, daily_growth, largest_ahead
 from concertmaster.core.sizing.memory import MemorySize, MemoryUse, memory_request, memory_requests
@@ -15,7 +15,6 @@ __all__ = [
     "CpuOptions",
     "CpuSize",
     "CpuUse",
-    "InputModel",
     "MemoryOptions",
     "MemorySize",
     "MemoryUse",

@@ -41,17 +41,17 @@ def preset_of(labels: PodLabels) -> Preset:
     return BY_NAME.get(labels.preset or "", PLAIN)
 
 
-def read_labels(declared: Mapping[str, Any], problems: Problems, where: str = "spec.podLabels") -> PodLabels | None:
+def read_labels(declared: Mapping[str, Any], problems: Problems) -> PodLabels | None:
     """The label keys of a profile or policy, completed by its preset; None if they are insufficient."""
     given = {
-        key: text(declared.get(key), f"{where}.{key}", problems) or ""
+        key: text(declared.get(key), f"spec.podLabels.{key}", problems) or ""
         for key in ("preset", "workflow", "run", "step", "attempt", "item", "value")
     }
     if given["preset"] and given["preset"] not in BY_NAME:
-        problems.add(f"{where}.preset is {given['preset']!r}; known are {', '.join(BY_NAME)}")
+        problems.add(f"spec.podLabels.preset is {given['preset']!r}; known are {', '.join(BY_NAME)}")
         return None
     if not given["preset"] and not (given["workflow"] and given["run"]):
-        problems.add(f"{where} needs preset, or the labels workflow and run")
+        problems.add("spec.podLabels needs preset, or the labels workflow and run")
         return None
     own = PodLabels(
         given["workflow"],

@@ -13,6 +13,7 @@ from concertmaster.core.text import json_size
 from concertmaster.report.status import recommendation_log as remembered
 
 MAX_BYTES = 16 * 1024
+_FOR_CONDITIONS = 2048  # bytes
 STEPS = 20
 MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
@@ -20,9 +21,9 @@ KEPT_RESULTS = 3  # what was learned last is worth more than the last of five re
 Document = dict[str, Any]
 
 
-def bounded(status: Document, reserve: int = 2048) -> Document:
-    """``status`` itself, with so much dropped that ``reserve`` bytes are left for the conditions."""
-    reduction = _Reduction(status, MAX_BYTES - reserve)
+def bounded(status: Document) -> Document:
+    """``status`` itself, with so much dropped that room is left for the conditions."""
+    reduction = _Reduction(status, MAX_BYTES - _FOR_CONDITIONS)
     if not reduction.large():
         return status
     reduction.drop("steps", STEPS // 2)

@@ -93,8 +93,8 @@ class Capacity:
         tightest = min((b for b in (most, quota) if b is not None), default=(None, ""))
         return Bound(most=tightest[0], most_by=tightest[1])
 
-    def beside_services(self, resource: str) -> Bound:
-        """The most that a pod may request of ``resource``, and have as its limit, beside services in the quotas when they
+    def memory_beside_services(self) -> Bound:
+        """The most memory that a pod may request, and have as its limit, beside services in the quotas when they
         take least: a larger pod is never admitted. No bound of a size that is lowered, as the pods of that run today."""
         if self.in_quotas is None:
             return Bound()
@@ -104,7 +104,7 @@ class Capacity:
                 f"what pods outside workflows leave of ResourceQuota {quota.name}",
             )
             for quota in self.quotas
-            for key in (resource, f"limits.{resource}")
+            for key in ("memory", "limits.memory")
             if key in quota.hard and not quota.scoped and self.in_quotas.least(key) > 0.0
         )
         most, by = min(left, default=(None, ""))

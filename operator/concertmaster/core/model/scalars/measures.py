@@ -73,9 +73,9 @@ class SignedPercent(Scalar):
         return float(self._value)
 
     @classmethod
-    def of(cls, percent: float, digits: int = 1) -> Self:
-        """``percent`` rounded to ``digits`` decimals, at most three; trailing zeros are dropped."""
-        return cls(_plain(percent, min(digits, 3)))
+    def of(cls, percent: float) -> Self:
+        """``percent`` rounded to one decimal, which is dropped where it is zero."""
+        return cls(_plain(percent, 1))
 
 
 class DecimalAmount(Scalar):

@@ -165,7 +165,7 @@ def _request(evidence: Evidence, size: float, least: float) -> float | None:
         evidence.analysis.policy.apply.bounds.memory.max,
         evidence.capacity.request("memory", size).most,
         evidence.capacity.limit("memory").most,
-        evidence.capacity.beside_services("memory").most,
+        evidence.capacity.memory_beside_services().most,
     )
     most = min(known(allowed))
     return plain_memory(least) if least > most else at_most(plain_memory(min(size, most)) or size, most, MIB)
@@ -173,7 +173,7 @@ def _request(evidence: Evidence, size: float, least: float) -> float | None:
 
 def _beside_services(evidence: Evidence, request: float) -> str | None:
     """What must be raised before a pod of this ``request`` (bytes) is admitted beside services; None: nothing."""
-    bound = evidence.capacity.beside_services("memory")
+    bound = evidence.capacity.memory_beside_services()
     if bound.most is None or request <= bound.most:
         return None
     return f"raise {bound.most_by} from {text.memory(max(0.0, bound.most))} to at least {text.memory(request)} first"

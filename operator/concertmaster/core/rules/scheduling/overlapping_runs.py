@@ -32,8 +32,8 @@ def _upper(lengths: Sequence[float]) -> float:
     return rows[min(len(rows) - 1, math.ceil(0.95 * len(rows)) - 1)]
 
 
-def _policy(by: Scheduler, new: str) -> Edit:
-    return commands.field_edit("/spec/concurrencyPolicy", by.declared.get("concurrencyPolicy"), new)
+def _forbid(by: Scheduler) -> Edit:
+    return commands.field_edit("/spec/concurrencyPolicy", by.declared.get("concurrencyPolicy"), "Forbid")
 
 
 def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
             "for the impact, a stopped run counts as a failed one",
         ),
     )
-    return with_edit(finding, evidence, by, _policy(by, "Forbid"))
+    return with_edit(finding, evidence, by, _forbid(by))
 
 
 def _growth(met: Sequence[int]) -> tuple[int, int] | None:
@@ -170,7 +170,7 @@ def _concurrent(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | 
         edit = commands.field_edit(line[0], line[1], new)
         action, current = f"Start {name} less often: {line[1]} -> {new} ({part} of its runs overlap)", line[1]
     else:
-        edit = _policy(by, "Forbid")
+        edit = _forbid(by)
         action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
         current = "Allow"
     effect = slowdown(starts, evidence.analysis.node_delays) if growth is None else None
