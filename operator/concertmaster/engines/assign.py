@@ -121,7 +121,6 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         for key, runs in sorted(placed.items(), key=lambda kv: str(kv[0]))
     }
     unassigned = {
-        reason: UnassignedPods(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
-        for reason, pods in sorted(rejected.items())
+        reason: UnassignedPods(len(pods), tuple(sorted(pods)[:_EXAMPLES])) for reason, pods in sorted(rejected.items())
     }
     return Assignment(executions, unassigned, unplaced, unattributed, tuple(undecided))

@@ -46,7 +46,6 @@ class Problem:
 class Scan:
     """The result of listing one kind: how many objects were listed, and which namespaces (None: all) failed."""
 
-    resource: Resource
     seen: int
     problems: tuple[Problem, ...] = ()
 
@@ -73,7 +72,6 @@ def scan(
     ``apiVersion`` and ``kind``, which list items lack, are filled in. An unusable object is reported as a problem and
     does not stop the others."""
     return _together(
-        resource,
         [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)],
     )
 
@@ -104,7 +102,7 @@ def scan_changed(
             scanned = _read_changed(client, resource, place, names, visit, few)
         seen += listed.seen
         problems += scanned.problems
-    return Scan(resource, seen, tuple(problems))
+    return Scan(seen, tuple(problems))
 
 
 def _read_changed(
@@ -124,11 +122,11 @@ def _read_changed(
     within = {namespace for namespace, _ in changed}
     apart = 2 * len(within) <= len({namespace for namespace, _, _ in names})
     places = sorted(n for n in within if n) if apart else [place]
-    return _together(resource, [_scan_place(client, resource, one, visit, False) for one in places])
+    return _together([_scan_place(client, resource, one, visit, False) for one in places])
 
 
-def _together(resource: Resource, scans: Sequence[Scan]) -> Scan:
-    return Scan(resource, sum(s.seen for s in scans), tuple(p for s in scans for p in s.problems))
+def _together(scans: Sequence[Scan]) -> Scan:
+    return Scan(sum(s.seen for s in scans), tuple(p for s in scans for p in s.problems))
 
 
 def _places(resource: Resource, namespaces: Sequence[str]) -> Sequence[str | None]:
@@ -153,7 +151,7 @@ def _scan_place(
         raise
     except KubeError as error:
         problems.append(_explain(error, resource, place, "list"))
-    return Scan(resource, seen, tuple(problems))
+    return Scan(seen, tuple(problems))
 
 
 def _visited(
@@ -185,7 +183,7 @@ def _read_each(
         raise
     except KubeError:
         return None
-    return Scan(resource, len(names), tuple(problems))
+    return Scan(len(names), tuple(problems))
 
 
 def read(client: KubeClient, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | Problem:

@@ -161,12 +161,12 @@ def refresh(
     if isinstance(also, Target):
         listing.targets[also.id] = also
     if isinstance(also, Problem):
-        scans[CONFIG_MAPS] = Scan(CONFIG_MAPS, 0, (also,))
+        scans[CONFIG_MAPS] = Scan(0, (also,))
         soon_gone.append(also)
     for resource in resources:
         heartbeat()
         if namespaces and not resource.namespaced:
-            scans[resource] = Scan(resource, 0, (_out_of_reach(resource),))
+            scans[resource] = Scan(0, (_out_of_reach(resource),))
             continue
         scans[resource] = listing.scan(resource)
         soon_gone += (gone := passes.of(resource, scans[resource].problems))

@@ -67,13 +67,6 @@ class ContainerFact:
         """Best estimate of the peak in bytes: the sampled working set, else the kernel's upper bound."""
         return self.memory_sampled_peak if self.memory_sampled_peak is not None else self.memory_kernel_peak
 
-    @property
-    def coverage(self) -> float | None:
-        """Share (0 to 1) of the expected memory samples that exist; None when either number is unknown."""
-        if self.samples is None or not self.expected_samples:
-            return None
-        return min(1.0, self.samples / self.expected_samples)
-
 
 @dataclass(frozen=True, slots=True)
 class VolumeUse:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
@@ -49,8 +49,8 @@ MIN_SECONDS = 1e-12  # seconds; shorter times are invalid, and dividing by them 
 class ScaleOut:
     """Fitted run time over workers: ``fixed``, ``work``, ``communication`` in seconds, all at least zero;
     ``coordination`` in workers. ``starved``: (workers, seconds) measured with too few workers for the memory or cache
-    needed, ascending. ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers,
-    median seconds), ascending. ``uneven``: seconds added at the largest of these."""
+    needed, ascending. ``measured``: (workers, median seconds), ascending. ``uneven``: seconds added at the largest of
+    these."""
 
     fixed: float
     work: float
@@ -58,7 +58,6 @@ class ScaleOut:
     coordination: float
     enough: bool
     reason: str
-    error: float | None = None
     starved: tuple[tuple[float, float], ...] = ()
     measured: tuple[tuple[float, float], ...] = ()
     uneven: float = 0.0
@@ -137,7 +136,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     reason = f"fitted to {n.size} numbers of workers"
     if first:
         reason += f", {first} of them too few for the memory or cache the job needs"
-    fitted = ScaleOut(
+    return ScaleOut(
         fixed=float(weights[0]),
         work=float(weights[1]),
         communication=float(weights[2]) if weights.size > 2 else 0.0,
@@ -148,7 +147,6 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         measured=tuple((float(a), float(b)) for a, b in zip(n, t, strict=True)),
         uneven=min(UNEVEN * float(weights[1]), MAX_UNEVEN * float(t.min())),
     )
-    return replace(fitted, error=float(np.max(np.abs(fitted.curve(used) / times - 1.0))))
 
 
 def recommend_workers(model: ScaleOut, candidates: Sequence[int]) -> WorkerRecommendation:

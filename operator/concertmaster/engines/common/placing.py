@@ -55,7 +55,6 @@ class Context:
 class UnassignedPods:
     """Pods unassigned for one reason: their number, and examples as "namespace/pod"."""
 
-    reason: str
     count: int
     examples: tuple[str, ...]
 

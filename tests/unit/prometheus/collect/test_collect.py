@@ -169,7 +169,7 @@ def test_a_healthy_store(store: Store) -> None:
         120.0,
         295.0,
     )
-    assert (inside.samples, inside.expected_samples, inside.coverage) == (10, 10, 1.0)
+    assert (inside.samples, inside.expected_samples) == (10, 10)
     assert (found.since, found.complete_until, found.queries, found.held) == (NOW - 600, NOW, 5, 0)
     assert found.job_owners == {("etl", "j"): ("CronJob", "c")}
     assert all(asked.url == {} for asked in store.asked)
