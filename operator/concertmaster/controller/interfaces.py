@@ -165,9 +165,9 @@ class History(Protocol):
     def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
         """The largest amounts of days since that moment (unix seconds), as far as they are kept."""
 
-    def days(self, key: WorkflowKey, since: float) -> Sequence[DailyRow]:
-        """The daily rows of its runs and steps since that moment (unix seconds), oldest first, without metrics and largest
-        amounts."""
+    def days(self, key: WorkflowKey, since: float, *, steps: bool) -> Sequence[DailyRow]:
+        """The daily rows of its runs, and of its ``steps``, since that moment (unix seconds), oldest first, without metrics
+        and largest amounts."""
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
@@ -217,7 +217,7 @@ class AnalysisRequest:
     past: EarlierRecommendations = field(default_factory=EarlierRecommendations)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     peaks: DailyPeaks = field(default_factory=DailyPeaks)  # of days whose runs may be gone or are before the window
-    days: Sequence[DailyRow] = ()  # of runs and steps, also of days whose runs may be gone
+    days: Sequence[DailyRow] = ()  # of runs before the window, of runs and steps whose runs may be gone
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
     provisional: bool = False

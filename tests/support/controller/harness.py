@@ -36,7 +36,7 @@ from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
 from concertmaster.history import KeptAnalysis, RunsDigest
@@ -139,8 +139,8 @@ class FakeHistory:
     def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
         return self.peaks
 
-    def days(self, key: WorkflowKey, since: float) -> Sequence[DailyRow]:
-        return self.figures[key].rows if key in self.figures else ()
+    def days(self, key: WorkflowKey, since: float, *, steps: bool) -> Sequence[DailyRow]:
+        return [r for r in self.figures[key].rows if steps or r.step == RUN] if key in self.figures else []
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         self.figures[key] = figures

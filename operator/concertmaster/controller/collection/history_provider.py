@@ -206,9 +206,9 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         return self.store.daily.largest(key, since=int(since // DAY))
 
-    def days(self, key: WorkflowKey, since: float) -> list[DailyRow]:
+    def days(self, key: WorkflowKey, since: float, *, steps: bool) -> list[DailyRow]:
         """See ``interfaces.History``."""
-        return self.store.daily.rows(key, since=int(since // DAY), step=None, amounts=False)
+        return self.store.daily.rows(key, since=int(since // DAY), step=None if steps else RUN, amounts=False)
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """See ``interfaces.History``. What a slow or stopped process says of a namespace that moved counts runs twice."""

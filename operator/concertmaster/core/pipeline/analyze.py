@@ -74,8 +74,8 @@ class Environment:
 class EarlierAnalyses:
     """``published``: ids published by the last analysis (None: there was none); ``older``: runs of the days before the
     window, to reproduce earlier analyses; ``trust``: the ledger's factor for the predictions of a rule on this workflow;
-    ``sizing``: history of sizing decisions; ``peaks`` and ``days`` (rows of runs and steps): of days whose runs may be
-    gone."""
+    ``sizing``: history of sizing decisions; ``peaks`` and ``days`` (rows of runs, and of steps where runs of the
+    window may be gone): of days whose runs may be gone, or that are before the window."""
 
     published: Collection[str] | None = None
     older: Sequence[RunRecord] = ()

@@ -19,7 +19,7 @@ from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.times import day as date
 from concertmaster.core.times import weekend
-from concertmaster.core.units import DAY
+from concertmaster.core.units import DAY, WEEK
 
 DAYS = 28
 """Days of the window, the newest, that are compared with those before them."""
@@ -128,10 +128,10 @@ def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compa
     """A rise that lasts for so many ``days`` before the day ``until``; None where there is none, where the runs show it
     themselves, or where it is over."""
     analysis = evidence.analysis
-    if not evidence.days or analysis.first_run is None:
+    if not evidence.days or not evidence.peaks.every_day or analysis.first_run is None:
         return None
     begin = analysis.now - min(analysis.options.window_seconds, DAYS * DAY)
-    by_step = _by_step(evidence, until)
+    by_step = _by_step(evidence, int((begin - WEEK) // DAY), until)  # a rise must not be what each week shows
     runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED}
     rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days)
     if rise is None or rise.middle < begin // DAY or analysis.first_run < (rise.begin - 2) * DAY:
@@ -142,15 +142,15 @@ def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compa
     return _Compared(rise, runs, by_step, was, now, _longer(rise, by_step, runs))
 
 
-def _by_step(evidence: Evidence, until: int) -> dict[str, dict[int, DailyRow]]:
-    """Rows by step and day before the day ``until``; what is recorded may end with some hours of a day of which all runs are
-    analysed."""
+def _by_step(evidence: Evidence, since: int, until: int) -> dict[str, dict[int, DailyRow]]:
+    """Rows by step and day from ``since`` to before ``until``; what is recorded may end with some hours of a day of which
+    all runs are analysed."""
     analysis = evidence.analysis
     covered = min((r.end for r in analysis.runs if r.end is not None), default=analysis.now)
     whole = daily_rows(analysis.runs, analysis.pricing, analysis.figures, covered=covered, until=analysis.now)
     found: dict[str, dict[int, DailyRow]] = {}
     for row in (*evidence.days, *whole):
-        if row.day < until and row.timed and row.p50:
+        if since <= row.day < until and row.timed and row.p50:
             found.setdefault(row.step, {})[row.day] = row
     return found
 

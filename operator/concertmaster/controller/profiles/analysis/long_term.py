@@ -33,6 +33,7 @@ from concertmaster.core.rules.earlier_rise import DAYS
 from concertmaster.core.units import DAY, WEEK
 from concertmaster.engines import complete
 
+_USUAL = 4 * WEEK  # before the window: what was usual before a holiday of two weeks
 _MAX_EXECUTIONS = 10_000  # of runs that are recorded and not analysed: some 20 MiB
 
 
@@ -43,14 +44,16 @@ def with_days(request: AnalysisRequest, history: History, *, record: bool) -> An
     since, limited = request.now - options.window_seconds, len(request.runs) >= options.max_runs
     kept = min(since, request.now - EXCEPTIONAL_DAYS * DAY)
     peaks = replace(history.largest(key, kept), every_day=limited)
-    request = replace(request, recorded=history.recorded(key), peaks=peaks)
+    days = history.days(key, since - _USUAL, steps=False)
+    request = replace(request, recorded=history.recorded(key), peaks=peaks, days=days)
     if not limited:
         return request
     if record and not request.provisional and (rows := _uncounted(request, history)):
         history.record(key, LongTermFigures(rows, since=int(since // DAY)))
         request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, kept))
     earliest = max(since, request.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
-    return replace(request, days=history.days(key, earliest))
+    older = [row for row in days if row.day < int(earliest // DAY)]
+    return replace(request, days=[*older, *history.days(key, earliest, steps=True)])
 
 
 def _uncounted(request: AnalysisRequest, history: History) -> list[DailyRow]:

@@ -15,10 +15,13 @@ from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
 from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_growth, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
+from concertmaster.core.model.daily import RUN
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability import failing_step
 from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
+from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY
 
 _NEWEST = 4  # runs
 _JUMP_PARAMETERS = 2.0  # a jump's size, and the place: one fewer where what was changed then says it
@@ -144,6 +147,7 @@ def _regression(
         rise.medians[1] <= rise.medians[0]
         or _over(rise)
         or (not cause.what and ends_dip(trend.points, runs[0].end or 0.0, point, least))
+        or (not cause.what and _usual_before(evidence, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
     )
@@ -188,6 +192,27 @@ def _over(rise: Regression) -> bool:
     """Whether the newest runs are all nearer to the level before than to that after: it is back, if not clearly yet."""
     newest = [r.makespan or 0.0 for r in rise.after[-_NEWEST:]]
     return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
+
+
+def _usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:
+    """Whether runs since then take as long as on most days before, as after a holiday that is longer than what the window
+    has of the days before it; by the medians of days of the same kind. Where runs as a whole take no longer: no."""
+    before: list[float] = []
+    after: list[float] = []
+    kinds = set()
+    for run in evidence.analysis.runs:
+        if run.outcome.timed and run.end is not None and run.makespan:
+            (before if run.end < point.time else after).append(run.makespan)
+            kinds |= {weekend(run.end)} if run.end >= point.time else set()
+    if not before or not after:
+        return False
+    was, now = upper_median(before), upper_median(after)
+    days = [
+        row.p50
+        for row in evidence.days
+        if row.step == RUN and row.p50 and row.day < point.time // DAY and weekend(row.start) in kinds
+    ]
+    return now >= was * (1.0 + least) and 2 * sum(p50 >= math.sqrt(was * now) for p50 in days) > len(days)
 
 
 def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
