@@ -131,7 +131,8 @@ def _send(
     try:
         return client.request("PATCH", path, query=dict(query), body=body, content_type=content)
     except Forbidden as error:
-        raise UserError(f"you may not change WorkflowProfiles here: {error}") from None
+        remedy = f"ask for the ClusterRole edit in namespace {meta['namespace']}; --print prints what to commit instead"
+        raise UserError(f"you may not change WorkflowProfiles here: {error}; {remedy}") from None
     except Conflict as error:
         raise UserError(f"the profile was changed at this very moment, try again: {error}") from None
     except KubeError as error:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 
+NO_RIGHT, NO_SERVICE = "you have no right to reach it", "there is no Service"
 NOT_ANALYSED = "it has not analysed this profile since it started; wait for its next cycle"
 LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
 
@@ -58,11 +59,11 @@ def why(error: KubeError, namespace: str, service: str, *, own: bool = True) -> 
         return f"the ServiceAccount of the dashboard may not reach it; it needs Role {service}-explain in {namespace}"
     if isinstance(error, Forbidden):
         return (
-            f"you have no right to reach it; ask for: kubectl create rolebinding -n {namespace} explain"
+            f"{NO_RIGHT}; ask for: kubectl create rolebinding -n {namespace} explain"
             f" --role={service}-explain --user=YOU"
         )
     if isinstance(error, NotFound) and f'services "{service}" not found' in str(error):
-        return f"there is no Service {service} in namespace {namespace}; name it with --operator NAMESPACE/SERVICE"
+        return f"{NO_SERVICE} {service} in namespace {namespace}; name it with --operator NAMESPACE/SERVICE"
     if isinstance(error, NotFound):
         return NOT_ANALYSED
     return str(error)

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import main, profiles, selection
+from concertmaster.cli import cli, main, profiles, selection
 from concertmaster.cli.commands import approve, describe, dismiss, explain
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -260,3 +260,29 @@ def test_an_empty_name_is_reported_and_the_list_at_its_address_is_not_taken_for_
     result = CliRunner().invoke(command, [*call, "-n", "demo"])
     assert isinstance(result.exception, UserError), result.exception
     assert "is empty: kubectl get wf" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            ["dismiss", "etl", "right-size", "-n", "demo", "--reason", "known"],
+            "ask for the ClusterRole edit in namespace demo; --print prints what to commit instead",
+        ),
+        (["approve", "x", "-n", "demo"], "bind the ClusterRole ...-approve in namespace demo"),
+    ],
+)
+def test_whoever_lacks_a_right_learns_which_to_ask_for(
+    call: list[str], said: str, fleet: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = fleet.request
+
+    def request(method: str, path: str, **options: Any) -> dict[str, Any]:
+        if method != "GET" or "/workflowchanges/" in path:
+            raise Forbidden(f"{method} {path}: forbidden", status=403)
+        return read(method, path, **options)
+
+    monkeypatch.setattr(fleet, "request", request)
+    answer = CliRunner().invoke(cli, call)
+    assert isinstance(answer.exception, UserError)
+    assert said in str(answer.exception)

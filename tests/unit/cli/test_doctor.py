@@ -18,7 +18,7 @@ from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
@@ -98,6 +98,48 @@ def test_an_operator_that_is_gone_leaves_good_conditions_behind(client: MemoryCl
     day = (now - timedelta(days=3)).strftime("%Y-%m-%d")
     assert gone.result.startswith(f"not brought up to date since {day}")
     assert "kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster" in gone.fix
+
+
+@pytest.mark.parametrize(
+    ("refusal", "mark", "said", "fix"),
+    [
+        (None, DiagnosticStatus.OK, "Service concertmaster/concertmaster answers", ""),
+        (
+            KubeError("no endpoints available"),
+            DiagnosticStatus.FAIL,
+            "does not answer: no endpoints",
+            "kubectl get pods -A",
+        ),
+        (Forbidden("no", status=403), DiagnosticStatus.WARN, "not checked: you have no right to reach it; ask for", ""),
+        (
+            NotFound('services "concertmaster" not found', status=404),
+            DiagnosticStatus.WARN,
+            "not checked: there is no Service concertmaster in namespace concertmaster; name it with --operator",
+            "",
+        ),
+    ],
+)
+def test_the_operator_is_asked_whether_it_runs(
+    client: MemoryClient,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: KubeError | None,
+    mark: DiagnosticStatus,
+    said: str,
+    fix: str,
+) -> None:
+    """What it left behind says nothing of that for two days."""
+    client.put(PROFILES, "demo", "a", status={"conditions": [condition("Ready", "True", "Analyzed")]})
+
+    def get(path: str, query: Any = None) -> dict[str, Any]:
+        assert "/services/concertmaster:http/proxy/" in path
+        if refusal is not None:
+            raise refusal
+        return {"recommendations": []}
+
+    monkeypatch.setattr(client, "get", get)
+    (check,) = [c for c in doctor.cluster(None, None) if c.name == "operator"]
+    assert check.mark is mark
+    assert said in check.result and fix in check.fix
 
 
 def test_a_query_of_a_users_own_prevents_nothing(client: MemoryClient) -> None:

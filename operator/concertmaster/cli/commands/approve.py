@@ -162,5 +162,7 @@ def _read(client: KubeClient, namespace: str, name: str) -> WorkflowChangeView:
         raise UserError(
             f"there is no WorkflowChange {name} in namespace {namespace}: kubectl get wfc -A lists them"
         ) from None
+    except Forbidden as error:
+        raise UserError(f"{error}; bind the ClusterRole ...-approve in namespace {namespace}") from None
     except KubeError as error:
         raise UserError(str(error)) from None

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 
 from concertmaster import settings
 from concertmaster.archive import ArchiveError, ArchiveTable
 from concertmaster.archive import configured as configured_archives
-from concertmaster.cli import cluster_options, options
+from concertmaster.cli import cluster_options, details, options
+from concertmaster.cli.causes import Cause, learn, name_of, objects, orphaned, troubled
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.times import to_minute
 from concertmaster.history import DatabaseAddress, HistoryError, server_state
 from concertmaster.history import configured as configured_history
+from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
@@ -34,18 +33,20 @@ from concertmaster.report.workflows.rows import OLD
 @click.command("doctor")
 @options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
+@cluster_options.operator(", which is asked whether it runs")
 @cluster_options.CONTEXT
 @cluster_options.KUBECONFIG
 @click.option("--skip-cluster", is_flag=True, help="Check only what --prometheus or --config names.")
 def command(
     source: options.SourceOptions,
     namespace: str | None,
+    operator: str | None,
     context: str | None,
     kubeconfig: Path | None,
     skip_cluster: bool,
 ) -> None:
-    """Check the metrics source, a history on a server, archives of engines, the resources in the cluster and their
-    conditions.
+    """Check the metrics source, a history on a server, archives of engines, the operator, the resources in the cluster and
+    their conditions.
 
     Exit status 1 when something prevents recommendations.
     """
@@ -62,7 +63,7 @@ def command(
         if configured_archives(configured):
             checks += _print_checks("Archives of engines", archives(configured))
     if not skip_cluster:
-        checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
+        checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context, details.place(operator)))
     if not source.named:
         say("Not checked: the metrics source. Add --prometheus URL, with its address from here")
         say("")
@@ -136,8 +137,13 @@ def _archive(name: str, opening: Callable[[], ArchiveTable], namespaces: Sequenc
     return Diagnostic(name, DiagnosticStatus.OK, "can be read")
 
 
-def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None = None) -> Iterator[Diagnostic]:
-    """The checks of the resources in a cluster."""
+def cluster(
+    kubeconfig: Path | None,
+    namespace: str | None,
+    context: str | None = None,
+    operator: tuple[str, str] | None = None,
+) -> Iterator[Diagnostic]:
+    """The checks of the resources in a cluster, and of the ``operator`` by the namespace and name of its Service."""
     try:
         client = KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
@@ -146,6 +152,7 @@ def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None 
     try:
         for resource in OWN_KINDS:
             yield _installed(client, resource, namespace)
+        yield from _answers(client, namespace, operator or details.place(None))
         yield from _states(client, namespace)
     finally:
         client.close()
@@ -173,28 +180,30 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
     return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 
 
-_RUNNING = "check that the operator runs"
+def _answers(client: KubeClient, namespace: str | None, operator: tuple[str, str]) -> Iterator[Diagnostic]:
+    """Whether the operator answers, asked about the first profile."""
+    try:
+        profile = next(iter(client.items(PROFILES.path(namespace))), None)
+    except KubeError:
+        return  # reported by _installed
+    if profile is not None:
+        _, problem = operator_service.ask(client, operator, profile)
+        name, where = "operator", "/".join(operator)
+        if problem in ("", operator_service.NOT_ANALYSED):
+            yield Diagnostic(name, DiagnosticStatus.OK, f"Service {where} answers")
+        elif problem.startswith((operator_service.NO_RIGHT, operator_service.NO_SERVICE)):
+            yield Diagnostic(name, DiagnosticStatus.WARN, f"not checked: {problem}")
+        else:
+            result = f"Service {where} does not answer: {problem}"
+            yield Diagnostic(name, DiagnosticStatus.FAIL, result, f"{_RUNNING}: {_PODS}")
 
 
-@dataclass(slots=True)
-class _Cause:
-    """One reason why conditions are not True, with the objects that name it."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    names: list[str] = field(default_factory=list)
-
-    @property
-    def prevents(self) -> bool:
-        """Whether there can be no recommendations up to date: nothing is read. A query of a user's own is not needed."""
-        return (self.type, self.status) == ("MetricsAvailable", "False") and self.reason != "QueryInvalid"
+_RUNNING, _PODS = "check that the operator runs", "kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster"
 
 
 def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
-    causes: dict[tuple[str, str], _Cause] = {}
+    causes: dict[tuple[str, str], Cause] = {}
     unseen: list[str] = []
     left: dict[str, float] = {}
     watched, hidden, now = 0, False, time.time()
@@ -202,14 +211,14 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
         try:
             for raw in client.items(resource.path(namespace)):
                 if resource is CHANGES:
-                    _orphaned(raw, causes)
+                    orphaned(raw, causes)
                     continue
                 watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
-                if not _learn(resource, raw, causes):
-                    unseen.append(_name(resource, raw))
+                if not learn(resource, raw, causes):
+                    unseen.append(name_of(resource, raw))
                 until = moment((raw.get("status") or {}).get("dataUntil"))
-                if until is not None and now - until > OLD and not _troubled(raw):
-                    left[_name(resource, raw)] = until
+                if until is not None and now - until > OLD and not troubled(raw):
+                    left[name_of(resource, raw)] = until
         except KubeError:
             hidden = True  # reported by _installed
     if not watched and not hidden:
@@ -222,69 +231,15 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
         )
     if unseen:
         fix = f"{_RUNNING} and that its configuration includes the namespace"
-        yield Diagnostic(_objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)
+        yield Diagnostic(objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)
     if left:
         result = f"not brought up to date since {to_minute(max(left.values()))}, and no condition says why"
-        fix = f"{_RUNNING}: kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster"
-        yield Diagnostic(_objects(list(left)), DiagnosticStatus.FAIL, result, fix)
+        fix = f"{_RUNNING}: {_PODS}"
+        yield Diagnostic(objects(list(left)), DiagnosticStatus.FAIL, result, fix)
     for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
         yield Diagnostic(
-            _objects(cause.names),
+            objects(cause.names),
             DiagnosticStatus.FAIL if cause.prevents else DiagnosticStatus.WARN,
             f"{cause.type} is {cause.status} ({cause.reason})",
             cause.message,
         )
-
-
-def _bad(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The conditions of a policy or profile that are not True; a missed objective is no defect."""
-    conditions = (raw.get("status") or {}).get("conditions") or []
-    return [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
-
-
-def _troubled(raw: Mapping[str, Any]) -> bool:
-    """Whether a condition says why a profile is not brought up to date."""
-    return any(c.get("type") != "Ready" or c.get("reason") in ("Stale", "AnalysisFailed") for c in _bad(raw))
-
-
-def _learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> bool:
-    """Add the conditions of one object that are not True; whether it has conditions at all. Ready often repeats what
-    another condition says, with its reason or as Stale, and does not count then."""
-    conditions = (raw.get("status") or {}).get("conditions") or []
-    bad = _bad(raw)
-    others = [c for c in bad if c.get("type") != "Ready"]
-    repeated = {"Stale", *(c.get("reason") for c in others)} if others else set()
-    for condition in bad:
-        if condition.get("type") != "Ready" or condition.get("reason") not in repeated:
-            _add(resource, raw, condition, causes)
-    return bool(conditions)
-
-
-def _orphaned(raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> None:
-    """Add a change that the operator has applied and does not roll back by itself any more."""
-    status = raw.get("status") or {}
-    if status.get("phase") in IN_FLIGHT:
-        for condition in status.get("conditions") or []:
-            if (condition.get("type"), condition.get("status")) == ("Orphaned", "True"):
-                _add(CHANGES, raw, condition, causes)
-
-
-def _add(
-    resource: Resource, raw: Mapping[str, Any], condition: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]
-) -> None:
-    kind, reason = str(condition.get("type")), str(condition.get("reason"))
-    known = causes.setdefault(
-        (kind, reason), _Cause(kind, str(condition.get("status")), reason, str(condition.get("message", "")))
-    )
-    known.names.append(_name(resource, raw))
-
-
-def _name(resource: Resource, raw: Mapping[str, Any]) -> str:
-    meta = raw.get("metadata") or {}
-    place = f"{meta['namespace']}/" if meta.get("namespace") else ""
-    return f"{resource.kind} {place}{meta.get('name')}"
-
-
-def _objects(names: Sequence[str]) -> str:
-    """Few objects by name, more by the first of them and a count."""
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
