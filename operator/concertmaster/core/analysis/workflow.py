@@ -32,7 +32,7 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.recent import recent_runs
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
-from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, runs_per_month
+from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, daily_rate, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
 from concertmaster.core.analysis.runs.starts import lateness
@@ -42,6 +42,7 @@ from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection, Series
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.summary import Summary, summarize
@@ -207,10 +208,11 @@ def analyze(
     policy: Policy | None = None,
     figures: RunFigures | None = None,
     blind: Sequence[Span] = (),
+    days: Sequence[DailyRow] = (),
 ) -> Analysis:
     """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds). ``figures``:
     cache of earlier analyses of the same records, extended by this one. ``blind``: spans (unix seconds) in which runs may
-    have come that were not seen."""
+    have come that were not seen. ``days``: what is counted of all runs by day, where these are the newest of them."""
     policy, figures = policy or Policy(), figures or RunFigures()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
@@ -222,13 +224,17 @@ def analyze(
     slow, factors, delayed = _slow_nodes(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)
-    costs = figures.costs(pricing)
+    costs, rate = figures.costs(pricing), None
+    if len(finished) >= options.max_runs:
+        rate = daily_rate(days, now, blind)
+    if rate is None:
+        rate = runs_per_month(finished, now, definition, blind)
     summary = WorkflowSummary(
         runs=finished,
         makespan=summarize([r.run_time for r in timed if r.run_time is not None]),
         queue=summarize([w for w in figures.of_each(_queue_time, finished) if w is not None]),
         trend=trend,
-        cost=summarize_cost(finished, costs, runs_per_month(finished, now, definition, blind)),
+        cost=summarize_cost(finished, costs, rate),
         costs=costs,
         containers=[c for s in steps for c in s.containers],
         step_failures={s.step: s.failures for s in steps},

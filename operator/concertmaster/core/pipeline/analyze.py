@@ -100,7 +100,7 @@ def analyze_workflow(
     of the same records."""
     figures = figures or RunFigures()
     blind = environment.blind
-    analysis = analyze(definition, runs, now=now, policy=policy, figures=figures, blind=blind)
+    analysis = analyze(definition, runs, now=now, policy=policy, figures=figures, blind=blind, days=earlier.days)
     found = data_warnings(definition, runs, now, figures, analysis.executed, blind)
     warnings = (*found, *environment.gaps.notes)
     nodes = environment.capacity.nodes
@@ -123,7 +123,7 @@ def analyze_workflow(
 
     def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:
         past = [*earlier.older, *runs]
-        then = analyze(definition, past, now=now - lag, policy=policy, figures=figures, blind=blind)
+        then = analyze(definition, past, now=now - lag, policy=policy, figures=figures, blind=blind, days=earlier.days)
         return assessed(replace(evidence, analysis=then), ids)
 
     def settled(recommendations: list[Recommendation]) -> list[Recommendation]:

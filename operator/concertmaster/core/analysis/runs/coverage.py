@@ -9,11 +9,13 @@ from statistics import median
 from typing import NamedTuple
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.schedules.starts import due, readable
-from concertmaster.core.units import DAY, MONTH
+from concertmaster.core.units import DAY, HOUR, MONTH
 
 _UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
 _MIN_UNSEEN_SHARE = 0.25  # share of the window
+_RATE_DAYS = 7  # days: with its weekend
 _MAX_STARTS = 3000  # scheduled starts that are counted
 Span = tuple[float, float]
 
@@ -51,6 +53,21 @@ def runs_per_month(
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
     return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
+
+
+def daily_rate(days: Sequence[DailyRow], now: float, blind: Sequence[Span] = ()) -> float | None:
+    """Runs per 30 days by what is counted of the last seven ``days`` before that of ``now`` (unix seconds); None where no
+    day is known as a whole. For workflows of which the newest runs are analysed: these may all be of a busy hour. Days of
+    which an hour or more is in ``blind`` spans (unix seconds) are left out."""
+    counts = {row.day: row.count for row in days if row.step == RUN}
+    today, hidden = int(now // DAY), _merged(blind)
+    known = [
+        day
+        for day in range(max(min(counts, default=today) + 1, today - _RATE_DAYS), today)
+        if sum([max(0.0, min(high, (day + 1) * DAY) - max(low, day * DAY)) for low, high in hidden]) < HOUR
+    ]
+    runs = sum([counts.get(day, 0) for day in known])
+    return runs / len(known) * MONTH / DAY if runs else None
 
 
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:

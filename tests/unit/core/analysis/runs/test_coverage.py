@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pytest
 
-from concertmaster.core.analysis.runs.coverage import covered_seconds, runs_per_month
+from concertmaster.core.analysis.runs.coverage import covered_seconds, daily_rate, runs_per_month
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
 from concertmaster.core.rules import Evidence
@@ -170,3 +172,41 @@ def test_runs_in_progress_do_not_make_a_workflow_of_long_runs_look_as_if_it_had_
     now = MONDAY if kept else MONDAY + 4 * DAY  # none came any more
     seen = [r for r in runs if (r.end or 0.0) <= now]
     assert (runs_per_month(seen, now) == pytest.approx(30.0)) == kept
+
+
+def counted(moments: Iterable[float]) -> list[DailyRow]:
+    number = Counter(int(moment // DAY) for moment in moments)
+    return [DailyRow(day, RUN, count, succeeded=count, failed=0) for day, count in number.items()]
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 5))
+def test_the_rate_of_runs_that_are_not_all_analysed_is_that_of_the_week(hour: int) -> None:
+    """Every ten minutes on working days from eight to six, of which the newest 50 are analysed: these are of one
+    day, of two, or have a weekend between them."""
+    moments = [m for m in every(600.0) if (m // DAY + 3) % 7 < 5 and 8 <= m % DAY / HOUR < 18]
+    policy, newest = Policy(analysis=AnalysisSettings(max_runs=50)), []
+    for day in range(9, 14):
+        now = START + day * DAY + hour * HOUR
+        seen = [m for m in moments if m < now - 300.0]
+        runs = at(seen[-50:])
+        found = analyze(definition(step("load")), runs, now=now, policy=policy, days=counted(seen))
+        assert found.cost.runs_per_month == pytest.approx(60 * 5 * 30 / 7)
+        newest.append(runs_per_month(runs, now) or 0.0)
+    assert max(newest) > 1.5 * min(newest)
+
+
+def test_days_that_are_not_known_as_a_whole_do_not_count() -> None:
+    hourly = every(HOUR)
+    now = hourly[-1] + 1.0
+    assert daily_rate(counted(hourly), now) == pytest.approx(720.0)
+    assert daily_rate(counted(hourly[-20:]), now) is None  # of yesterday the last hours, and today
+    assert daily_rate((), now) is None
+    outage = (now - 3 * DAY, now - 2.5 * DAY)
+    assert daily_rate(counted(without(hourly, outage)), now) == pytest.approx(720.0, abs=60.0)
+    assert daily_rate(counted(without(hourly, outage)), now, [outage]) == pytest.approx(720.0)
+
+
+def test_all_runs_that_are_analysed_say_how_often_they_come() -> None:
+    rows, runs = counted(every(HOUR)), at(every(4 * HOUR))
+    found = analyze(definition(step("load")), runs, now=MONDAY, days=rows)
+    assert found.cost.runs_per_month == runs_per_month(runs, MONDAY)
