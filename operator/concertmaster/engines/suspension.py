@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ObjectKind, RunRecord, Suspension
-from concertmaster.core.model.definitions import QUEUE_LABEL
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject

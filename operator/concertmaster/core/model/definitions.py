@@ -30,12 +30,6 @@ UNKNOWN_STEP = "template:"
 POD = "pod"
 """What figures call a pod as a whole, where its resources are set at pod level."""
 
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-"""Label of the runs that Kueue admits, and the key of its value among the declared fields of a workflow."""
-
-POD_QUEUE = "podQueue"
-"""Key of the queue by which Kueue admits the pods of a workflow one by one, among its declared fields."""
-
 TASK = "Task"  # the only other kind of object whose fields the steps of a workflow inherit and a change may set
 
 
@@ -71,9 +65,8 @@ class ContainerSpec:
     # of a pod, by resource: the sum of its containers' requests, the API server's minimum for its own request
     least: Mapping[str, float] = field(default_factory=dict)
     set_by: str | None = None  # what the definition itself applies after these resources: podSpecPatch
-    native: bool = (
-        False  # a sidecar among the init containers (restartPolicy: Always), which starts before those after it
-    )
+    # a sidecar among the init containers (restartPolicy: Always), which starts before those after it
+    native: bool = False
 
     @property
     def place(self) -> str | None:

@@ -6,6 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""Label of the runs that Kueue admits, and the key of its value among the declared fields of a workflow."""
+
+POD_QUEUE = "podQueue"
+"""Key of the queue by which Kueue admits the pods of a workflow one by one, among its declared fields."""
+
 _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.core.model.definitions import POD_QUEUE, QUEUE_LABEL
+from concertmaster.core.model.engines import POD_QUEUE, QUEUE_LABEL
 from concertmaster.core.schedules.starts import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER, read_locks, workflow_defaults
 from concertmaster.engines.argo.expansion.expand import Expansion

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.definitions import QUEUE_LABEL
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
 
 

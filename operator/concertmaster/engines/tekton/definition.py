@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.core.model.definitions import POD_QUEUE, QUEUE_LABEL
+from concertmaster.core.model.engines import POD_QUEUE, QUEUE_LABEL
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import (
     Problems,

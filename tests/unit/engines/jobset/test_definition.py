@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, WorkflowDefinition
-from concertmaster.core.model.definitions import QUEUE_LABEL
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.engines import assign, define
 from tests.support.builders import build_run
 from tests.support.engines.jobset_objects import labels, pod, replicated

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.definitions import QUEUE_LABEL
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.engines import Claims, assign, define, end_alone, ended, infer_definitions, run_kind
 from tests.support.builders import build_run
 

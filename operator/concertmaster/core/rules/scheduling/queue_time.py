@@ -17,7 +17,7 @@ from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.model.definitions import POD_QUEUE
+from concertmaster.core.model.engines import POD_QUEUE
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence

@@ -7,7 +7,7 @@ from collections import Counter
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Interval, RunRecord
-from concertmaster.core.model.definitions import QUEUE_LABEL
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
