@@ -360,6 +360,26 @@ def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
     assert bed.cpu() == "1500m"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "cpu"), [({"maxStepPercent": 22}, "1560m"), ({"cpu": {"min": "1550m", "max": "8"}}, "1550m")]
+)
+def test_an_approved_plan_that_the_policy_allows_no_more_is_replaced_and_says_so(
+    bounds: dict[str, Any], cpu: str
+) -> None:
+    """It differs so little from what is allowed that it could count as the same, and would wait for ever."""
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.decide("Approve")
+    bed.policy(mode="Approve", bounds=bounds)
+    bed.run()
+    first, second = sorted(bed.all(), key=lambda c: int(c.uid.removeprefix("uid-")))
+    assert (first.phase, second.phase, bed.cpu()) == ("Superseded", "Proposed", "2")
+    assert "or what apply.bounds allow of it" in str(first.condition(C.APPROVED)["message"])
+    bed.decide("Approve", second.name)
+    bed.run()
+    assert bed.cpu() == cpu
+
+
 def test_an_approved_plan_says_which_window_it_waits_for_after_that_was_moved() -> None:
     bed = Bed(mode="Approve", windows=[{"schedule": "0 3 * * *", "duration": "1h"}])
     bed.run()

@@ -14,7 +14,10 @@ from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.text import duration
 
-_MOVED_ON = "the recommendation has changed: another change is proposed if one is still recommended"
+_MOVED_ON = (
+    "the recommendation has changed, or what apply.bounds allow of it: another change is proposed if one is still"
+    " recommended"
+)
 
 
 def _ended(phase: ChangePhase, reason: Reason, text: str) -> Transition:

@@ -42,7 +42,8 @@ def confirmed(
     """The proposed plan, identified by ``digest`` and ``patch``, recomputed; None when the current recommendation yields a
     different one. Raises Refused.
 
-    ``drift``: accepted relative difference for a plan known to be the operator's own (``made``).
+    ``drift``: accepted relative difference for a plan known to be the operator's own (``made``), which the present
+    ``bounds`` must allow as well: no time would bring back those that it was made for.
     """
     now = planner(item, bounds=bounds)
     if now.digest == digest:
@@ -54,7 +55,7 @@ def confirmed(
         return None
     edits = tuple(_edit(e, values[e.pointer]) for e in item.edits if e.pointer in values)
     try:
-        again = planner(replace(item, edits=edits))
+        again = planner(replace(item, edits=edits), bounds=bounds)
     except Refused:
         return None
     again = replace(again, whole=now.whole)
