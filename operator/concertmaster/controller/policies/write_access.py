@@ -14,6 +14,7 @@ from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.policies.facts import MAX_REVIEWS, PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.text import listing
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
 
@@ -26,8 +27,12 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     needed = [
         Right("patch", resource, namespace if resource.namespaced else None)
         for api_version, kind, namespace in sorted(facts.targets)
-        if (resource := target_resource(api_version, kind)) is not None
+        if kind in PATCHABLE and (resource := target_resource(api_version, kind)) is not None
     ]
+    if not needed and facts.matched:
+        kinds = listing(sorted(PATCHABLE), len(PATCHABLE))
+        message = f"mode is {mode}, but no governed workflow is of a kind that the operator changes: {kinds}"
+        return _is(True, Reason.NOT_NEEDED, message)
     if not needed:
         return _is(None, Reason.PENDING, f"mode is {mode}, and no workflow is governed yet that could be changed")
     denied: list[Right] = []

@@ -93,7 +93,10 @@ class Reason(StrEnum):
     # WriteAccess
     GRANTED = "Granted", "The operator has the rights the policy's mode needs."
     DENIED = "Denied", "The operator lacks a right (the message carries the Helm value), or admission denies the write."
-    NOT_NEEDED = "NotNeeded", "The policy's mode needs no right to write."
+    NOT_NEEDED = (
+        "NotNeeded",
+        "The policy's mode needs no right to write, or it governs nothing that the operator changes.",
+    )
     # WorkflowChange
     WAITING = "Waiting", "The plan waits for a decision."
     APPROVED = "Approved", "A user approved the plan."
