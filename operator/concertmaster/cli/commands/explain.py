@@ -90,7 +90,7 @@ def command(
             known = ", ".join(r["id"] for r in items) or "none"
             raise UserError(
                 f"{place}/{profile} has no recommendation {recommendation}; it has: {known}"
-                + (f" (in its status; the operator could not be reached: {problem})" if problem else "")
+                + (f" (in its status; no details from the operator: {problem})" if problem else "")
             )
         items = chosen
     if output != "text":
@@ -103,7 +103,7 @@ def command(
     if problem:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {text.count(more, 'more recommendation')} not shown" if more and recommendation is None else ""
-        say(f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True)
+        say(f"Showing only what the status contains{left}: no details from the operator ({problem}).", err=True)
     if output == "text" and status.get("dataUntil"):
         say(f"Based on data until {status['dataUntil']}.")
 

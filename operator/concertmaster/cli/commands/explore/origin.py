@@ -72,7 +72,7 @@ class Origin:
         where = details.place(self.operator)
         detail, problem = details.ask(self.kubeconfig, profile, where, self.context)
         if problem:
-            raise UserError(f"the operator could not be reached: {problem}. Or name a source of runs: --prometheus URL")
+            raise UserError(f"no runs from the operator: {problem}. Or name a source of runs: --prometheus URL")
 
         def past(run: str) -> dict[str, Any]:
             return details.ask_runs(self.kubeconfig, profile, where, self.context, run)
