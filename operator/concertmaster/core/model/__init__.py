@@ -12,9 +12,7 @@ from concertmaster.core.model.definitions import (
     UNKNOWN_STEP,
     ContainerSpec,
     GroupLimit,
-    LabelRequirement,
     NameSegment,
-    PodLabels,
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
@@ -24,6 +22,7 @@ from concertmaster.core.model.engines import EngineTraits, ObjectKind, Patchable
 from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, RuleName, Severity
 from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact, VolumeUse
 from concertmaster.core.model.inputs import InputSource
+from concertmaster.core.model.pod_labels import LabelRequirement, PodLabels
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
     ITEM_JOIN,

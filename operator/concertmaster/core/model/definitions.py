@@ -10,6 +10,7 @@ from concertmaster.core.model.config_maps import NONE_READ, NamedConfigMaps
 from concertmaster.core.model.engines import EngineTraits, Scheduler
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
+from concertmaster.core.model.pod_labels import LabelRequirement, PodLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,43 +93,6 @@ class NameSegment:
     def in_group(self) -> bool:
         """Whether it starts with the index of a group of parallel steps ("[1].clean")."""
         return self.text.startswith("[")
-
-
-@dataclass(frozen=True, slots=True)
-class LabelRequirement:
-    """One requirement of a label selector; ``operator`` is In, NotIn, Exists or DoesNotExist. Requirements are ANDed."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-    def met_by(self, value: str | None) -> bool:
-        """Whether a label with this value (None: no such label) satisfies the requirement as in Kubernetes: NotIn also
-        matches a missing label."""
-        if self.operator == "In":
-            return value in self.values
-        if self.operator == "NotIn":
-            return value not in self.values
-        return (value is not None) is (self.operator == "Exists")
-
-
-@dataclass(frozen=True, slots=True)
-class PodLabels:
-    """Keys of the pod labels with workflow, run, step, attempt and item, and the required ``value`` of the workflow label
-    (empty: any). ``preset``: additional semantics of an engine's own labels."""
-
-    workflow: str
-    run: str
-    step: str | None = None
-    attempt: str | None = None
-    item: str | None = None
-    preset: str | None = None
-    value: str = ""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All keys."""
-        return tuple(key for key in (self.workflow, self.run, self.step, self.attempt, self.item) if key)
 
 
 @fast_init

@@ -32,7 +32,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.model.definitions import LabelRequirement
+from concertmaster.core.model.pod_labels import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.model.definitions import LabelRequirement
+from concertmaster.core.model.pod_labels import LabelRequirement
 
 _NAME = "kubernetes.io/metadata.name"  # every namespace has it
 _POLICIES = ("ValidatingAdmissionPolicy", "MutatingAdmissionPolicy")
