@@ -79,7 +79,8 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
             first: float | None = None
             for found in backfill(client, namespaces=[NAMESPACE], since=end - days * DAY, until=end, now=end + 120):
                 placed = assign(found.facts, [definition], job_owners=found.job_owners)
-                store.add(placed.executions, watermark=("default", NAMESPACE, found.complete_until))
+                store.add(placed.executions)
+                store.set_watermark("default", NAMESPACE, found.complete_until)
                 chunks, queries = chunks + 1, queries + found.queries
                 unassigned += sum(row.count for row in placed.unassigned.values())
                 if first is None and store.stats().runs >= 5:

@@ -79,15 +79,17 @@ class Database:
 
     def set_watermark(self, source: str, shard: str, until: float) -> None:
         """Facts of this source and shard are complete up to ``until`` (unix seconds)."""
-        with self._transaction():
-            self._set_watermark(source, shard, until)
+        self.set_watermarks(source, {shard: until})
 
     def set_watermarks(self, source: str, until: Mapping[str, float]) -> None:
         """The same for many shards at once."""
         if until:
+            query = (
+                "INSERT INTO watermarks VALUES (?, ?, ?)"
+                " ON CONFLICT (source, shard) DO UPDATE SET until = excluded.until"
+            )
             with self._transaction():
-                for shard, moment in until.items():
-                    self._set_watermark(source, shard, moment)
+                self._db.executemany(query, [(source, shard, moment) for shard, moment in until.items()])
 
     def watermark(self, source: str, shard: str) -> float | None:
         """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""
@@ -114,12 +116,6 @@ class Database:
                 self._db.executemany("DELETE FROM watermarks WHERE source = ? AND shard = ?", rows)
 
     # --- inside
-
-    def _set_watermark(self, source: str, shard: str, until: float) -> None:
-        self._db.execute(
-            "INSERT INTO watermarks VALUES (?, ?, ?) ON CONFLICT (source, shard) DO UPDATE SET until = excluded.until",
-            (source, shard, until),
-        )
 
     @property
     def _db(self) -> Connection:

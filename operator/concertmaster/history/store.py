@@ -68,15 +68,13 @@ class Store(Analyses):
         executions: Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]],
         *,
         records: Iterable[RunRecord] = (),
-        watermark: tuple[str, str, float] | None = None,
     ) -> AddResult:
         """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
 
         A record without steps has the end of a run; the rest comes from its pods.
 
-        ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
-        transaction. Executions need a uid. Either everything is written or nothing. Where a namespace takes more than it
-        may, its older runs go.
+        Executions need a uid. Either everything is written or nothing. The watermark that covers them is moved afterwards: what
+        a stop in between leaves is read again. Where a namespace takes more than it may, its older runs go.
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         places = self._engine.run_retention.prepare()
@@ -89,8 +87,6 @@ class Store(Analyses):
                     touched.add(record.workflow)
                     written[record.workflow.namespace] += size
             self._outdate(touched)
-            if watermark is not None:
-                self._set_watermark(*watermark)
             cut = self._space.keep(self._db, written)
         if cut:
             self._engine.shrink()

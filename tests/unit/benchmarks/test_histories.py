@@ -19,7 +19,8 @@ def test_on_a_full_disk_there_is_something_to_write(tmp_path: Path, monkeypatch:
     file = tmp_path / "history.db"
     facts = {KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n, f"s{i}") for i in range(4)] for n in range(100)}}
     store = Store(str(file))
-    store.add(facts, watermark=("default", KEY.namespace, 10_000.0))
+    store.add(facts)
+    store.set_watermark("default", KEY.namespace, 10_000.0)
     store.close()
     monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)  # as it is, afterwards
     with HISTORIES["on a full disk"](file) as environment:
@@ -37,7 +38,8 @@ def test_a_history_of_an_older_version_has_its_tables_and_the_runs(tmp_path: Pat
     file = tmp_path / "history.db"
     facts = {KEY: {f"r{n}": [ran(f"{n}", 100.0 * n)] for n in range(20)}}
     with Store(str(file)) as store:
-        store.add(facts, watermark=("default", KEY.namespace, 10_000.0))
+        store.add(facts)
+        store.set_watermark("default", KEY.namespace, 10_000.0)
     with HISTORIES[name](file):
         with closing(sqlite3.connect(file)) as raw:
             assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (version,)

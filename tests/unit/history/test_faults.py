@@ -33,7 +33,8 @@ from tests.support.data.history_rows import KEY, ran
 def path(tmp_path: Path) -> str:
     name = str(tmp_path / "history.db")
     with Store(name) as store:
-        store.add({KEY: {f"r{n}": [ran(str(n), n * 100.0)] for n in range(300)}}, watermark=("s", "x", 7.0))
+        store.add({KEY: {f"r{n}": [ran(str(n), n * 100.0)] for n in range(300)}})
+        store.set_watermark("s", "x", 7.0)
     return name
 
 
@@ -88,11 +89,13 @@ def test_a_full_database_loses_nothing_and_says_so(path: str) -> None:
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(HistoryFull, match=r"no space left to write .* Nothing was lost"):
-            store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}}, watermark=("s", "x", 99.0))
+            store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}})
+            store.set_watermark("s", "x", 99.0)
         assert store.watermark("s", "x") == 7.0
         assert len(store.runs(KEY)) == 300
         store._db.execute("PRAGMA max_page_count = 1000000")
-        store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}}, watermark=("s", "x", 99.0))
+        store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}})
+        store.set_watermark("s", "x", 99.0)
         assert store.watermark("s", "x") == 99.0
 
 
@@ -104,7 +107,8 @@ def test_a_full_disk_loses_nothing_and_says_so(path: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
         try:
             with pytest.raises(HistoryFull):
-                store.add({KEY: {"big": [ran(f"big-{n}") for n in range(5000)]}}, watermark=("s", "x", 99.0))
+                store.add({KEY: {"big": [ran(f"big-{n}") for n in range(5000)]}})
+                store.set_watermark("s", "x", 99.0)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert store.watermark("s", "x") == 7.0
@@ -196,7 +200,8 @@ def test_a_copy_has_what_the_file_holds_and_leaves_it_alone(path: str) -> None:
     with Store(path, copy=True) as store:
         assert len(store.runs(KEY)) == 300
         assert store.watermark("s", "x") == 7.0
-        store.add({KEY: {"later": [ran("later")]}}, watermark=("s", "x", 99.0))
+        store.add({KEY: {"later": [ran("later")]}})
+        store.set_watermark("s", "x", 99.0)
         assert len(store.runs(KEY)) == 301
         for write in (lambda: store.write_journal("change/1", "{}", 1.0), lambda: store.drop_journal("change/1")):
             with pytest.raises(HistoryReadOnly, match="not begun"):
@@ -317,7 +322,8 @@ n = int(sys.argv[2])
 print("ready", flush=True)
 while True:
     rows = [ran(f"{n}-{i}", n * 100.0) for i in range(50)]
-    store.add({KEY: {f"k{n}": rows}}, watermark=("s", "killed", float(n)))
+    store.add({KEY: {f"k{n}": rows}})
+    store.set_watermark("s", "killed", float(n))
     n += 1
 """
 
@@ -342,6 +348,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_whole_transactions(path: str) ->
             last = store.watermark("s", "killed")
             whole = [r for r in store.runs(KEY) if r.run.startswith("k")]
             assert all(len(r.steps) == 50 for r in whole)
-            assert len(whole) == (0 if last is None else int(last) + 1)  # the watermark covers exactly what is there
+            covered = 0 if last is None else int(last) + 1
+            assert len(whole) - covered in (0, 1)  # what was written before the watermark moved is read again
             start = len(whole)
     assert start > 0

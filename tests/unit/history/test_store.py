@@ -120,9 +120,9 @@ def test_a_definition_gives_ready_times_and_outcomes(store: Store) -> None:
     assert [e.ready for e in complete.steps] == [0.0, 10.0, 10.0, 35.0]
 
 
-def test_watermarks_move_with_the_facts_they_cover(store: Store) -> None:
+def test_a_watermark_is_of_one_shard_and_moves(store: Store) -> None:
     assert store.watermark("default", "data") is None
-    store.add({KEY: {"r1": [ran("1")]}}, watermark=("default", "data", 100.0))
+    store.set_watermark("default", "data", 100.0)
     assert store.watermark("default", "data") == 100.0
     assert store.watermark("default", "other") is None
     store.set_watermark("default", "data", 150.0)
@@ -141,14 +141,13 @@ def test_watermarks_are_dropped_by_source_and_shard(store: Store) -> None:
     assert store.watermark_sources() == ["default"]
 
 
-def test_a_failed_write_moves_no_watermark(store: Store) -> None:
+def test_a_write_that_fails_leaves_nothing_of_it(store: Store) -> None:
     class Unwritable:
         uid = "2"
         created = scheduled = started = finished = None
 
     with pytest.raises((AttributeError, TypeError)):
-        store.add({KEY: {"r1": [ran("1"), Unwritable()]}}, watermark=("s", "x", 1.0))  # type: ignore[list-item]
-    assert store.watermark("s", "x") is None
+        store.add({KEY: {"r1": [ran("1"), Unwritable()]}})  # type: ignore[list-item]
     assert store.runs(KEY) == []
 
 
@@ -159,7 +158,8 @@ def test_adding_names_the_workflows_it_changed(store: Store) -> None:
 
 def test_everything_survives_reopening(place: Place) -> None:
     with place.open() as first:
-        first.add({KEY: {"r1": [ran("1")]}}, watermark=("s", "x", 5.0))
+        first.add({KEY: {"r1": [ran("1")]}})
+        first.set_watermark("s", "x", 5.0)
         runs = first.runs(KEY)
     with place.open() as second:
         assert (second.runs(KEY), second.watermark("s", "x")) == (runs, 5.0)

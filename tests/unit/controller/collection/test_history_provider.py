@@ -39,7 +39,8 @@ from tests.support.history_places import Schema
 def file(tmp_path: Path) -> Path:
     name = tmp_path / "history.db"
     with Store(str(name)) as store:
-        store.add({KEY: {"first": [ran("1")]}}, watermark=("s", "x", 7.0))
+        store.add({KEY: {"first": [ran("1")]}})
+        store.set_watermark("s", "x", 7.0)
         store.write_journal("change/1", "{}", 1.0)
     return name
 
@@ -64,7 +65,8 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     assert keeper.reopen().startswith(f"history {file} cannot be opened for writing")
     assert "nothing is changed automatically" in keeper.reopen()
     assert "history.db-wal) could not be read and is missing in the copy" in keeper.reopen()
-    keeper.store.add({KEY: {"second": [ran("2")]}}, watermark=("s", "x", 99.0))
+    keeper.store.add({KEY: {"second": [ran("2")]}})
+    keeper.store.set_watermark("s", "x", 99.0)
     assert len(keeper.store.runs(KEY)) == 2
     assert list(keeper.store.journal()) == ["change/1"]
     with pytest.raises(HistoryReadOnly):
@@ -180,7 +182,8 @@ def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: 
     server = PostgresServer().start()
     try:
         keeper = HistoryProvider("", DatabaseAddress(server.url, "concertmaster", str(server.password_file)))
-        keeper.store.add({KEY: {"first": [ran("1")]}}, watermark=("s", "x", 7.0))
+        keeper.store.add({KEY: {"first": [ran("1")]}})
+        keeper.store.set_watermark("s", "x", 7.0)
         assert keeper.reopen() == ""
         server.stop()
         problem = keeper.reopen()

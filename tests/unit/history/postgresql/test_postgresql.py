@@ -55,9 +55,9 @@ def test_a_connection_that_is_lost_in_a_transaction_undoes_all_of_it(place: Sche
         yield from ()
 
     with pytest.raises(HistoryUnavailable, match="Nothing was lost"):
-        store.add(ROWS, records=ending(), watermark=("s", "x", 9.0))  # type: ignore[arg-type]
-    assert (store.keys(), store.watermark("s", "x")) == ([], None)
-    assert store.add(ROWS, watermark=("s", "x", 9.0)).new == 2
+        store.add(ROWS, records=ending())  # type: ignore[arg-type]
+    assert store.keys() == []
+    assert store.add(ROWS).new == 2
 
 
 def test_a_server_that_is_away_is_said_once_and_asked_again_later(own: PostgresServer) -> None:
@@ -104,12 +104,12 @@ def test_what_the_server_refuses_is_reported_and_undone(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
     )
-    place.raw("CREATE TRIGGER refusing BEFORE INSERT ON watermarks EXECUTE FUNCTION refuse()")
+    place.raw("CREATE TRIGGER refusing BEFORE INSERT ON workflows EXECUTE FUNCTION refuse()")
     with pytest.raises(kind, match=cure):
-        store.add(ROWS, watermark=("s", "x", 9.0))
+        store.add(ROWS)
     assert store.keys() == []
-    place.raw("DROP TRIGGER refusing ON watermarks")
-    assert store.add(ROWS, watermark=("s", "x", 9.0)).new == 2
+    place.raw("DROP TRIGGER refusing ON workflows")
+    assert store.add(ROWS).new == 2
 
 
 def test_a_workflow_to_which_another_process_adds_is_not_deleted_as_one_without_runs(place: Schema) -> None:
@@ -214,7 +214,8 @@ def test_shards_that_write_at_once_lose_nothing(place: Schema) -> None:
     def write(order: int) -> None:
         with place.open() as store:
             for n in range(0, 60, 20):
-                store.add({KEY: {"r": pods[n : n + 20][::order]}}, watermark=("s", "x", 1.0))
+                store.add({KEY: {"r": pods[n : n + 20][::order]}})
+                store.set_watermark("s", "x", 1.0)
 
     assert failures(lambda: write(1), lambda: write(-1), lambda: write(1)) == []
     with place.open() as store:
