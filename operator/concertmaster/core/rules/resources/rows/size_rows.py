@@ -59,10 +59,11 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
 def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:
     """Whether a size may be proposed, as far as that does not depend on the size."""
     spec, name = unit.step.spec, unit.container.name
-    if spec is not None and spec.containers and all(c.name != name for c in spec.sized):
+    declared = spec is not None and any(c.name == name for c in spec.sized)
+    if not declared and spec is not None and spec.containers:
         return False  # injected into the pod: there is no field to set
-    if unit.container.init and (spec is None or getattr(unit.container, f"{resource}_request") is None):
-        return False  # pods reserve nothing for it alone
+    if unit.container.init and (not declared or getattr(unit.container, f"{resource}_request") is None):
+        return False  # what pods reserve without it is not known, or they reserve nothing for it alone
     if size_guard(unit.container, evidence.analysis.options) is not None:
         return False
     if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:

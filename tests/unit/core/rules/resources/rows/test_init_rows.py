@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import ContainerFact, Recommendation
+from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.units import HOUR
-from tests.support.builders import MI
+from tests.support.builders import MI, NOW
 from tests.support.core.scenario_builder import Manifest, Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import measured, resources
 
@@ -101,6 +103,15 @@ def test_what_is_not_sampled_is_not_sized() -> None:
 def test_an_init_container_without_a_request_gets_none() -> None:
     """It runs in what the pod reserves for the others."""
     assert made(GI, 800 * MI, first("fetch", None)).recommended("right-size") == []
+
+
+def test_one_that_the_definition_does_not_declare_is_not_sized() -> None:
+    """Steps of a graph that users write, and of engines known by pod labels, declare no containers."""
+    of = made(GI, 800 * MI, first("fetch", 4 * GI))
+    graph = of.definition.graph
+    bare = replace(graph, steps=tuple(replace(step, containers=()) for step in graph.steps))
+    analysis = analyze(replace(of.definition, graph=bare), of.runs, now=NOW)
+    assert "right-size" not in {r.rule for r in recommend(Evidence(analysis, "wfp"))}
 
 
 def killed(share: int) -> Scenario:
