@@ -15,7 +15,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.analysis.long_term import with_days
-from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation
+from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
@@ -33,15 +33,21 @@ DEFINITION = define(
     argo(task("load"), templates={"load": {"container": {"image": "load:1", "resources": {
         "requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}}}})
 )  # fmt: skip
+PREPARED = define(
+    argo(task("load"), templates={"load": {"initContainers": [{"name": "fetch", "image": "load:1", "resources": {
+        "requests": {"memory": "8Gi"}, "limits": {"memory": "8Gi"}}}]}})
+)  # fmt: skip
 Use = Callable[[int], Mapping[str, Any]]
 
 
 @dataclass
 class Operator:
-    """What a cycle does with an hourly workflow: its runs into the history, analysis, daily rows, retention."""
+    """What a cycle does with an hourly workflow: its runs into the history, analysis, daily rows, retention. ``use``: of its
+    only container, or of the init container that the ``definition`` has."""
 
     history: HistoryProvider
     use: Use
+    definition: WorkflowDefinition = DEFINITION
     window: float = 14 * DAY
     kept: int = KEPT
     hours: int = 0
@@ -58,9 +64,11 @@ class Operator:
         begun = FIRST + n * HOUR
         usage: dict[str, Any] = {"cpu_seconds": 95.0, "memory_sampled_peak": 200 * MI, **self.use(n)}
         seconds = usage.pop("seconds", 100.0)
-        own = container(**{"cpu_request": 4.0, "memory_request": 8 * GI, "memory_limit": 8 * GI, **usage})
-        pod = ran(str(n), begun, "load", scheduled=begun, started=begun, finished=begun + seconds, containers=(own,))
-        if own.reason is not None:
+        inside = [container(**{"cpu_request": 4.0, "memory_request": 8 * GI, "memory_limit": 8 * GI, **usage})]
+        if self.definition is PREPARED:
+            inside = [container(cpu_seconds=95.0), replace(inside[0], name="fetch", init=True, cpu_request=None)]
+        pod = ran(str(n), begun, "load", scheduled=begun, started=begun, finished=begun + seconds, containers=inside)
+        if inside[-1].reason is not None:
             pod = replace(pod, outcome=Outcome.FAILED, exit_code=137)
         self.history.store.add({key: {f"nightly-etl-{n}": [pod]}})
         self.hours += 1
@@ -71,16 +79,16 @@ class Operator:
         meta = {"name": "etl", "namespace": key.namespace}
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
-        runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now)
+        runs = self.history.runs(self.definition, limit=self.kept, since=now - self.window, as_of=now)
+        request = AnalysisRequest(profile, self.policy, self.definition, runs, now, now)
         self.request = with_days(request, self.history, record=True)
         self.history.record(key, analyze_profile(self.request).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
 
     def recommended(self, rule: str) -> list[Recommendation]:
         now = FIRST + self.hours * HOUR
-        runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        known, completed = complete(DEFINITION, runs)
+        runs = self.history.runs(self.definition, limit=self.kept, since=now - self.window, as_of=now)
+        known, completed = complete(self.definition, runs)
         earlier = EarlierAnalyses(peaks=with_days(replace(self.request, runs=runs), self.history, record=False).peaks)
         found = analyze_workflow(known, completed, self.policy, profile="etl", now=now, earlier=earlier)
         return [r for r in (*found.recommendations, *found.minor) if r.rule == rule]
@@ -177,8 +185,13 @@ def test_a_memory_request_stays_after_a_kill_before_the_window(tmp_path: Path) -
     assert items == ["requests.cpu"]
 
 
-@pytest.mark.parametrize(("kept", "known"), [(40, True), (200, True), (200, False)])
-def test_what_a_leaner_release_ended_does_not_come_back(tmp_path: Path, kept: int, known: bool) -> None:
+@pytest.mark.parametrize(
+    ("kept", "known", "of"),
+    [(40, True, DEFINITION), (200, True, DEFINITION), (200, False, DEFINITION), (200, True, PREPARED)],
+)
+def test_what_a_leaner_release_ended_does_not_come_back(
+    tmp_path: Path, kept: int, known: bool, of: WorkflowDefinition
+) -> None:
     """Runs show the release for as long as the window reaches, or for some hours."""
 
     def use(n: int) -> Mapping[str, Any]:
@@ -188,7 +201,7 @@ def test_what_a_leaner_release_ended_does_not_come_back(tmp_path: Path, kept: in
             "image": f"load:{1 if old or not known else 2}",
         }
 
-    operator = operate(tmp_path, use, 4 * 24 + 6, window=(4 if kept == 40 else 2) * DAY, kept=kept)
+    operator = operate(tmp_path, use, 4 * 24 + 6, window=(4 if kept == 40 else 2) * DAY, kept=kept, definition=of)
     (item,) = operator.recommended("right-size")
     assert (size(item, "requests.memory") < GI) is known
 
@@ -241,11 +254,15 @@ def test_kills_at_a_limit_that_was_raised_since_are_not_reported(tmp_path: Path)
     assert operator.recommended("memory-request") == []
 
 
+@pytest.mark.parametrize("of", [DEFINITION, PREPARED])
 @pytest.mark.parametrize(("image", "reported"), [("load:1", True), ("load:2", False)])
-def test_kills_that_another_image_ended_do_not_come_back(tmp_path: Path, image: str, reported: bool) -> None:
+def test_kills_that_another_image_ended_do_not_come_back(
+    tmp_path: Path, image: str, reported: bool, of: WorkflowDefinition
+) -> None:
     """They are known for longer than the runs that show the change."""
     other, kill = {"image": image}, {**KILL, "image": "load:1"}
-    operator = operate(tmp_path, lambda n: kill if 24 <= n < 32 else other if n >= 32 else {"image": "load:1"}, 24 + 28)
+    use: Use = lambda n: kill if 24 <= n < 32 else other if n >= 32 else {"image": "load:1"}  # noqa: E731
+    operator = operate(tmp_path, use, 24 + 28, definition=of)
     assert bool(operator.recommended("memory-request")) is reported
 
 

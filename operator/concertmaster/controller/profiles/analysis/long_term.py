@@ -123,7 +123,7 @@ def _released(analysis: Analysis) -> Iterator[tuple[int, tuple[str, str], float]
     """Releases by day, each with its step, name and factor: the runs show them for less long than amounts are kept."""
     least = analysis.options.min_runs
     for step in analysis.steps:
-        for c in step.containers:
+        for c in (*step.containers, *step.inits):
             for resource, release in (("memory", memory_release(c, least)), ("cpu", cpu_release(c, least))):
                 if release is not None:
                     place = step.step, f"{RELEASED}/{resource}/{c.name}"
@@ -159,7 +159,7 @@ def _with_earlier(
 
 
 def _superseded(analysis: Analysis) -> Largest:
-    containers = [(step.step, container) for step in analysis.steps for container in step.containers]
+    containers = [(step.step, container) for step in analysis.steps for container in (*step.containers, *step.inits)]
     return {(step, f"{KILLS_OVER}/{c.name}"): 1.0 for step, c in containers if superseded(c, analysis.options)}
 
 
