@@ -11,6 +11,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
@@ -53,8 +54,9 @@ def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage],
     steps, ends = (unit.step.step, *unit.others), {run.time for run in counted}
     names = {run.run for run in evidence.analysis.runs if run.end in ends}
     rows = [e for step in steps for run, of in evidence.rows.all.get(step, {}).items() if run in names for e in of]
-    if restarts := _share_of_restarts(rows, unit.container.name):
-        avoided, change = enough_for, WhatIf(scales=tuple((step, 1.0 - restarts) for step in steps))
+    if restarts := _share_of_restarts(rows, unit.container):
+        left = tuple((step, 1.0 - restarts) for step in steps)
+        avoided, change = enough_for, WhatIf(start_up=left) if unit.container.init else WhatIf(scales=left)
         replayed = "without the time between the first and the last start of containers that were killed and restarted"
     else:
         avoided, change = enough_for.scaled(_share_of_kills(rows)), WhatIf(clean=steps)
@@ -71,16 +73,18 @@ def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage],
     return TimeLost(share, seconds, replayed) if share.low > 0.0 < seconds.low else TimeLost()
 
 
-def _share_of_restarts(rows: Sequence[StepExecution], container: str) -> float:
+def _share_of_restarts(rows: Sequence[StepExecution], container: ContainerUsage) -> float:
     """Share (0 to 1) of the time of these executions from the first to the last start of a container that was killed and
-    restarted in its pod."""
+    restarted in its pod; of an init container, of the time before their work starts."""
     lost = math.fsum(
         max(0.0, c.restarted_after_oom - c.started)
         for e in rows
         for c in e.containers
-        if c.name == container and c.restarted_after_oom is not None and c.started is not None
+        if c.name == container.name and c.restarted_after_oom is not None and c.started is not None
     )
-    return min(1.0, lost / (math.fsum(e.duration or 0.0 for e in rows) or math.inf))
+    spans = ((e.created, e.started) if container.init else (e.started, e.finished) for e in rows)
+    whole = math.fsum(max(0.0, end - begin) for begin, end in spans if begin is not None and end is not None)
+    return min(1.0, lost / (whole or math.inf))
 
 
 def _share_of_kills(rows: Sequence[StepExecution]) -> float:

@@ -418,9 +418,10 @@ def test_kills_beside_a_longer_path_cost_no_run_time() -> None:
     assert item.expected.startswith("sufficient for")
 
 
-def restarted(share: float, killed: bool = True) -> Scenario:
+def restarted(share: float, killed: bool = True, init: bool = False) -> Scenario:
     """The only container of ``transform`` is restarted in its pod 200 s after its start, with this probability; ``killed``:
-    for lack of memory. It then takes the 300 s that it takes in other runs."""
+    for lack of memory. It then takes the 300 s that it takes in other runs. Or its ``init`` container is, before the only
+    one, which then takes 60 s."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
     value, chance = noise(), random.Random(5)
 
@@ -429,22 +430,31 @@ def restarted(share: float, killed: bool = True) -> Scenario:
         own = measured(
             memory_request=1024 * MI, memory_limit=1024 * MI, memory_sampled_peak=900 * MI, restarted_after_oom=first
         )
+        if init:
+            fetch = replace(own[0], name="fetch", init=True, cpu_request=None)
+            return {"transform": Pod(60.0, startup=first + value(300.0), containers=(*measured(), fetch))}
         return {"transform": Pod(first + value(300.0), containers=own)}
 
+    if init:
+        limited = {"initContainers": [{"name": "fetch", "image": "fetch:1", **limited["container"]}]}
     made = scenario(argo(task("transform"), templates={"transform": limited}), 60, work, every=4 * 3600.0)
 
     def timed(run: RunRecord) -> RunRecord:
         (execution,) = run.steps
-        (fact,) = execution.containers
-        last = (fact.started or 0.0) + fact.restarted_after_oom if fact.restarted_after_oom and killed else None
-        return replace(run, steps=(replace(execution, containers=(replace(fact, restarted_after_oom=last),)),))
+        *main, fact = execution.containers
+        first = execution.scheduled if init else fact.started
+        last = (first or 0.0) + fact.restarted_after_oom if fact.restarted_after_oom and killed else None
+        own = replace(fact, started=first, restarted_after_oom=last)
+        return replace(run, steps=(replace(execution, containers=(*main, own)),))
 
     return replace(made, runs=tuple(map(timed, made.runs)))
 
 
-def test_kills_that_a_restart_in_the_pod_makes_good_cost_run_time() -> None:
-    """With ``restartPolicy: OnFailure`` nothing fails: the pod succeeds, and only its last start is seen to end."""
-    item = restarted(0.3).one("memory-request")
+@pytest.mark.parametrize("init", [False, True])
+def test_kills_that_a_restart_in_the_pod_makes_good_cost_run_time(init: bool) -> None:
+    """With ``restartPolicy: OnFailure`` nothing fails: the pod succeeds, and only its last start is seen to end. That of an
+    init container takes longer before the work starts."""
+    item = restarted(0.3, init=init).one("memory-request")
     killed = sum(c.oom_killed for run in restarted(0.3).runs for c in run.steps[0].containers)
     assert f"{killed} of 60 runs were OOM-killed" in item.because and killed > 10
     assert item.failures_avoided is None and item.gain_seconds is not None
