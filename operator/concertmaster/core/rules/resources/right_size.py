@@ -97,7 +97,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
-    certain = certain and all(above_limit(r) is None and not loses_cpus(r) for r in ordered)
+    certain = certain and all(above_limit(r) is None and not loses_cpus(evidence, r) for r in ordered)
     certain = certain and (known_for_a_day(evidence) or all(r.resource != "memory" for r in lowered))
     unit = ordered[0].unit
     uses = "uses" if len(unit.others) == 1 else "use"

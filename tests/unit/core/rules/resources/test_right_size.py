@@ -39,6 +39,8 @@ from concertmaster.core.sizing import plain_memory
 from concertmaster.core.units import MIB
 from concertmaster.engines import PATCHABLE
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
+from tests.support.core.scenario_builder import Pod, argo, scenario, task
+from tests.support.core.scenarios import measured, resources
 
 GI = 1024 * MI
 Facts = Callable[[int], ContainerFact]
@@ -274,6 +276,23 @@ def test_a_guaranteed_pod_that_has_whole_cpus_may_lose_them(cpu: str, memory_lim
     assert (item.risk is Level.MEDIUM) is says
     if says:
         assert "where that matters, use 1" in "; ".join(item.evidence)
+
+
+@pytest.mark.parametrize(("declared", "limited"), [(True, False), (True, True), (False, False), (False, True)])
+def test_a_pod_is_guaranteed_only_if_all_its_containers_are(declared: bool, limited: bool) -> None:
+    """Also those that nothing declares, such as the executor of Argo, which has no limits by default. Those of steps that
+    declare none are known from their pods alone."""
+    amounts = {"cpu_limit": 1.0, "memory_limit": GI}
+    (work,) = measured(**amounts, cpu_seconds=150.0, cpu_sampled_seconds=600.0)
+    wait = replace(work, name="wait", **({} if limited else {"cpu_limit": None}))
+    sizes = {"cpu": "1", "memory": "1Gi"}
+    of = argo(task("a"), templates={"a": resources(requests=sizes, limits=sizes)})
+    found = scenario(of, 24, lambda _: {"a": Pod(600.0, containers=(work, wait))})
+    graph = found.definition.graph
+    steps = graph.steps if declared else tuple(replace(s, containers=()) for s in graph.steps)
+    analysis = analyze(replace(found.definition, graph=replace(graph, steps=steps)), found.runs, now=NOW)
+    (item,) = (r for r in recommend(Evidence(analysis, "wfp")) if r.rule == "right-size")
+    assert ("static CPU manager policy" in "; ".join(item.evidence)) is limited
 
 
 def test_a_lowered_memory_limit_lowers_what_follows_it() -> None:

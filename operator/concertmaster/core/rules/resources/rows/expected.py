@@ -131,20 +131,21 @@ def above_limit(row: RequestRow) -> float | None:
     return most if most > (row.new if row.limit is None else row.limit) else None
 
 
-def loses_cpus(row: RequestRow) -> bool:
+def loses_cpus(evidence: Evidence, row: RequestRow) -> bool:
     """Whether a Guaranteed pod has whole CPUs for the container, and would no longer: the static policy of the kubelet's CPU
     manager gives such a container CPUs of its own. Whether nodes have that policy no metric shows."""
-    spec = row.unit.step.spec
-    if row.resource != "cpu" or spec is None or not all(is_guaranteed(c) for c in spec.containers):
+    if row.resource != "cpu" or row.old is None or row.old < 1.0 or not row.old.is_integer() or row.new.is_integer():
         return False
-    return row.old is not None and row.old >= 1.0 and row.old.is_integer() and not row.new.is_integer()
+    pods = [e.containers for of in evidence.rows.all.get(row.unit.step.step, {}).values() for e in of]
+    # Of the newest pod all count: those that the engine or a service mesh adds often have no limits.
+    return bool(pods) and bool(pods[-1]) and all(is_guaranteed(c) for c in pods[-1])
 
 
 def by_limit(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What else follows a limit that is lowered with the request."""
     for row in sizes:
         title = container_title(evidence, row.unit.step, row.unit.container)
-        if loses_cpus(row):
+        if loses_cpus(evidence, row):
             yield (
                 f"CPU of {title}: nodes with the static CPU manager policy reserve whole CPUs for it, and none for"
                 f" {amount(row, row.new)}; where that matters, use {text.cpu(math.ceil(row.new))}"

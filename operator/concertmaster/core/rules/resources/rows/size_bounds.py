@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import POD, ContainerSpec, StepSpec
+from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import ROUNDING
 from concertmaster.core.reserved import Reservation, reservation
 from concertmaster.core.rules.evidence import Evidence
@@ -144,7 +144,7 @@ def limit_of(container: object, resource: str) -> float | None:
     return found
 
 
-def is_guaranteed(container: ContainerUsage | ContainerSpec) -> bool:
+def is_guaranteed(container: ContainerUsage | ContainerFact) -> bool:
     """Whether requests equal limits for both resources, so that the Guaranteed QoS class must be kept."""
     return (
         container.cpu_request is not None
