@@ -30,6 +30,8 @@ from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.fetched import FETCHED, reachable
 
+INIT = "init container"
+"""Said before the name of one in titles."""
 ELSEWHERE = "elsewhere than in the"
 """Said in what is expected of a recommendation whose sizes have no effect in the definition."""
 
@@ -73,7 +75,7 @@ class Rule:
         definition = evidence.analysis.definition
         proposed: dict[str, Any] = {f.name: getattr(finding, f.name) for f in fields(ProposedChange)}
         if finding.items:
-            proposed["snippet"] = definition.engine.remedies(_sizes(finding))
+            proposed["snippet"] = definition.engine.remedies(_sizes(finding, evidence.analysis.steps))
         elsewhere = ELSEWHERE in finding.expected or FETCHED in finding.expected
         declared = [] if elsewhere else [item.step for item in finding.items]
         return Recommendation(
@@ -90,11 +92,13 @@ class Rule:
         )
 
 
-def _sizes(finding: Finding) -> dict[tuple[str, str], dict[str, str]]:
-    """The proposed values of a finding, by (step, container)."""
+def _sizes(finding: Finding, steps: Iterable[StepAnalysis]) -> dict[tuple[str, str], dict[str, str]]:
+    """The proposed values of a finding, by (step, container); without init containers, for which no snippet has a place."""
+    inits = {(step.step, container.name) for step in steps for container in step.inits}
     sizes: dict[tuple[str, str], dict[str, str]] = {}
     for item in finding.items:
-        sizes.setdefault((item.step, item.container), {})[item.field] = item.new
+        if (item.step, item.container) not in inits:
+            sizes.setdefault((item.step, item.container), {})[item.field] = item.new
     return sizes
 
 
@@ -122,7 +126,7 @@ def container_title(evidence: Evidence, step: StepAnalysis, container: Container
     """Display name of a container: its step, followed by its own name only when the step has several, or it is an init."""
     title = evidence.title(step.step)
     if container.init:
-        return f"init container {title}/{text.plain(container.name)}"
+        return f"{INIT} {title}/{text.plain(container.name)}"
     return f"{title}/{container.name}" if len(step.containers) > 1 else title
 
 

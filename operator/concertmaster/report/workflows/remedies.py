@@ -10,7 +10,7 @@ from typing import Any
 from concertmaster.api.labelled import labels_of
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import rule_of
-from concertmaster.core.rules.base import ELSEWHERE
+from concertmaster.core.rules.base import ELSEWHERE, INIT
 from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
@@ -34,7 +34,7 @@ def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
     """The lines for a workflow's definition, in the words of an engine known by pod labels: as the operator says, else read
     off the status, so that sizes, retries and limits are known without the operator too."""
     labels = labels_of(profile.get("spec") or {})
-    if item.get("snippet") or labels is None:
+    if item.get("snippet") or labels is None or INIT in str(item.get("action")):
         return item.get("snippet")
     rule, _, step = str(item["id"]).partition(".")
     traits = TRAITS[preset_of(labels).name]

@@ -12,6 +12,7 @@ from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDe
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, complete, define
+from concertmaster.report.workflows.remedies import snippet
 from tests.support.builders import build_runs
 
 MIB = 1024.0**2
@@ -122,6 +123,26 @@ def test_a_pod_that_waits_is_io_bound_although_the_worker_beside_it_uses_more_of
     result = analyze_workflow(*complete(definition, runs(definition, facts)), Policy(), profile="wfp", now=13 * DAY)
     (item,) = [r for r in result.recommendations if r.rule == "io-bound"]
     assert item.step == "query.pod"
+
+
+@pytest.mark.parametrize("init", [False, True])
+def test_a_size_of_an_init_container_is_not_pasted_as_that_of_the_work(init: bool) -> None:
+    """``executor_config`` merges containers by their place, and other engines have one size for each task."""
+    definition = profile()
+
+    def killed(run: int) -> PodFact:
+        (used,) = (fact := pod(run, "extract", 0, 600, phase="Failed" if run % 3 == 0 else "Succeeded")).containers
+        own = replace(used, memory_limit=4096 * MIB, reason="OOMKilled" if run % 3 == 0 else None)
+        return replace(fact, containers=(replace(own, name="git-sync", init=True), used) if init else (own,))
+
+    whole, shown = complete(definition, runs(definition, [killed(run) for run in range(1, 13)]))
+    result = analyze_workflow(whole, shown, Policy(), profile="airflow-nightly-etl", now=13 * DAY)
+    (item,) = [r for r in result.recommendations if r.rule == "memory-request"]
+    assert ("init container" in item.action) is init
+    shown_in_status = {"id": item.id, "action": item.action, "items": [
+        f"{i.step}/{i.container} {i.field}: {i.old} -> {i.new}" for i in item.items]}  # fmt: skip
+    spec = {"spec": {"podLabels": {"preset": "airflow", "value": "nightly_etl"}}}
+    assert (item.snippet is None) is (snippet(shown_in_status, spec) is None) is init
 
 
 def test_a_recommendation_says_what_to_paste_into_the_dag() -> None:
