@@ -15,6 +15,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, unexplained
 from concertmaster.core.analysis.runs.changes import cause_between
+from concertmaster.core.analysis.runs.injected import EXECUTOR
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import (
@@ -133,9 +134,10 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
     """Whether another rule is about a failure of these classes. None is about a time limit that only the run itself has, nor
-    about the memory of an init container whose limit is unknown."""
+    about the memory of an init container whose limit is unknown, or which the engine adds and sizes."""
     first = killed_first(e)
-    return classify(e) in classes and e.reason != RUN_TIMEOUT and (first is None or first.memory_limit is not None)
+    sized = first is None or (first.memory_limit is not None and first.name not in EXECUTOR)
+    return sized and classify(e) in classes and e.reason != RUN_TIMEOUT
 
 
 def _avoided(repeat: RepeatedFailures) -> Interval | None:

@@ -344,7 +344,7 @@ def test_a_row_of_failures_of_unknown_reason_says_so() -> None:
     assert item.action == "Find out why transform fails: the last 8 runs in a row failed there with an unknown reason"
 
 
-def in_init(fails: dict[int, str], limit: float | None = None) -> Scenario:
+def in_init(fails: dict[int, str], limit: float | None = None, name: str = "fetch") -> Scenario:
     """Runs that fail at ``transform`` before its work starts, in an init container of this memory ``limit`` (bytes)."""
     of = made(fails)
 
@@ -352,7 +352,7 @@ def in_init(fails: dict[int, str], limit: float | None = None) -> Scenario:
         if e.outcome is not Outcome.FAILED:
             return e
         why = next(c.reason for c in e.containers if c.reason)
-        fetch = ContainerFact("fetch", init=True, reason=why, memory_limit=limit)
+        fetch = ContainerFact(name, init=True, reason=why, memory_limit=limit)
         return replace(e, containers=(fetch, *(replace(c, reason=None) for c in e.containers)))
 
     return replace(of, runs=tuple(replace(r, steps=tuple(map(ended, r.steps))) for r in of.runs))
@@ -371,6 +371,15 @@ def test_an_init_container_that_is_oom_killed_at_an_unknown_limit_is_named(fails
     assert (
         sized.one("memory-request").action == "Raise memory request of init container transform/fetch: not set -> 192Mi"
     )
+
+
+def test_the_executor_that_is_oom_killed_is_named_with_its_limit() -> None:
+    """As where it downloads large artifacts. Its resources are in the configuration of the engine, and in no workflow."""
+    of = in_init(dict.fromkeys(range(34, 42), "OOMKilled"), 512 * MI, "init")
+    assert of.recommended("memory-request") == []
+    item = of.one("failing-step")
+    assert item.action.startswith("Raise the memory limit of init container init of transform: ")
+    assert "init container init was OOM-killed at its limit of 512Mi" in item.evidence
 
 
 def test_a_failing_init_container_is_named() -> None:

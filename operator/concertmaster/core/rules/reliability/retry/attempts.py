@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
+from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, reasons_of, unexplained
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -128,11 +128,15 @@ def _first(e: StepExecution, reason: str) -> str:
 
 
 def known_reasons(failures: Sequence[StepExecution]) -> Iterator[str]:
-    """How many have no known reason."""
+    """How many have no known reason, and the limit at which an init container was OOM-killed last."""
     dark = sum(map(unexplained, failures))
     if dark:
         causes = "memory, a time limit, a node or the step itself"
         yield f"the reasons of {dark} of {text.count(len(failures), 'failure')} are unknown: {causes}"
+    killed = [c for e in failures if (c := killed_first(e)) is not None and c.memory_limit]
+    if killed:
+        name, limit = text.plain(killed[-1].name), text.memory_quantity(killed[-1].memory_limit or 0.0)
+        yield f"init container {name} was OOM-killed at its limit of {limit}"
 
 
 def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, Attempts]:
