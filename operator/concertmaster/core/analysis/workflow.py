@@ -226,7 +226,7 @@ def analyze(
     steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)
     costs, rate = figures.costs(pricing), None
     if len(finished) >= options.max_runs:
-        rate = daily_rate(days, now, blind)
+        rate = daily_rate(days, finished, now, blind)
     if rate is None:
         rate = runs_per_month(finished, now, definition, blind)
     summary = WorkflowSummary(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -55,19 +56,26 @@ def runs_per_month(
     return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
 
 
-def daily_rate(days: Sequence[DailyRow], now: float, blind: Sequence[Span] = ()) -> float | None:
-    """Runs per 30 days by what is counted of the last seven ``days`` before that of ``now`` (unix seconds); None where no
-    day is known as a whole. For workflows of which the newest runs are analysed: these may all be of a busy hour. Days of
-    which an hour or more is in ``blind`` spans (unix seconds) are left out."""
-    counts = {row.day: row.count for row in days if row.step == RUN}
+def daily_rate(
+    days: Sequence[DailyRow], runs: Sequence[RunRecord], now: float, blind: Sequence[Span] = ()
+) -> float | None:
+    """Runs per 30 days by what is counted of the last seven ``days`` before that of ``now`` (unix seconds), and those of the
+    ``runs`` that ended since the last one counted; None where no day is known as a whole. For workflows of which the newest
+    runs are analysed: these may all be of a busy hour. Days of which an hour or more is in ``blind`` spans (unix seconds)
+    are left out."""
+    rows = [row for row in days if row.step == RUN]
+    if not rows:
+        return None
+    counts, counted = Counter({row.day: row.count for row in rows}), max(row.until for row in rows)
+    counts.update(int(r.end // DAY) for r in runs if r.end is not None and r.end > counted)
     today, hidden = int(now // DAY), _merged(blind)
     known = [
         day
-        for day in range(max(min(counts, default=today) + 1, today - _RATE_DAYS), today)
+        for day in range(max(min(counts) + 1, today - _RATE_DAYS), today)
         if sum([max(0.0, min(high, (day + 1) * DAY) - max(low, day * DAY)) for low, high in hidden]) < HOUR
     ]
-    runs = sum([counts.get(day, 0) for day in known])
-    return runs / len(known) * MONTH / DAY if runs else None
+    ended = sum([counts[day] for day in known])
+    return ended / len(known) * MONTH / DAY if ended else None
 
 
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:

@@ -175,8 +175,9 @@ def test_runs_in_progress_do_not_make_a_workflow_of_long_runs_look_as_if_it_had_
 
 
 def counted(moments: Iterable[float]) -> list[DailyRow]:
-    number = Counter(int(moment // DAY) for moment in moments)
-    return [DailyRow(day, RUN, count, succeeded=count, failed=0) for day, count in number.items()]
+    runs = at(moments)
+    number, until = Counter(int(moment // DAY) for moment in moments), max((r.end or 0.0 for r in runs), default=0.0)
+    return [DailyRow(day, RUN, count, succeeded=count, failed=0, until=until) for day, count in number.items()]
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 5))
@@ -198,12 +199,20 @@ def test_the_rate_of_runs_that_are_not_all_analysed_is_that_of_the_week(hour: in
 def test_days_that_are_not_known_as_a_whole_do_not_count() -> None:
     hourly = every(HOUR)
     now = hourly[-1] + 1.0
-    assert daily_rate(counted(hourly), now) == pytest.approx(720.0)
-    assert daily_rate(counted(hourly[-20:]), now) is None  # of yesterday the last hours, and today
-    assert daily_rate((), now) is None
+    assert daily_rate(counted(hourly), (), now) == pytest.approx(720.0)
+    assert daily_rate(counted(hourly[-20:]), (), now) is None  # of yesterday the last hours, and today
+    assert daily_rate((), at(hourly), now) is None
     outage = (now - 3 * DAY, now - 2.5 * DAY)
-    assert daily_rate(counted(without(hourly, outage)), now) == pytest.approx(720.0, abs=60.0)
-    assert daily_rate(counted(without(hourly, outage)), now, [outage]) == pytest.approx(720.0)
+    assert daily_rate(counted(without(hourly, outage)), (), now) == pytest.approx(720.0, abs=60.0)
+    assert daily_rate(counted(without(hourly, outage)), (), now, [outage]) == pytest.approx(720.0)
+
+
+def test_runs_that_are_analysed_and_not_counted_yet_are_part_of_the_rate() -> None:
+    """The first analysis counts those that it does not take: of the last four days there is no row yet."""
+    hourly = every(HOUR)
+    policy, runs = Policy(analysis=AnalysisSettings(max_runs=100)), at(hourly)[-100:]
+    found = analyze(definition(step("load")), runs, now=hourly[-1] + HOUR, policy=policy, days=counted(hourly[:-100]))
+    assert found.cost.runs_per_month == pytest.approx(720.0)
 
 
 def test_all_runs_that_are_analysed_say_how_often_they_come() -> None:
