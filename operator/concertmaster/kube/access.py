@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from concertmaster.core.units import HOUR
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ACCESS_REVIEWS, Resource
@@ -40,10 +40,10 @@ class AccessChecker:
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
-        self._known: dict[Right, tuple[bool, float]] = {}
+        self._known: dict[Right, tuple[bool, float]] = {}  # the oldest answer first
 
     def allowed(self, right: Right) -> bool | None:
-        """Whether the operator has ``right``, by the last answer of the server; None when there never was one."""
+        """Whether the operator has ``right``, by the last answer of the server; None when there was none within a day."""
         now = self._clock()
         known = self._known.get(right)
         if known and now - known[1] < (_GRANTED_FOR if known[0] else _DENIED_FOR):
@@ -68,7 +68,10 @@ class AccessChecker:
         granted = bool(status.get("allowed"))
         if not granted and status.get("evaluationError") and not status.get("denied"):
             return known[0] if known else None  # an authorizer failed: nobody has said no
+        self._known.pop(right, None)
         self._known[right] = (granted, now)
+        while now - self._known[oldest := next(iter(self._known))][1] >= DAY:
+            del self._known[oldest]
         return granted
 
     def missing(self, rights: Iterable[Right]) -> tuple[Right, ...]:

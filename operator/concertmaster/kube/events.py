@@ -106,7 +106,7 @@ class EventRecorder:
         except Stopped:
             return PostOutcome.FAILED
         except Forbidden:
-            self._forbidden[namespace] = now
+            self._forbidden = {of: at for of, at in self._forbidden.items() if self._recent(at, now)} | {namespace: now}
             return PostOutcome.FORBIDDEN
         except NotFound:
             return PostOutcome.FAILED  # the namespace is going away

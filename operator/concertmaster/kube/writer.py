@@ -135,9 +135,10 @@ class StatusWriter:
         return len(self._refused)
 
     def keep_only(self, uids: Iterable[str]) -> None:
-        """Forget what was refused of every other object: it is gone."""
-        present = set(uids)
+        """Forget what was refused of every other object: it is gone. Of namespaces, what no longer counts is forgotten."""
+        present, now = set(uids), self._clock()
         self._refused = {uid: document for uid, document in self._refused.items() if uid in present}
+        self._undecided = {of: at for of, at in self._undecided.items() if now - at < RETRY_UNDECIDED_AFTER}
 
     @staticmethod
     def _finish(result: StatusResult, done: Callable[[StatusResult], None] | None) -> StatusResult:

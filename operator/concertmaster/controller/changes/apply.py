@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -86,16 +85,15 @@ class Apply:
     def __init__(self, writer: ChangeWriter, *, per_minute: int = 6) -> None:
         self._writer = writer
         self._per_minute = per_minute
-        self._writes: dict[str, deque[float]] = {}
+        self._writes: list[tuple[str, float]] = []  # of the last minute: where and when
         self._denied: dict[str, tuple[float, str]] = {}  # by namespace: when none could be created there, and why
         self._unanswered: dict[tuple[str, str], _Unanswered] = {}  # by namespace and kind
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
-        recent = self._writes.setdefault(namespace, deque())
-        while recent and not 0.0 <= now - recent[0] < MINUTE:  # a moment to come: the clock was set back since
-            recent.popleft()
-        return self._per_minute - len(recent)
+        # A moment to come: the clock was set back since.
+        self._writes = [(of, at) for of, at in self._writes if 0.0 <= now - at < MINUTE]
+        return self._per_minute - sum(of == namespace for of, _ in self._writes)
 
     def propose(
         self,
@@ -183,7 +181,7 @@ class Apply:
             return None
         if not may_write():
             return self.settle(begun, now, WriteResult(PatchOutcome.CHANGED))  # nothing was sent
-        self._writes.setdefault(plan.namespace, deque()).append(now)
+        self._writes.append((plan.namespace, now))
         result = self._writer.target.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle reads the outcome
