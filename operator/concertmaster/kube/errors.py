@@ -63,6 +63,11 @@ class Undecided(Busy):
     """An admission webhook that must decide about the object could not be called, or failed (500): nothing was stored."""
 
 
+class NotAdmitted(Forbidden):
+    """The namespace takes no further object of this kind (403): a quota is used up, or the namespace is being deleted. No
+    right is missing."""
+
+
 class Denied(Forbidden):
     """An admission webhook or policy refuses this object, usually with 403; others may pass, and no right is missing."""
 
@@ -102,6 +107,7 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 
 _ADMISSION = re.compile(r"\bdenied (the )?request\b")  # by a webhook, by a ValidatingAdmissionPolicy
 _WEBHOOK_FAILED = re.compile(r"\bfailed calling webhook\b")
+_NOT_ADMITTED = re.compile(r"\bexceeded quota\b|\bbecause it is being terminated\b")
 _MAX_MESSAGE = 500
 
 
@@ -126,6 +132,8 @@ def from_status(
         kind = Denied  # the code is the webhook's: 404 says nothing of the object, 500 nothing of the server
     elif kind is Busy and _WEBHOOK_FAILED.search(detail):
         kind = Undecided
+    elif kind is Forbidden and _NOT_ADMITTED.search(detail):
+        kind = NotAdmitted
     text = detail.strip() or reason or f"HTTP {status}"
     if len(text) > _MAX_MESSAGE:
         text = text[: _MAX_MESSAGE - 1] + "…"

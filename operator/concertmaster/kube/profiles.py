@@ -12,7 +12,17 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import SLOW_ONCE, KubeClient
-from concertmaster.kube.errors import Busy, Conflict, Denied, Forbidden, KubeError, NotFound, Stopped, Unreachable
+from concertmaster.kube.errors import (
+    Busy,
+    Conflict,
+    Denied,
+    Forbidden,
+    KubeError,
+    NotAdmitted,
+    NotFound,
+    Stopped,
+    Unreachable,
+)
 from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
 
 DISCOVERED_LABEL = f"{GROUP}/discovered"
@@ -112,7 +122,11 @@ def _failure(error: KubeError, what: str, verb: str) -> ProfileWriteResult:
     if isinstance(error, Stopped):
         raise error
     if isinstance(error, Forbidden) and not isinstance(error, Denied):
-        message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
+        message = f"{what}: {error}"
+        if not isinstance(error, NotAdmitted):
+            message = (
+                f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
+            )
         return ProfileWriteResult(ProfileWriteOutcome.FORBIDDEN, message)
     undecided = isinstance(error, Busy | Unreachable)
     outcome = ProfileWriteOutcome.UNDECIDED if undecided else ProfileWriteOutcome.FAILED

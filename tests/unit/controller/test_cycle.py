@@ -696,6 +696,20 @@ def test_a_denied_creation_is_reported_once_and_tried_no_further_in_that_namespa
     assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
 
 
+@pytest.mark.parametrize("why", ["exceeded quota: most, used: 3, limited: 3", "because it is being terminated"])
+def test_a_namespace_that_takes_no_more_profiles_lacks_no_right(why: str) -> None:
+    bed = Bed()
+    for i in range(5):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    path = PROFILES.path("demo")
+    bed.client.faults["POST", path] = [errors.NotAdmitted(why, status=403)] * 5
+    bed.run()
+    assert sum(call[:2] == ("POST", path) for call in bed.client.calls) == 1
+    assert why in bed.message("Ready", POLICIES, "team")
+    assert "grant" not in bed.message("Ready", POLICIES, "team")
+
+
 def test_a_profile_that_admission_denies_does_not_keep_others_of_its_namespace_from_being_created() -> None:
     bed = Bed()
     for i in range(3):

@@ -37,6 +37,11 @@ def test_transient_faults_are_repeated(first: Answer) -> None:
     ("answer", "kind"),
     [
         (failure(403, "Forbidden"), errors.Forbidden),
+        (failure(403, "Forbidden", '"a" is forbidden: exceeded quota: q, requested: count/x=1'), errors.NotAdmitted),
+        (
+            failure(403, "Forbidden", "unable to create new content in namespace a because it is being terminated"),
+            errors.NotAdmitted,
+        ),
         (failure(403, "Forbidden", 'admission webhook "names" denied the request: no'), errors.Denied),
         (failure(403, "Forbidden", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"), errors.Denied),
         (failure(500, "InternalError", 'admission webhook "names" denied the request: no'), errors.Denied),
