@@ -73,8 +73,8 @@ class Store(Analyses):
 
         A record without steps has the end of a run; the rest comes from its pods.
 
-        Executions need a uid. Either everything is written or nothing. The watermark that covers them is moved afterwards: what
-        a stop in between leaves is read again. Where a namespace takes more than it may, its older runs go.
+        Executions need a uid. Either everything is written or nothing. The watermark that covers them is moved afterwards:
+        what a stop in between leaves is read again. Where a namespace takes more than it may, its older runs go.
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         places = self._engine.run_retention.prepare()
