@@ -39,8 +39,8 @@ class RequestRow:
     a change by itself. ``bound_by``: what limited the value, empty if nothing did; ``first``: what must be raised before it
     is admitted. ``limit``: the limit that moves to another value with it, and ``limit_by`` why. ``avoided``: share of the
     runs (0 to 1) that no longer fail. ``release``: since which the runs count, None where all do. ``earlier``: the peak
-    where it is of a run that is not among these. ``grows``: whether peaks grow. ``reserves``: of an init container, what
-    pods reserve less by its row (None: of another one, by what its request is lowered)."""
+    where it is of a run that is not among these. ``grows``: whether peaks grow. ``reserves``: what pods
+    reserve less by its row, where that is not what its request is lowered by: beside init containers (None: it is)."""
 
     unit: SizingUnit
     resource: str

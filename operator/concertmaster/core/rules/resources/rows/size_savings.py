@@ -64,8 +64,8 @@ def _hourly(row: RequestRow) -> float:
 
 def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, float]:
     """The smallest and the largest size that are as right as the proposed one: a little above the largest peak, and the
-    target utilization. A bound leaves no choice, and a lowered request stays nearer to the proposal than to what it was. Of
-    an init container, the other containers decide how much is freed, as well as its size."""
+    target utilization. A bound leaves no choice, and a lowered request stays nearer to the proposal than to what it was.
+    Beside init containers, their requests decide how much is freed, as well as its size."""
     if row.bound_by or row.reserves is not None:
         return row.new, row.new
     target = evidence.objectives.efficient_utilization[row.resource == "memory"]

@@ -48,9 +48,9 @@ def sizing_units(
     analysis: Analysis, resource: str, sections: Sequence[str] = ("requests", "limits"), *, inits: bool = False
 ) -> Iterator[SizingUnit]:
     """Every container of every template, in the order of the graph, without steps that were removed, and without init
-    containers that end before the others unless ``inits``. Steps whose pods have
-    another amount of the ``resource`` in one of the ``sections`` than the template declares are units of their own, as what
-    it declares has no effect on them; all others of the template are one, as a change of its field applies to all."""
+    containers that end before the others unless ``inits``. Steps whose pods have another amount of the ``resource`` in one
+    of the ``sections`` than the template declares are units of their own, as what it declares has no effect on them; all
+    others of the template are one, as a change of its field applies to all."""
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
         if step.spec is None and _removed(analysis, step):

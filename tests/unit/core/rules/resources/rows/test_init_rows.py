@@ -92,6 +92,23 @@ def test_only_the_larger_of_two_is_sized_where_the_other_stays_below_what_remain
     assert list(memory_of(of.one("right-size"))) == ["fetch"]
 
 
+@pytest.mark.parametrize(("used", "kept"), [(None, 3.0), (900 * MI, 1088 / 1024)])
+def test_containers_that_are_lowered_together_free_no_more_than_an_init_container_leaves(
+    used: float | None, kept: float
+) -> None:
+    """Each by itself might free all that lies above it: of two with 2Gi beside one with 3Gi, 1Gi."""
+    fetch = first("fetch", 3 * GI, used)
+    (work,) = measured(memory_request=2 * GI, memory_sampled_peak=300 * MI)
+    own = resources(requests={"cpu": "1", "memory": "2Gi"})["container"]
+    manifest = argo(task("a"), templates={"a": {"initContainers": declared(fetch)}})
+    template = manifest["spec"]["templates"][1]
+    del template["container"]
+    template["containerSet"] = {"containers": [{"name": name, **own} for name in ("one", "two")]}
+    value, both = noise(), [replace(work, name=name) for name in ("one", "two")]
+    of = scenario(manifest, 42, lambda _: {"a": Pod(value(600.0), containers=(*both, fetch))})
+    assert freed(of.one("right-size")) == pytest.approx((4.0 - kept) * hours(of), rel=0.02)
+
+
 def test_what_is_not_sampled_is_not_sized() -> None:
     """A short init container may never be sampled: what it needs is unknown, and the work keeps the bound it sets."""
     of = made(4 * GI, 300 * MI, first("fetch", 3 * GI, None))
