@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
@@ -18,7 +19,7 @@ from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.changes.verification.surroundings import OtherWorkflows
 from concertmaster.core.lifecycle.history import RecommendationHistory
-from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import EngineTraits, Outcome, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
@@ -145,8 +146,11 @@ class History(Protocol):
     def reopen(self) -> str:
         """Once per cycle: retry what failed before. Returns why nothing is stored at present; empty when all is well."""
 
-    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
-        """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
+    def runs(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
+    ) -> Sequence[RunRecord]:
+        """The newest ``limit`` runs that ended from ``since`` to ``until``; facts are complete until ``as_of`` (all unix
+        seconds)."""
 
     def runs_with_figures(
         self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
@@ -224,6 +228,13 @@ class AnalysisRequest:
     was_provisional: bool = False
     others: OtherWorkflows | None = None  # what people applied is compared with them; None: with nothing
     fewest_runs: int | None = None  # that any of several profiles of the workflow analyses
+    cut: bool = False  # there are more finished runs than these, whose executions one analysis does not hold
+
+    @property
+    def limited(self) -> bool:
+        """Whether older runs of the window may be known than these."""
+        over = sum([r.outcome is not Outcome.RUNNING for r in self.runs])
+        return self.cut or over >= self.policy.analysis.max_runs
 
     @property
     def as_of(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
@@ -77,18 +78,19 @@ def names(db: Connection, number: int) -> set[str]:
     return {str(row[0]) for row in db.execute(query, (number, number))}
 
 
-def newest(db: Connection, number: int, limit: int | None, since: float | None) -> list[str]:
-    """Names of the newest runs of a workflow, newest first, that ended at or after ``since``."""
+def newest(db: Connection, number: int, limit: int | None, since: float | None, until: float = inf) -> list[str]:
+    """Names of the newest runs of a workflow, newest first, that ended from ``since`` to ``until``."""
     query = (
         "SELECT run, newest FROM (SELECT run, max(last) AS newest FROM ("
         "SELECT run, max(ended) AS last FROM executions WHERE workflow = ? GROUP BY run UNION ALL "
         "SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs "
-        "WHERE newest IS NULL OR newest >= ? ORDER BY newest DESC NULLS LAST, run LIMIT ?"
+        "WHERE newest IS NULL OR newest BETWEEN ? AND ? ORDER BY newest DESC NULLS LAST, run LIMIT ?"
     )
     args: tuple[Any, ...] = (
         number,
         number,
-        float("-inf") if since is None else since,
+        -inf if since is None else since,
+        until,
         _ALL if limit is None else limit,
     )
     return [str(row[0]) for row in db.execute(query, args)]

@@ -184,12 +184,13 @@ class Store(Analyses):
         *,
         limit: int | None = None,
         since: float | None = None,
+        until: float = inf,
         definition: WorkflowDefinition | None = None,
         as_of: float | None = None,
         cache: RunCache | None = None,
     ) -> list[RunRecord]:
-        """Run records, oldest first: at most the ``limit`` newest that are over and those going on, of those that ended at
-        or after ``since``.
+        """Run records, oldest first: at most the ``limit`` newest that are over and those going on, of those that ended
+        from ``since`` to ``until``.
 
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
         ``engines.RunBuilder``). With a ``cache`` and a definition, runs whose rows are unchanged are the same objects.
@@ -199,13 +200,14 @@ class Store(Analyses):
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
-            names = rows.newest(self._db, number, None if limit is None else limit + MAX_RUNNING, since)
+            names = rows.newest(self._db, number, None if limit is None else limit + MAX_RUNNING, since, until)
             selected = reader.fetch(self._engine, number, names)
             if (noted := self._noted.get(key)) is not None:
                 selected = replace(selected, marks=[extended(mark, *noted) for mark in selected.marks])
         records = reader.records(selected)
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
-        records = [r for r in records if since is None or r.end is None or r.end >= since]
+        first = -inf if since is None else since
+        records = [r for r in records if r.end is None or first <= r.end <= until]
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
         return records if limit is None else newest_finished(records, limit) if limit > 0 else []
 

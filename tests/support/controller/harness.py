@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
@@ -145,7 +146,9 @@ class FakeHistory:
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         self.figures[key] = figures
 
-    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+    def runs(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
+    ) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])
 
     def runs_with_figures(

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 from concertmaster.controller.collection import watermarks
@@ -164,10 +165,14 @@ class HistoryProvider:
             for name in self.store.full
         }
 
-    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+    def runs(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
+    ) -> Sequence[RunRecord]:
         """See ``interfaces.History``."""
         with self._renewed():
-            return self.store.runs(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
+            return self.store.runs(
+                definition.key, limit=limit, since=since, until=until, definition=definition, as_of=as_of
+            )
 
     def runs_with_figures(
         self, definition: WorkflowDefinition, limit: int, since: float, as_of: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,9 @@ class History:
         self.steps = steps
         self.read: list[WorkflowKey] = []
 
-    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+    def runs(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
+    ) -> Sequence[RunRecord]:
         key = definition.key
         self.read.append(key)
         steps = tuple(StepExecution(step="a", pod=f"{key.name}-{n}") for n in range(self.steps))

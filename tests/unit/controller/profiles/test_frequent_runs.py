@@ -21,6 +21,7 @@ from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines import complete
+from concertmaster.history.runs import reader
 from tests.support.builders import MI, container
 from tests.support.controller.harness import Bed, run
 from tests.support.core.scenario_builder import argo, define, task
@@ -80,7 +81,8 @@ class Operator:
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(self.definition, limit=self.kept, since=now - self.window, as_of=now)
-        request = AnalysisRequest(profile, self.policy, self.definition, runs, now, now)
+        cut = len(runs) >= reader.MAX_EXECUTIONS  # of one step each
+        request = AnalysisRequest(profile, self.policy, self.definition, runs, now, now, cut=cut)
         self.request = with_days(request, self.history, record=True)
         self.history.record(key, analyze_profile(self.request).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
@@ -150,6 +152,15 @@ def test_the_first_analysis_counts_runs_of_the_window_that_it_does_not_take(tmp_
     (item,) = operator.recommended("right-size")
     assert size(item, "requests.memory") >= 1.15 * 3 * GI  # 240Mi by the newest 16
     assert "in the largest run of 3 of 3 days" in item.because
+
+
+def test_days_keep_runs_that_no_longer_fit_into_an_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer runs than ``maxRuns`` are read of a workflow with very many executions."""
+    monkeypatch.setattr(reader, "MAX_EXECUTIONS", KEPT)
+    operator = operate(tmp_path, lambda n: NIGHTLY if n % 24 == 2 else {}, 2 * 24 + 20, kept=100)
+    assert [r.count for r in operator.history.store.daily.rows(DEFINITION.key)] == [24, 24, 20]
+    (item,) = operator.recommended("right-size")
+    assert size(item, "requests.memory") >= 1.15 * 3 * GI
 
 
 def test_a_time_limit_does_not_stop_the_longest_run_of_each_day(nightly: Operator) -> None:

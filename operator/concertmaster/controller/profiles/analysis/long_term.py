@@ -41,7 +41,7 @@ def with_days(request: AnalysisRequest, history: History, *, record: bool) -> An
     """The request with what is recorded by day: of runs before the window, and of those that may be gone, where some of the
     window may be. ``record``: runs that ended since the last analysis and are more than this takes are recorded first."""
     key, options = request.definition.key, request.policy.analysis
-    since, limited = request.now - options.window_seconds, len(request.runs) >= options.max_runs
+    since, limited = request.now - options.window_seconds, request.limited
     kept = min(since, request.now - EXCEPTIONAL_DAYS * DAY)
     peaks = replace(history.largest(key, kept), every_day=limited)
     days = history.days(key, since - _USUAL, steps=False)
@@ -61,11 +61,13 @@ def _uncounted(request: AnalysisRequest, history: History) -> list[DailyRow]:
     while the operator was stopped. Nobody analyses them, but a day counts them, and its largest run may be one."""
     ends = [r.end for r in request.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
     since = max(request.recorded, request.now - request.policy.analysis.window_seconds)
-    if len(ends) < request.policy.analysis.max_runs or min(ends) <= since:
+    earliest = min(ends, default=0.0)
+    if earliest <= since:
         return []
-    most = len(ends) + _MAX_EXECUTIONS // max(1, len(request.definition.graph.steps))
-    newest = history.runs(request.definition, limit=most, since=since, as_of=request.as_of)
-    definition, runs = complete(request.definition, [r for r in newest if r.end is not None and r.end <= min(ends)])
+    executions = sum([len(r.steps) for r in request.runs])
+    most = _MAX_EXECUTIONS * len(request.runs) // max(len(request.runs), executions)
+    found = history.runs(request.definition, limit=most, since=since, until=earliest, as_of=request.as_of)
+    definition, runs = complete(request.definition, [r for r in found if r.end is not None])
     figures = RunFigures()
     rows = daily_rows(
         runs,
@@ -87,8 +89,8 @@ def long_term_figures(
     options = analysis.options
     covered = request.now - options.window_seconds
     ends = [r.end for r in request.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
-    limited = len(ends) >= options.max_runs
-    if limited:
+    limited = request.limited
+    if limited and ends:
         covered = max(covered, min(ends))
     rows = daily_rows(
         request.runs,

@@ -94,9 +94,10 @@ class AnalysisRunner:
         )
         older, runs = split_at(past, since)
         gaps = request.environment.gaps
-        gaps = replace(gaps, notes=(*gaps.notes, *left_out(digest.runs, runs)))
+        cut = left_out(digest.runs, runs)
+        gaps = replace(gaps, notes=(*gaps.notes, *cut))
         environment = replace(request.environment, gaps=gaps)
-        return replace(request, runs=runs, older=older, figures=figures, environment=environment)
+        return replace(request, runs=runs, older=older, figures=figures, environment=environment, cut=bool(cut))
 
     def _with_extra_metrics(self, subject: Subject, request: AnalysisRequest) -> tuple[AnalysisRequest, str]:
         """The request with the values of users' metrics, and what is wrong with their queries (empty: nothing)."""
