@@ -1,4 +1,4 @@
-"""What all workflows share in one call of the stage: its input, and what is read from the API server for it."""
+"""One call of the stage: its input, the part of the cluster it works on, and what all workflows share in it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class CycleInput:
 
 @dataclass(frozen=True, slots=True)
 class ClusterReach:
-    """Where the stage works. ``namespaces``: those that are read by name (empty: all); ``owns``: whether a namespace is this
-    process's; ``secure``: what the configuration says of Argo's templateReferencing."""
+    """The part of the cluster that the stage works on. ``namespaces``: those that are read by name (empty: all); ``owns``:
+    whether a namespace is this process's; ``secure``: what the configuration says of Argo's templateReferencing."""
 
     client: KubeClient
     access: AccessChecker
@@ -53,7 +53,7 @@ class CycleContext:
 
     @classmethod
     def of(cls, given: CycleInput, reach: ClusterReach) -> CycleContext:
-        """Nothing is read yet."""
+        """The context of a call; nothing is read from the API server yet."""
         snapshot = given.snapshot
         policies = PolicyReader(reach.client, reach.access, snapshot, given.behind, reach.namespaces)
         return cls(given, policies, FactReader(reach.client, reach.access, reach.secure, snapshot.namespaces))

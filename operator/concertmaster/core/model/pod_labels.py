@@ -1,4 +1,4 @@
-"""Labels by which pods are told to be of a workflow, a run and a step."""
+"""Labels that assign pods to a workflow, a run and a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of a workflow before and after a change of it, read from the history, without those that others took part in."""
+"""The runs of a workflow before and after a change of it, read from the history, without those of other edits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OwnRuns(NamedTuple):
 
 
 class ComparedRuns:
-    """Reads what changes are compared by."""
+    """Reads the runs that changes are verified by."""
 
     def __init__(self, history: History) -> None:
         self._history = history
