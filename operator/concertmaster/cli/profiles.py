@@ -70,7 +70,8 @@ def _where(client: KubeClient, name: str, known: Iterable[Mapping[str, Any]]) ->
         everywhere = []  # without the right to list them all
     homes = {p["metadata"]["namespace"] for p in everywhere if name in (p["metadata"]["name"], workflow_name(p))}
     if homes:
-        return f", but in {text.listing(sorted(homes))}: add -n {min(homes) if len(homes) == 1 else 'NAMESPACE'}"
+        place = min(homes) if len(homes) == 1 else "NAMESPACE"
+        return f"; there is one in {text.listing(sorted(homes))}: use -n {place}"
     names = {n for p in known for n in (p["metadata"]["name"], workflow_name(p)) if n}
     return f": {text.meant(name, names, 'kubectl get wfp -A lists them')}"
 

@@ -215,15 +215,17 @@ class Api:
         return view.what_if(request.query)[1]
 
     def _run(self, request: web.Request) -> Answer:
-        name = request.match_info["run"]
-        run = self._pages.view(request).run(name)
+        name, view = request.match_info["run"], self._pages.view(request)
+        run = view.run(name)
         if run is None:
-            raise web.HTTPNotFound(text=f"the operator keeps no run {name}")
+            raise web.HTTPNotFound(text=view.no_runs or f"the operator keeps no run {name}")
         return run
 
     def _compare(self, request: web.Request) -> Answer:
         names = word(request, "before") or "typical", word(request, "after") or "latest"
-        comparison = self._pages.view(request).compared(*names)
+        view = self._pages.view(request)
+        comparison = view.compared(*names)
         if comparison is None:
-            raise web.HTTPNotFound(text=f"the operator does not keep both runs {names[0]} and {names[1]}")
+            text = view.no_runs or f"the operator does not keep both runs {names[0]} and {names[1]}"
+            raise web.HTTPNotFound(text=text)
         return comparison

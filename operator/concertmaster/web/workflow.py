@@ -63,6 +63,11 @@ class WorkflowView:
     now: float
     past: Callable[[str], Raw] = field(default=lambda _: _EMPTY)
 
+    @property
+    def no_runs(self) -> str:
+        """Why the operator shows none of its runs; empty where it does."""
+        return f"No runs from the operator: {self.problem}" if self.problem else ""
+
     @cached_property
     def row(self) -> WorkflowRow:
         """Its line of the fleet."""

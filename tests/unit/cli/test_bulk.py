@@ -269,7 +269,7 @@ def test_an_empty_name_is_reported_and_the_list_at_its_address_is_not_taken_for_
             ["dismiss", "etl", "right-size", "-n", "demo", "--reason", "known"],
             "ask for the ClusterRole edit in namespace demo; --print prints what to commit instead",
         ),
-        (["approve", "x", "-n", "demo"], "bind the ClusterRole ...-approve in namespace demo"),
+        (["approve", "x", "-n", "demo"], "ask for the ClusterRole *-approve of the chart in namespace demo"),
     ],
 )
 def test_whoever_lacks_a_right_learns_which_to_ask_for(

@@ -35,9 +35,9 @@ def _cluster(client: MemoryClient) -> MemoryClient:
         (
             "ml",
             "nightly-orders",
-            "no WorkflowProfile or workflow nightly-orders in namespace ml, but in etl: add -n etl",
+            "no WorkflowProfile or workflow nightly-orders in namespace ml; there is one in etl: use -n etl",
         ),
-        ("etl", "cronwf-train", "in namespace etl, but in billing and ml: add -n NAMESPACE"),
+        ("etl", "cronwf-train", "in namespace etl; there is one in billing and ml: use -n NAMESPACE"),
         ("etl", "nightly-order", "in namespace etl: did you mean nightly-orders?"),
         ("etl", "xyz", "in namespace etl: kubectl get wfp -A lists them"),
     ],

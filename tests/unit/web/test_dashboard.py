@@ -393,6 +393,13 @@ def test_without_the_operator_the_status_is_shown_and_said_to_be(fleet: Dashboar
     assert "Right-size CPU request of transform" in text
 
 
+def test_without_the_operator_nothing_is_said_of_which_runs_it_keeps(fleet: Dashboard) -> None:
+    at = "/workflows/etl/nightly-0/compare?before=run-1&after=run-2"
+    for text in (fleet.get(at).text, fleet.get(f"/api/v1{at}").json["error"]):
+        assert "No runs from the operator: " in text
+        assert "keep" not in text
+
+
 def test_two_runs_are_compared(fleet: Dashboard) -> None:
     newest = fleet.get("/api/v1/workflows/demo/nightly/runs").json["runs"]
     assert [r["run"] for r in newest[:2]] == ["run-29", "run-28"]

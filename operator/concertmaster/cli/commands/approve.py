@@ -23,6 +23,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import CHANGES
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_REMEDY = "ask for the ClusterRole *-approve of the chart in namespace"
 
 
 @click.command("approve")
@@ -145,7 +146,7 @@ def decide(client: KubeClient, change: WorkflowChangeView, decision: str) -> str
         ]
         client.patch(change.ref.path, operations, kind="json")
     except Forbidden as error:
-        raise UserError(f"you may not decide about changes here: {error}; bind the ClusterRole ...-approve") from None
+        raise UserError(f"you may not decide about changes here: {error}; {_REMEDY} {change.namespace}") from None
     except Rejected as error:
         raise UserError(f"the decision was not taken: {error}") from None
     except KubeError as error:
@@ -163,6 +164,6 @@ def _read(client: KubeClient, namespace: str, name: str) -> WorkflowChangeView:
             f"there is no WorkflowChange {name} in namespace {namespace}: kubectl get wfc -A lists them"
         ) from None
     except Forbidden as error:
-        raise UserError(f"{error}; bind the ClusterRole ...-approve in namespace {namespace}") from None
+        raise UserError(f"{error}; {_REMEDY} {namespace}") from None
     except KubeError as error:
         raise UserError(str(error)) from None
