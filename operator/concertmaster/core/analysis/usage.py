@@ -243,7 +243,7 @@ def _container(
         executions=executions,
         ambiguous=ambiguous,
         unsampled=unsampled if covered else 0,
-        coverage=(executions - ambiguous - unsampled) / executions if covered else None,
+        coverage=(executions - ambiguous - unsampled) / executions if covered and executions else None,
         runs=_in_order([run.usage for run in runs]),
         unsampled_before=_before(runs) if unsampled and covered else 0,
         init=newest.init,

@@ -200,6 +200,24 @@ def test_unsampled_and_ambiguous_rows_are_counted_not_used() -> None:
     assert max(r.memory_peak or 0.0 for r in usage.runs) == 600 * MI
 
 
+@pytest.mark.parametrize(("begun", "why", "lacking"), [(False, None, 0), (True, None, 17), (False, "Error", 17)])
+def test_attempts_that_never_started_lack_no_samples(begun: bool, why: str | None, lacking: int) -> None:
+    """Two attempts of each run fail, and the only one of the last, as when the node does not admit a pod (OutOfcpu)."""
+    one = definition(step("load"))
+    gone = container(cpu_seconds=None, memory_sampled_peak=None, memory_kernel_peak=None, samples=0, reason=why)
+    runs = []
+    for i in range(9):
+        record = run(one.graph, {"load": 600.0}, number=i, start=NOW - (9 - i) * DAY)
+        last = record.steps[0]
+        fact = replace(gone, started=last.started if begun else None)
+        failed = replace(last, outcome=Outcome.FAILED, reason="OutOfcpu", containers=(fact,))
+        tried = (failed, replace(failed, attempt=2), replace(last, attempt=3)) if i < 8 else (failed,)
+        runs.append(replace(record, steps=tried))
+    usage = analyze(one, runs, now=NOW).steps[0].containers[0]
+    assert (usage.executions, usage.unsampled) == (8 + lacking, lacking)
+    assert usage.coverage == pytest.approx(8 / (8 + lacking))
+
+
 @pytest.mark.parametrize(("tokens", "cost"), [(0.0, None), (50.0, 5.0)])
 def test_a_step_costs_what_is_known_of_it(tokens: float, cost: float | None) -> None:
     """``lint`` has no requests and no samples; what it used of a priced metric is known. Costs are the mean of all runs."""

@@ -156,8 +156,8 @@ def _larger(known: float | None, value: float | None) -> float | None:
 
 
 class ContainerInRun(NamedTuple):
-    """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage.
-    ``unlike``: the executions where their requests or limits differ; else empty."""
+    """A container (``place``: step and name) in one run: its newest execution, the number of executions that may have
+    started, and the usage of all. ``unlike``: the executions where their requests or limits differ; else empty."""
 
     place: tuple[str, str]
     newest: ContainerFact
@@ -208,10 +208,20 @@ def _in_run(
     time = end if end is not None else execution.finished or 0.0
     if len(rows) == 1:
         usage = _only_usage(time, fact, execution, template)
-        return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, (), usage))
+        dark = usage.memory_peak is None and not fact.ambiguous
+        started = not dark or _may_have_started(fact, execution)
+        return _one((place, fact, int(started), fact.ambiguous, int(dark and started), (), usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
-    unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
+    unseen = [(f, e) for f, e in rows if not f.ambiguous and f.memory_peak is None]
+    unsampled = sum([_may_have_started(f, e) for f, e in unseen])
     usage = _run_usage(time, rows, template)
     sizes = {(f.cpu_request, f.cpu_limit, f.memory_request, f.memory_limit, f.gpu_request) for f, _ in rows}
     unlike = tuple(rows) if len(sizes) > 1 else ()
-    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, unlike, usage)
+    executions = len(rows) - len(unseen) + unsampled
+    return ContainerInRun(place, rows[-1][0], executions, ambiguous, unsampled, unlike, usage)
+
+
+def _may_have_started(fact: ContainerFact, execution: StepExecution) -> bool:
+    """False for a container of a failed pod that neither began nor ended: the node did not admit the pod (OutOfcpu), or the
+    image could not be pulled. Samples of it are not missing."""
+    return execution.outcome is not Outcome.FAILED or fact.started is not None or bool(fact.reason)
