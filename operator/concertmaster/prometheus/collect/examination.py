@@ -290,6 +290,6 @@ class Examination:
 def _days(text: str) -> float | None:
     """Days of a retention as Prometheus states it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is stated."""
     units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
-    parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
-    total = sum(int(a or c) * units[b or d] for a, b, c, d in parts)
+    parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])", text.split(" or ")[0])
+    total = sum(int(number) * units[unit] for number, unit in parts)
     return total or None

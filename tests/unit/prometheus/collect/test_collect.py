@@ -158,6 +158,21 @@ def test_a_store_that_relabels_everything_gives_the_same_facts(store: Store) -> 
             )
 
 
+def test_a_store_that_drops_names_gives_the_same_facts(store: Store) -> None:
+    """Where it forgets the names of series under a function, each is asked for with its name as a label."""
+    plain = look(client(store))
+
+    def other(asked: Asked) -> Reply:
+        named = [
+            ({"series" if k == "__name__" else k: v for k, v in of.items()}, value) for of, value in rows(asked.query)
+        ]
+        return vector(named)
+
+    store.script = other
+    found = look(client(store))
+    assert found.facts == plain.facts and found.jobs == plain.jobs
+
+
 def test_a_healthy_store(store: Store) -> None:
     found = look(client(store))
     (fact,) = found.facts
@@ -853,6 +868,24 @@ def test_rows_with_a_path_win_over_rows_without() -> None:
     found = _usage(CGROUP, container_cpu_usage_seconds_total=10) + _usage("", container_cpu_usage_seconds_total=10)
     (inside,) = _facts(found).containers
     assert (inside.cpu_seconds, inside.ambiguous) == (10.0, False)
+    found = [({**labels, "id": labels["id"] and "/docker/c1"}, value) for labels, value in found]
+    (inside,) = _facts(found).containers
+    assert (inside.cpu_seconds, inside.ambiguous) == (10.0, False), "nor is it counted twice where no path has the uid"
+
+
+def test_only_a_pod_that_vanished_has_a_last_sight() -> None:
+    def see(one: PodDraft) -> None:
+        one.seen = {("ksm", "k:1"): NOW - 210, ("ksm", "k:2"): NOW - 240, ("ksm", "k:3"): None}
+
+    def vanish(one: PodDraft) -> None:
+        see(one)
+        one.phases.clear()
+        one.times.clear()
+
+    ended = _facts([], see)
+    assert (ended.vanished, ended.finished, ended.last_seen) == (False, NOW - 200, None)
+    gone = _facts([], vanish)
+    assert (gone.vanished, gone.finished, gone.last_seen) == (True, None, NOW - 210)
 
 
 @pytest.mark.parametrize("cgroup", ["", "/docker/c1"])
@@ -1078,6 +1111,17 @@ def test_pods_without_completion_times_are_named() -> None:
     assert missing_series.ends([PodDraft("n", f"p{i}", f"u{i}", phases={"Failed"}) for i in range(9)]) == [], (
         "evicted, say"
     )
+    assert missing_series.ends([]) == [], "nothing ended"
+
+
+def test_pods_whose_phase_is_not_exposed_are_named() -> None:
+    """The ends of containers stand in for it; with two of them it may be chance."""
+    times = {"kube_pod_completion_time": 8.0}
+    bare = [PodDraft("n", f"p{i}", f"u{i}", phases={"Succeeded"}, stood_in=True, times=times) for i in range(3)]
+    (note,) = missing_series.ends(bare)
+    assert (note.series, note.essential) == ("kube_pod_status_phase", True)
+    assert missing_series.ends(bare[1:]) == []
+    assert missing_series.ends([*bare, PodDraft("n", "p", "u", phases={"Failed"}, times=times)]) == []
 
 
 def test_a_store_whose_up_is_hidden_says_so() -> None:

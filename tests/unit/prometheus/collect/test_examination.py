@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -89,3 +91,60 @@ def test_a_clock_that_is_wrong_is_a_warning() -> None:
                 (found,) = (c for c in Examination(client, 1_000_000.0).run() if c.name == "clock")
             marks.append((found.mark, found.result.partition(" ")[0], bool(found.fix)))
     assert marks == [(DiagnosticStatus.OK, "within", False), (DiagnosticStatus.WARN, "the", True)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "delay", "mark", "said"),
+    [
+        ((None, None, None), 60, DiagnosticStatus.OK, "not there"),
+        ((60, 360, 1440), 60, DiagnosticStatus.OK, "in use for pods that lived up to 24 h"),
+        ((60, 300, 1000), 60, DiagnosticStatus.OK, "in use for pods that lived up to 1 h"),
+        ((60, 360, 1440), 90, DiagnosticStatus.WARN, "not used: delaySeconds"),
+        ((120, 720, 2880), 60, DiagnosticStatus.WARN, "not used: 120 evaluations"),
+        ((50, 350, 1430), 60, DiagnosticStatus.WARN, "1430 evaluations in 24 h, with holes in the last hour"),
+        ((None, None, 900), 60, DiagnosticStatus.WARN, "900 evaluations in 24 h, with holes"),
+    ],
+)
+def test_recording_rules_are_in_use_where_they_miss_nothing(
+    counts: tuple[float | None, ...], delay: int, mark: DiagnosticStatus, said: str
+) -> None:
+    spans = dict(zip(("[3600s]", "[21600s]", "[86400s]"), counts, strict=True))
+
+    def answer(asked: Asked) -> Reply:
+        if not asked.path.endswith("/query"):
+            return success({})
+        count = next((count for span, count in spans.items() if span in asked.query), 1)
+        return vector([({}, count)] if count is not None else [])
+
+    check = checked(answer, delaySeconds=delay)["recording rules"]
+    assert (check.mark, check.result[: len(said)]) == (mark, said)
+
+
+@pytest.mark.parametrize(
+    ("retention", "mark"),
+    [
+        ("15d", DiagnosticStatus.OK),
+        ("1w", DiagnosticStatus.OK),
+        ("6d23h", DiagnosticStatus.WARN),
+        ("1w1d12h or 512MB", DiagnosticStatus.OK),
+        ("36h", DiagnosticStatus.WARN),
+        ("10GiB", DiagnosticStatus.OK),  # how many days that is, nobody knows
+    ],
+)
+def test_a_retention_of_less_than_a_week_is_a_warning(retention: str, mark: DiagnosticStatus) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/query"):
+            return vector([({}, 1)])
+        return success({"version": "3.1.0", "storageRetention": retention})
+
+    check = checked(answer)["retention"]
+    assert check.mark is mark and check.result.startswith(retention)
+
+
+def checked(answer: Callable[[Asked], Reply], **fields: Any) -> dict[str, Diagnostic]:
+    """The checks of a source with these answers, by name."""
+    with running() as store:
+        store.script = answer
+        source = MetricsSource.model_validate({"name": "main", "url": store.url, **fields})
+        with PrometheusClient(source) as client:
+            return {check.name: check for check in Examination(client, 1_000_000.0).run()}

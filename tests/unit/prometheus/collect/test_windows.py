@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.prometheus.collect.windows import MAX_LIFE, MAX_LIFE_SPAN, MIN_PODS_PER_QUERY, by_life, twice
+from concertmaster.prometheus.collect.windows import (
+    MAX_LIFE,
+    MAX_LIFE_SPAN,
+    MIN_PODS_PER_QUERY,
+    SETTLED,
+    by_life,
+    latest_moment,
+    twice,
+)
 from concertmaster.prometheus.facts.drafts import PodDraft
 
 END = 1_000_000.0
@@ -59,3 +67,12 @@ def test_a_name_is_reused_where_two_pods_of_a_namespace_bore_it() -> None:
     """Only then is their usage in doubt where its series do not name the pod by uid."""
     names = [("a", "x"), ("a", "x"), ("a", "y"), ("b", "y"), ("b", "x")]
     assert twice([PodDraft(namespace, name, f"u{n}") for n, (namespace, name) in enumerate(names)]) == {("a", "x")}
+
+
+@given(st.floats(0.0, 30 * DAY))
+def test_last_samples_are_sought_until_a_minute_after_an_end_and_never_in_the_future(ago: float) -> None:
+    """Of the past no later than that: the source would step over all the time since."""
+    latest = latest_moment(END - ago, END)
+    assert END - ago <= latest <= END
+    assert latest - (END - ago) <= SETTLED
+    assert latest >= min(END, END - ago + SETTLED)
