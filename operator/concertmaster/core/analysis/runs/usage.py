@@ -76,8 +76,6 @@ def _run_usage(time: float, rows: _Rows, template: str | None) -> RunUsage:
         size = _larger(size, one.input_size)
         killed = killed or one.oom_killed
         floor = _larger(floor, one.memory_floor)
-        if fact.ambiguous:
-            continue
         seconds += one.seconds
         reserved += one.reserved_seconds
         peak = _larger(peak, one.memory_peak)
@@ -86,8 +84,8 @@ def _run_usage(time: float, rows: _Rows, template: str | None) -> RunUsage:
         peak_cores = _larger(peak_cores, one.peak_cores)
         throttled = _larger(throttled, one.throttled_share)
         waiting = _larger(waiting, one.waiting_share)
-        gpus, active = _larger(gpus, fact.gpu_used), _larger(active, fact.gpus_active)
-        disk = _larger(disk, fact.storage_peak)
+        gpus, active = _larger(gpus, one.gpus_used), _larger(active, one.gpus_active)
+        disk = _larger(disk, one.storage_peak)
     newest = rows[-1][0]  # attempts and items of a run have the same resources
     images = images_of([fact.image for fact, _ in rows])
     had = (newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_request, newest.memory_limit)

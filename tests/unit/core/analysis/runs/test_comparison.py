@@ -61,6 +61,18 @@ def test_waiting_is_distinguished_from_work() -> None:
     assert all(after.work == before.work for before, after in parts)
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "listed"), [(0.05, 0.3, True), (0.3, 0.0, True), (0.05, 0.1, False), (None, 0.9, False)]
+)
+def test_throttling_is_listed_where_it_differs_clearly(was: float | None, now: float, listed: bool) -> None:
+    before, after = (
+        run(GRAPH, USUAL, number=n, containers=lambda _, share=share: (container(throttled_share=share),))
+        for n, share in enumerate((was, now))
+    )
+    found = compared(before, after).steps[0].differences
+    assert [(d.kind, d.before, d.after) for d in found] == ([("throttling", was, now)] if listed else [])
+
+
 def test_inputs_nodes_requests_and_failed_attempts_are_listed_where_they_differ() -> None:
     before = run(GRAPH, USUAL)
     after = run(GRAPH, USUAL, number=1, containers=lambda _: (container(cpu_request=2.0),))

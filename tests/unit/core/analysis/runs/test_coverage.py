@@ -55,6 +55,13 @@ def test_what_was_read_after_the_outage_counts() -> None:
             assert runs_per_month(seen, MONDAY, None, [outage]) == runs_per_month(seen, MONDAY)
 
 
+def test_a_pause_in_an_outage_of_which_the_rest_was_read_is_a_pause() -> None:
+    """Three hours of eight: had nothing been seen of these, the runs around them would be missing too."""
+    pause = START + 6 * DAY
+    seen = at(without(every(HOUR), (pause + 1.0, pause + 3 * HOUR - 1.0)))
+    assert runs_per_month(seen, MONDAY, None, [(pause - 2 * HOUR, pause + 6 * HOUR)]) == runs_per_month(seen, MONDAY)
+
+
 def test_pods_that_outlive_the_outage_do_not_show_that_it_was_seen() -> None:
     """A CronJob keeps its last three Jobs."""
     outage = days(5, 8)
