@@ -7,12 +7,15 @@ start in worse than quadratic time; none of them is needed by a loop that looks 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import aiohttp
 import kopf
+from kopf._cogs.clients import errors, fetching, watching
 
 from concertmaster.controller.live.pending_runs import pack
 from concertmaster.controller.live.run_kinds import ServedRunKind
@@ -24,6 +27,9 @@ _MAX_BACKOFF = 15.0
 _PAGE = 500  # of our own kinds
 _PAGE_OF_RUNS = 50  # one may be a megabyte
 _LOG_EVERY = 60.0  # seconds
+_LASTING = 60.0  # seconds; an attempt that takes longer does not end for the reason of the one before it
+
+log = logging.getLogger(watching.__name__)  # shares the limit of a line a minute
 
 
 class Backoffs:
@@ -34,6 +40,56 @@ class Backoffs:
         while True:
             yield pause
             pause = min(_MAX_BACKOFF, pause * 2)
+
+
+class Retries:
+    """Pauses of ``Backoffs`` between attempts, from the first one again after an attempt that lasted."""
+
+    def __init__(self) -> None:
+        self._pauses = iter(Backoffs())
+        self._begun = time.monotonic()
+
+    async def pause(self, why: str) -> None:
+        """Wait after an attempt that ended because of ``why``."""
+        if time.monotonic() - self._begun > _LASTING:
+            self._pauses = iter(Backoffs())
+        else:
+            log.warning("%s; will retry", why)
+        await asyncio.sleep(next(self._pauses))
+        self._begun = time.monotonic()
+
+
+async def _list_and_watch(**place: Any) -> AsyncIterator[Any]:
+    """What kopf's function of this place does, with a pause after each end of a watch, whatever ended it. By itself kopf
+    ends the process at any error within a watch but 410 and at most answers in place of a list or a watch; it lists
+    everything ten times a second where each watch ends with 410, and opens a thousand a second where each ends at once.
+    Raises 404, of a kind that is gone."""
+    waiter, retries = place.pop("operator_pause_waiter"), Retries()
+    since: str | None = None
+    while not waiter.done():
+        why = "its connection was closed"
+        try:
+            if since is None:
+                async for chunk, version in fetching.fetch_objs(logger=log, **place):
+                    since = version
+                    for obj in chunk:
+                        yield {"type": None, "object": obj}
+                    del chunk  # not in memory beside the next one
+                yield watching.Bookmark.LISTED
+            async for event in watching.watch_objs(since=since, operator_pause_waiter=waiter, **place):
+                if event["type"] == "ERROR":
+                    since, why = None, str(event["object"].get("message"))
+                    break
+                since = event["object"].get("metadata", {}).get("resourceVersion", since)
+                yield event
+        except (errors.APIError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if getattr(error, "status", None) == 404:
+                raise
+            since, why = None, str(error.args[0] if error.args else error)
+        await retries.pause(f"the watch of {place['resource']} ended: {why}")
+
+
+watching.continuous_watch = _list_and_watch
 
 
 class WatchLogFilter(logging.Filter):
@@ -117,12 +173,15 @@ def operator_registry(
 
 def _logged_in(connection: Callable[[], ApiConnection]) -> kopf.OperatorRegistry:
     """A registry of handlers with the operator's own credentials."""
-    handlers = kopf.OperatorRegistry()
+    handlers, retries, logins = kopf.OperatorRegistry(), Retries(), itertools.count()
 
     @kopf.on.login(registry=handlers)
-    def login(**_: Any) -> kopf.ConnectionInfo:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        if number := next(logins):
+            await retries.pause("the credentials were not accepted (401)")
         present = connection()
         return kopf.ConnectionInfo(
+            priority=number,  # credentials equal to refused ones would end the process; the API server may accept them later
             server=present.server,
             ca_path=present.ca_file,
             insecure=not present.verify,
