@@ -47,6 +47,20 @@ def test_days_of_more_runs_are_within_a_few_percent(runs: int, spread: float) ->
     assert abs(float(np.mean(errors))) < 0.03  # a mean of the daily ones is off by -17% at six runs a day
 
 
+@pytest.mark.parametrize(("first", "each"), [(1, 1), (200, 1), (200, 5)])
+def test_a_day_whose_runs_are_added_as_they_come_keeps_their_percentiles(first: int, each: int) -> None:
+    """As of a workflow with more runs a day than one analysis takes: errors of hundreds of sums must not add up."""
+    rng, errors = np.random.default_rng(3), []
+    for _ in range(20):
+        runs = (600.0 * np.exp(rng.normal(0.0, 0.3, 700))).tolist()
+        day = row(0, runs[:first])
+        for at in range(first, len(runs), each):
+            day = combine([day, row(0, runs[at : at + each])]) or day
+        assert day.p50 is not None and day.p95 is not None
+        errors.append(np.array([day.p50, day.p95]) / np.quantile(runs, [0.5, 0.95]) - 1.0)
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.04
+
+
 def test_a_day_without_timed_runs_has_no_say() -> None:
     empty = DailyRow(1, RUN, 2, 0, 2, timed=0, seconds=0.0, p50=None, p95=None, cost=0.0)
     found = combine([row(0, [60.0, 90.0]), empty])

@@ -28,7 +28,7 @@ STEPS = 100
 """Steps of one workflow that get rows of their own, those that took most time first."""
 METRICS = 10
 """Users' metrics of one row that are kept."""
-_POINTS = 21  # of a row: 0, 5, ... 100%
+_POINTS = 21  # of a row, at most
 
 
 def daily_rows(
@@ -197,26 +197,27 @@ def _pooled(rows: Sequence[DailyRow]) -> tuple[float | None, float | None]:
     if not points:
         return None, None
     values, weights = zip(*points, strict=True)
-    below = list(accumulate(weights, initial=0.0))[:-1]
-    return _quantile(values, below, 0.5), _quantile(values, below, 0.95)
+    places = [below + weight / 2.0 for below, weight in zip(accumulate(weights, initial=0.0), weights, strict=False)]
+    last = sum(weights) - 1.0
+    return _at(values, places, 0.5 + 0.5 * last), _at(values, places, 0.5 + 0.95 * last)
 
 
 def _points(row: DailyRow) -> Iterator[tuple[float, float]]:
-    """As many runs as a row has, at most ``_POINTS``, each with the number that it stands for: evenly spaced, as the row's
-    median and 95th percentile are."""
+    """As many runs as a row has, at most ``_POINTS``, each with the number of those that it is in the middle of: evenly
+    spaced, as the row's median and 95th percentile are."""
     if row.p50 is None or row.p95 is None:
         return
     count = min(row.timed, _POINTS)
+    each = row.timed / count
     for i in range(count):
-        share = i / (count - 1) if count > 1 else 0.5
-        yield max(0.0, row.p50 + (row.p95 - row.p50) * (share - 0.5) / 0.45), row.timed / count
+        share = ((i + 0.5) * each - 0.5) / (row.timed - 1) if row.timed > 1 else 0.5
+        yield max(0.0, row.p50 + (row.p95 - row.p50) * (share - 0.5) / 0.45), each
 
 
-def _quantile(values: Sequence[float], below: Sequence[float], share: float) -> float:
-    """Linear between the values (sorted), of which each has the weight ``below`` it."""
-    place = share * below[-1]
-    after = min(max(1, bisect_right(below, place)), len(values) - 1)
+def _at(values: Sequence[float], places: Sequence[float], place: float) -> float:
+    """The value at a ``place``, linear between the ``values`` at their ``places`` (sorted)."""
+    after = min(max(1, bisect_right(places, place)), len(places) - 1)
     before = max(0, after - 1)
-    gap = below[after] - below[before]
-    part = min(1.0, (place - below[before]) / gap) if gap > 0.0 else 0.0
+    gap = places[after] - places[before]
+    part = min(1.0, max(0.0, (place - places[before]) / gap)) if gap > 0.0 else 0.0
     return values[before] + (values[after] - values[before]) * part
