@@ -241,12 +241,12 @@ class Cycle:
             self._telemetry.policies.labels(state).set(states[state])
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
-        """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
-        if self._tidied is None and self._collector.more:
-            self._tidied = (
-                now  # the first analysis counts by day the runs that are more than are kept, once it has them all
-            )
-        if recent(self._tidied, now, HOUR):
+        """Once an hour: forget workflows without a profile, and runs nobody's window reaches. An hour later while the past
+        is read: the first analysis of a workflow counts by day the runs that are more than are kept."""
+        reading = self._collector.more or self._profile_reconciler.again
+        if self._tidied is None and reading:
+            self._tidied = now - HOUR
+        if recent(self._tidied, now, 2 * HOUR if reading else HOUR):
             return
         try:
             self._history.tidy(retained(subjects, self._cache.snapshot().changes, now), now)

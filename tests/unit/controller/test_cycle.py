@@ -859,13 +859,26 @@ def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) 
     assert len(bed.history.tidied) == 2
 
 
-def test_runs_are_not_dropped_while_the_past_is_being_read_for_the_first_time(bed: Bed) -> None:
-    """For an hour at most: the disk must not fill while weeks of a large fleet are read."""
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_runs_are_not_dropped_while_the_past_is_being_read(bed: Bed, earlier: int) -> None:
+    """At start, or since a policy was made almost an hour after an ``earlier`` time that some were dropped. For an hour at
+    most: the disk must not fill while weeks of a large fleet are read."""
+    for _ in range(earlier):
+        bed.run()
+    bed.sources.reports["default"] = report(more=True)
+    bed.run(seconds=3590.0 * earlier)
+    bed.run(seconds=INTERVAL)
+    assert len(bed.history.tidied) == earlier
+    bed.run(seconds=3600.0)
+    assert len(bed.history.tidied) == earlier + 1
+
+
+def test_runs_are_dropped_when_the_past_has_been_read(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     bed.run()
+    bed.sources.reports["default"] = report()
     bed.run(seconds=INTERVAL)
-    assert bed.history.tidied == []
-    bed.run(seconds=3600.0)
+    bed.run(seconds=INTERVAL)
     assert len(bed.history.tidied) == 1
 
 
