@@ -74,7 +74,8 @@ class Operator:
         self.history.store.add({key: {f"nightly-etl-{n}": [pod]}})
         self.hours += 1
 
-    def cycle(self) -> None:
+    def cycle(self, complete: float | None = None) -> None:
+        """Analyse after the next run; ``complete``: up to when the metrics are, if they lag behind live runs."""
         self.run()
         key, now = DEFINITION.key, FIRST + self.hours * HOUR
         meta = {"name": "etl", "namespace": key.namespace}
@@ -82,7 +83,7 @@ class Operator:
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(self.definition, limit=self.kept, since=now - self.window, as_of=now)
         cut = len(runs) >= reader.MAX_EXECUTIONS  # of one step each
-        request = AnalysisRequest(profile, self.policy, self.definition, runs, now, now, cut=cut)
+        request = AnalysisRequest(profile, self.policy, self.definition, runs, now, complete or now, cut=cut)
         self.request = with_days(request, self.history, record=True)
         self.history.record(key, analyze_profile(self.request).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
@@ -152,6 +153,16 @@ def test_the_first_analysis_counts_runs_of_the_window_that_it_does_not_take(tmp_
     (item,) = operator.recommended("right-size")
     assert size(item, "requests.memory") >= 1.15 * 3 * GI  # 240Mi by the newest 16
     assert "in the largest run of 3 of 3 days" in item.because
+
+
+def test_live_runs_count_by_day_while_the_metrics_source_is_down(tmp_path: Path) -> None:
+    operator = operate(tmp_path, lambda n: {}, 24 + 14)
+    down = FIRST + operator.hours * HOUR
+    for _ in range(20):
+        operator.cycle(down)
+    for _ in range(14):
+        operator.cycle()
+    assert [r.count for r in operator.history.store.daily.rows(DEFINITION.key)] == [24, 24, 24]
 
 
 def test_days_keep_runs_that_no_longer_fit_into_an_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

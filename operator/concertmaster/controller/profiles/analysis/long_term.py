@@ -76,9 +76,16 @@ def _uncounted(request: AnalysisRequest, history: History) -> list[DailyRow]:
         covered=math.inf,
         recorded=since,
         until=request.now,
-        complete=request.data_until,
+        complete=_complete(request, ends),
     )
     return _with_largest(rows, _largest(request, with_pods(definition, runs)[1], figures, rows))
+
+
+def _complete(request: AnalysisRequest, ends: Sequence[float]) -> float | None:
+    """Up to when runs of earlier days are counted: until when the metrics are complete. All of them are (None) where the
+    runs, which ended at ``ends``, show a later day as a whole, as live ones do while the metrics lag behind: that day is
+    counted, and what ended before it is not counted later."""
+    return request.data_until if not ends or min(ends) // DAY == max(ends) // DAY else None
 
 
 def long_term_figures(
@@ -99,7 +106,7 @@ def long_term_figures(
         covered=covered,
         recorded=request.recorded,
         until=request.now,
-        complete=request.data_until,
+        complete=_complete(request, ends),
         score=analysis.score.total,
     )
     if limited or (
