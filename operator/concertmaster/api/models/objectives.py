@@ -121,7 +121,7 @@ class ObjectivesSpec(ApiModel):
     )
     max_step_failure_percent: Percent | None = Field(
         default=None,
-        description="Highest acceptable share of failed attempts of any step.",
+        description="Highest acceptable share of failed attempts of any step; Unknown while chance explains the failures.",
         examples=["10"],
         json_schema_extra=schema(default="10 unless profile or policy set it"),
     )
