@@ -13,6 +13,7 @@ from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.engines import PATCHABLE
 
 TOP_RECOMMENDATIONS = 10  # recommendations named in a policy's status
 MAX_REVIEWS = 50  # rights asked for a policy and cycle; answers are remembered
@@ -107,7 +108,7 @@ def summarized(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
         facts,
         headlines=tuple(ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
         totals=totals(facts.headlines),
-        targets=frozenset(sorted(facts.targets)[:MAX_REVIEWS]),
+        targets=frozenset(sorted(t for t in facts.targets if t[1] in PATCHABLE)[:MAX_REVIEWS]),
         problems=facts.problems[:TOP_RECOMMENDATIONS],
         obstacles=facts.obstacles[:TOP_RECOMMENDATIONS],
     )

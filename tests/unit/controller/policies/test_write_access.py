@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from concertmaster.api.conditions import Reason
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.controller.policies.facts import PolicyFacts
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.policies.facts import MAX_REVIEWS, PolicyFacts, summarized
 from concertmaster.controller.policies.write_access import write_access
 from concertmaster.kube.access import AccessChecker
 
@@ -37,3 +39,12 @@ def test_no_right_is_missed_where_nothing_can_be_changed(
     found = write_access(cast(AccessChecker, None), policy, facts)  # nobody is asked
     assert (found.status, found.reason) == (status, reason)
     assert found.message.startswith("mode is Auto, ") and said in found.message
+
+
+def test_a_shard_names_the_targets_that_may_be_changed_before_any_number_of_others() -> None:
+    """Otherwise whoever adds up the shards would know of no Pipeline, and the condition would be NotNeeded."""
+    others = {(JOBSET[0], JOBSET[1], f"team-{n}") for n in range(MAX_REVIEWS)}
+    pipeline = ("tekton.dev/v1", "Pipeline", "ml")
+    policy = OptimizationPolicy.model_validate({"metadata": {"name": "team", "namespace": "ml"}, "spec": {}})
+    view = cast(PolicyView, SimpleNamespace(policy=policy))
+    assert summarized(view, PolicyFacts(targets=frozenset({*others, pipeline}))).targets == {pipeline}
