@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.model import Recommendation
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.resources.rows.size_bounds import bounded, size_bounds
+from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds, bounded, size_bounds
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from tests.support.builders import MI
 from tests.support.core import scenarios
@@ -89,3 +91,17 @@ def test_a_size_is_not_below_a_target_that_only_rounding_put_above_it() -> None:
     evidence = Evidence(scenarios.right_size().analysis(), "wfp")
     bounds = size_bounds(evidence, unit, "cpu", {})
     assert bounded(evidence, unit, "cpu", bounds, 0.4600000000000001, 0.46) == (0.46, "", "")
+
+
+AMOUNTS = st.floats(0.0, 64.0)
+
+
+@given(AMOUNTS, AMOUNTS, AMOUNTS)
+def test_a_size_is_within_its_bounds_or_there_is_none(least: float, most: float, size: float) -> None:
+    """As where a LimitRange asks for more than the policy allows."""
+    found, bound_by = SizeBounds(least, most, "least", "most").inside(size)
+    if least > most:
+        assert (found, bound_by) == (None, "")
+    else:
+        assert found == min(max(size, least), most)
+        assert bound_by == ("least" if size < least else "most" if size > most else "")
