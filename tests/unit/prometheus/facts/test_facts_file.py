@@ -198,7 +198,7 @@ def test_reading_is_one_by_one(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "line 3: is not JSON"),
-        ("[]", "line 3: must be an object with one key"),
+        ('["pod"]', "line 3: must be an object with one key"),
         ('{"pod": {}, "job": {}}', "line 3: must be an object with one key"),
         ('{"node": {}}', "line 3: has the unknown key 'node'"),
         ('{"pod": []}', "line 3: pod must be an object, not a list"),
