@@ -179,7 +179,7 @@ def _logged_in(connection: Callable[[], ApiConnection]) -> kopf.OperatorRegistry
     async def login(**_: Any) -> kopf.ConnectionInfo:
         if number := next(logins):
             await retries.pause("the credentials were not accepted (401)")
-        present = connection()
+        present = await asyncio.to_thread(connection)  # a kubeconfig may name a command that takes seconds
         return kopf.ConnectionInfo(
             priority=number,  # credentials equal to refused ones would end the process; the API server may accept them later
             server=present.server,
