@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from concertmaster.core import text
-from concertmaster.core.analysis.daily.levels import MIN_AFTER, DailyRise, lasting_rise
+from concertmaster.core.analysis.daily.levels import MIN_AFTER, DailyRise, as_every_month, lasting_rise
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.known import upper_median
 from concertmaster.core.model.daily import RUN, DailyRow
@@ -137,7 +137,11 @@ def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compa
     if rise is None or rise.middle < begin // DAY or analysis.first_run < (rise.begin - 2) * DAY:
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
-    if _has_passed(evidence, was, now) or _other_frequency(rise, runs, int(analysis.now // DAY)):
+    if (
+        _has_passed(evidence, was, now)
+        or _other_frequency(rise, runs, int(analysis.now // DAY))
+        or _as_every_month(evidence, rise, runs, math.sqrt(was * now))
+    ):
         return None
     return _Compared(rise, runs, by_step, was, now, _longer(rise, by_step, runs))
 
@@ -166,6 +170,12 @@ def _has_passed(evidence: Evidence, was: float, now: float) -> bool:
     """Whether the newest runs are all nearer to the level before."""
     newest = [r.makespan for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None][-_NEWEST:]
     return not newest or max(newest) < math.sqrt(was * now)
+
+
+def _as_every_month(evidence: Evidence, rise: DailyRise, runs: _ByDay, level: float) -> bool:
+    """Whether days reach the level of seconds as they did a month before."""
+    before = {row.day: row.p50 for row in evidence.days if row.step == RUN and row.p50 and row.day < rise.begin}
+    return as_every_month({day: row.p50 or 0.0 for day, row in runs.items() if day >= rise.begin}, before, level)
 
 
 def _other_frequency(rise: DailyRise, runs: _ByDay, today: int) -> bool:

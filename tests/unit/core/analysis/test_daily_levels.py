@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.daily.levels import lasting_rise
+from concertmaster.core.analysis.daily.levels import as_every_month, lasting_rise
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY
 
@@ -148,3 +148,12 @@ def test_a_rise_between_working_days_and_a_weekend_is_sized_by_all_days() -> Non
     assert found is not None
     assert found.after == tuple(days[6:])
     assert found.factor.likely == pytest.approx(1.4, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("apart", "known"),
+    [(27, False), (28, True), (35, True), (36, False)],
+)
+def test_days_that_come_every_month_are_28_to_35_days_apart(apart: int, known: bool) -> None:
+    before = medians(lambda n: 1.0, 60)
+    assert as_every_month({FIRST + 60: 900.0}, before | {FIRST + 60 - apart: 850.0}, 600.0) is known

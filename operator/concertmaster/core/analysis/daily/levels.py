@@ -36,6 +36,8 @@ _PARTS = 0.25, 0.5, 0.75  # of a step that the median of its day may show, which
 _TWO_WEEKS = 14  # days: of fewer, the days of the week may be what differs
 _AS_DRIFT = 0.6  # of what growth all along leaves unexplained, a step must leave less to be dated
 _TINY = 1e-12
+_MONTH = 28, 35  # days from one last day, last working day or first Monday of a month to the next
+_MONTH_END = 5  # days at the most: what lasted longer was a level
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,18 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     if step.unexplained[step.place] > _AS_DRIFT * float(steady[0]):
         return None
     return _at_once(step, days, known, int(cuts[step.place]), least, cuts.size)
+
+
+def as_every_month(since: Mapping[int, float], before: Mapping[int, float], level: float) -> bool:
+    """Whether days reach the ``level`` as they did at a month end: as many of the days a month before as of those ``since``
+    a rise (medians by day since 1970), and no more of all others before it, which may vary by as much at any time."""
+    high = [day for day, seconds in since.items() if seconds >= level]
+    if not high:
+        return False
+    first, last = min(high) - _MONTH[1], max(high) - _MONTH[0]
+    then = [first <= day <= last for day, seconds in before.items() if seconds >= level]
+    others = len(then) - sum(then)
+    return len(high) <= sum(then) <= _MONTH_END and others <= len(high)
 
 
 def _steps(cuts: Indices, n: int, shown: float = 0.0) -> Floats:

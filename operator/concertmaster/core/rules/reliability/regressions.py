@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from concertmaster.core.analysis.daily.levels import as_every_month
 from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
@@ -196,23 +197,27 @@ def _over(rise: Regression) -> bool:
 
 def _usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:
     """Whether runs since then take as long as on most days before, as after a holiday that is longer than what the window
-    has of the days before it; by the medians of days of the same kind. Where runs as a whole take no longer: no."""
-    before: list[float] = []
-    after: list[float] = []
-    kinds = set()
+    has of the days before it, or as they did a month before, as at the end of each; by the medians of days. Where runs as
+    a whole take no longer: no."""
+    before: dict[int, list[float]] = defaultdict(list)
+    after: dict[int, list[float]] = defaultdict(list)
     for run in evidence.analysis.runs:
         if run.outcome.timed and run.end is not None and run.makespan:
-            (before if run.end < point.time else after).append(run.makespan)
-            kinds |= {weekend(run.end)} if run.end >= point.time else set()
+            (before if run.end < point.time else after)[int(run.end // DAY)].append(run.makespan)
     if not before or not after:
         return False
-    was, now = upper_median(before), upper_median(after)
-    days = [
-        row.p50
-        for row in evidence.days
-        if row.step == RUN and row.p50 and row.day < point.time // DAY and weekend(row.start) in kinds
-    ]
-    return now >= was * (1.0 + least) and 2 * sum(p50 >= math.sqrt(was * now) for p50 in days) > len(days)
+    was, now = (upper_median([seconds for of in side.values() for seconds in of]) for side in (before, after))
+    level, kinds = math.sqrt(was * now), {weekend(day * DAY) for day in after}
+    days = {row.day: row.p50 for row in evidence.days if row.step == RUN and row.p50 and row.day < point.time // DAY}
+    alike = [p50 for day, p50 in days.items() if weekend(day * DAY) in kinds]
+    return now >= was * (1.0 + least) and (
+        2 * sum(p50 >= level for p50 in alike) > len(alike)
+        or as_every_month(_medians(after), days | _medians(before), level)
+    )
+
+
+def _medians(by_day: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    return {day: upper_median(seconds) for day, seconds in by_day.items()}
 
 
 def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:

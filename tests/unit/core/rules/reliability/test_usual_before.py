@@ -1,4 +1,4 @@
-"""``degradation`` after a holiday: the days before the window show that runs took as long before it."""
+"""``degradation`` after a holiday, and at the end of a month: days before the window show that runs took as long then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import DailyPeaks
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules import Evidence, recommend
-from concertmaster.core.units import HOUR
+from concertmaster.core.units import DAY, HOUR
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured
@@ -31,6 +31,17 @@ def lives(first: float, last: float, *, released: bool = False) -> Scenario:
         return {name: Pod(value(s) * level, containers=measured(image=image)) for name, s in STEPS.items()}
 
     return scenario(etl(), RUNS, work, every=EVERY)
+
+
+def slow_days(days: dict[int, float]) -> Scenario:
+    """A run every two hours for six weeks; on these ``days`` before today, they take so many times as long."""
+    value, every, runs = noise(spread=0.05), 2 * HOUR, 42 * 12
+
+    def work(i: int) -> Work:
+        ago = int(NOW // DAY) - int((NOW - (runs - i) * every) // DAY)
+        return {name: Pod(value(s) * days.get(ago, 1.0), containers=measured()) for name, s in STEPS.items()}
+
+    return scenario(etl(), runs, work, every=every)
 
 
 def reported(of: Scenario, *, known: bool = True) -> list[str]:
@@ -58,4 +69,32 @@ def test_the_end_of_a_holiday_is_no_regression(back: float) -> None:
     ],
 )
 def test_a_regression_is_reported_beside_what_is_known_of_the_days_before(of: Scenario) -> None:
+    assert reported(of) == reported(of, known=False) != []
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        pytest.param([0, 1], id="two days"),
+        pytest.param([0, 1, 2, 3, 4], id="five days"),
+    ],
+)
+def test_days_as_slow_as_those_a_month_before_are_no_regression(days: list[int]) -> None:
+    of = slow_days(dict.fromkeys([*days, *(day + 31 for day in days)], 3.0))
+    assert reported(of) == []
+    assert reported(of, known=False) != []
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param({}, id="no such day before"),
+        pytest.param({31: 3.0}, id="fewer days a month before"),
+        pytest.param({21: 3.0, 22: 3.0, 23: 3.0}, id="three weeks before"),
+        pytest.param(dict.fromkeys([31, 32, 33, 26, 24, 22, 20], 3.0), id="more days at other times"),
+        pytest.param(dict.fromkeys([31, 32, 33], 1.3), id="not as slow"),
+    ],
+)
+def test_slow_days_are_reported_beside_other_days_before(then: dict[int, float]) -> None:
+    of = slow_days({0: 3.0, 1: 3.0, 2: 3.0} | then)
     assert reported(of) == reported(of, known=False) != []
