@@ -13,6 +13,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.settings import MetricsSource
 from testbed.pytest_plugin import MakePrometheus
+from testbed.series.lives import JobLife
 from testbed.series.openmetrics import Grid, render
 from tests.support.cluster.histories import END, pod
 
@@ -111,6 +112,43 @@ def test_each_defect_is_found_alone_and_with_its_cure(
     assert {name: check.mark for name, check in odd.items()} == {name: mark for name, (mark, _) in wanted.items()}
     for name, (_, fix) in wanted.items():
         assert fix in odd[name].fix
+
+
+@pytest.mark.parametrize(
+    ("exported", "lacking"),
+    [
+        ((), "tekton.dev/pipeline, tekton.dev/pipelineRun, tekton.dev/pipelineTask"),
+        (("tekton.dev/pipeline", "tekton.dev/pipelineRun"), "tekton.dev/pipelineTask"),
+        (("tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"), None),
+    ],
+    ids=["none", "some", "all"],
+)
+def test_labels_that_an_engine_needs_and_nobody_exports_are_named(
+    make_prometheus: MakePrometheus, exported: tuple[str, ...], lacking: str | None
+) -> None:
+    """Runs of Tekton were missing, and the condition sent to doctor, which called everything good."""
+    labels = dict.fromkeys(exported, "etl")
+    lives = [
+        pod("etl", f"etl-{n}", -3900 + 10 * n, 3840, owner=("TaskRun", f"etl-{n}"), labels=labels) for n in range(3)
+    ]
+    check = examined(make_prometheus(history=render(lives, GRID)).url)["pod labels"]
+    if lacking is None:
+        assert check.mark is DiagnosticStatus.OK
+        return
+    assert check.mark is DiagnosticStatus.WARN
+    assert check.result.startswith(f"kube_pod_labels: no pod has {lacking}: runs and steps of TaskRun pods are guessed")
+    assert check.fix.endswith("pods=[tekton.dev/pipeline,tekton.dev/pipelineRun,tekton.dev/pipelineTask]")
+
+
+def test_the_list_of_labels_is_that_of_all_engines_in_use(make_prometheus: MakePrometheus) -> None:
+    """The allow-list is set as a whole: what one engine lacks is written beside what another has."""
+    labels = {"ray.io/group": "w", "ray.io/originated-from-cr-name": "train", "ray.io/originated-from-crd": "RayJob"}
+    ray = pod("ml", "train-w", -3900, 3840, owner=("RayCluster", "train"), labels=labels)
+    job = JobLife("ml", "sim-workers-0", END - 3900, END - 60, owner_kind="JobSet", owner_name="sim")
+    check = examined(make_prometheus(history=render([ray], GRID, [job])).url)["pod labels"]
+    assert check.mark is DiagnosticStatus.WARN and "ray.io" not in check.result
+    assert "of JobSet pods are guessed" in check.result
+    assert {"ray.io/group", "jobset.sigs.k8s.io/jobset-name"} <= set(re.findall(r"[a-z0-9./-]+", check.fix))
 
 
 def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:

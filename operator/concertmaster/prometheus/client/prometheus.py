@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,14 @@ class StoreInfo:
 
     version: str | None = None
     retention: str | None = None
+
+    @property
+    def retention_days(self) -> float | None:
+        """Days of ``retention`` as Prometheus states it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is."""
+        units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+        first = (self.retention or "").split(" or ")[0]
+        parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])", first)
+        return sum(int(number) * units[unit] for number, unit in parts) or None
 
 
 class PrometheusClient:

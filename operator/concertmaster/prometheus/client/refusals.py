@@ -112,7 +112,9 @@ def _no_api(status: int, envelope: Envelope | None, found: str, where: str) -> M
         )
     if status in (404, 410):
         return NotPrometheus(
-            f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
+            f"there is no Prometheus HTTP API at this address ({status})",
+            where=where,
+            remedy=f"Add what precedes /api/v1, as /prometheus of Mimir or of --web.route-prefix. {CHECK_URL}",
         )
     return None
 

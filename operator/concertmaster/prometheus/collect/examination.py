@@ -7,7 +7,6 @@ rest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from concertmaster.core.text import duration
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.client.server_clock import MIN_SKEW, REMEDY, in_words
+from concertmaster.prometheus.collect.exported_labels import unexported_labels
 from concertmaster.prometheus.collect.source_traits import ask_labels
 from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
 from concertmaster.prometheus.facts.series_labels import SeriesLabels
@@ -102,6 +102,7 @@ class Examination:
             yield self._guard("labels", self._labels)
         if "kube_pod_info" in there:
             yield self._guard("honor_labels", self._honor_labels)
+            yield self._guard("pod labels", self._pod_labels)
         if queries.WORKING_SET in there:
             yield self._guard("cgroup id", self._cgroup_id)
         if there:
@@ -178,6 +179,12 @@ class Examination:
                 "set honorLabels: true in the ServiceMonitor (honor_labels in the scrape config) of kube-state-metrics",
             )
         return Diagnostic("honor_labels", DiagnosticStatus.OK, "pods keep their own namespace and pod labels")
+
+    def _pod_labels(self) -> Diagnostic:
+        lacking = unexported_labels(self._client, self._now, f"[{_HOURS}h]")
+        if lacking is not None:
+            return Diagnostic("pod labels", DiagnosticStatus.WARN, f"{lacking.series}: {lacking.effect}", lacking.fix)
+        return Diagnostic("pod labels", DiagnosticStatus.OK, "the labels that the engines seen here need are exported")
 
     def _cgroup_id(self) -> Diagnostic:
         nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))
@@ -271,12 +278,13 @@ class Examination:
         return Diagnostic(name, DiagnosticStatus.OK, f"in use for pods that lived up to {span // 3600} h")
 
     def _retention(self) -> Diagnostic:
-        retention = self._client.info().retention
+        info = self._client.info()
+        retention = info.retention
         if retention is None:
             return Diagnostic(
                 "retention", DiagnosticStatus.OK, "not reported; the operator keeps its own history of runs"
             )
-        days = _days(retention)
+        days = info.retention_days
         if days is not None and days < 7:
             return Diagnostic(
                 "retention",
@@ -285,11 +293,3 @@ class Examination:
                 "keep at least two weeks (--storage.tsdb.retention.time=15d)",
             )
         return Diagnostic("retention", DiagnosticStatus.OK, retention)
-
-
-def _days(text: str) -> float | None:
-    """Days of a retention as Prometheus states it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is stated."""
-    units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
-    parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])", text.split(" or ")[0])
-    total = sum(int(number) * units[unit] for number, unit in parts)
-    return total or None

@@ -30,6 +30,7 @@ from concertmaster.prometheus.client.errors import (
     TooLarge,
     Truncated,
 )
+from concertmaster.prometheus.client.prometheus import StoreInfo
 from concertmaster.settings import MetricsSource, parse
 from tests.support.data.metrics_store import Reply, Store, failure, running, success, vector
 
@@ -351,8 +352,9 @@ def test_odd_results_are_no_traceback(store: Store, data: Any) -> None:
 
 def test_missing_paths(store: Store) -> None:
     store.script = [Reply(b"404 page not found", 404, {"Content-Type": "text/plain"})]
-    with pytest.raises(NotPrometheus, match="no Prometheus HTTP API"):
+    with pytest.raises(NotPrometheus, match="no Prometheus HTTP API") as refused:
         client(store).instant("up", 1.0)
+    assert "Add what precedes /api/v1, as /prometheus" in refused.value.remedy
 
 
 def test_truncated_json_is_partial_and_asked_again(store: Store) -> None:
@@ -588,6 +590,13 @@ def test_what_a_store_says_about_itself(store: Store) -> None:
     store.script = lambda asked: answers[asked.path]
     asking = client(store)
     assert (asking.info().version, asking.info().retention) == ("3.1.0", "15d")
+
+
+@pytest.mark.parametrize(
+    ("stated", "days"), [("15d", 15), ("2w or 10GiB", 14), ("1w2d", 9), ("36h", 1.5), ("10GiB", None), (None, None)]
+)
+def test_a_retention_in_days(stated: str | None, days: float | None) -> None:
+    assert StoreInfo(retention=stated).retention_days == days
 
 
 def test_compatible_stores_may_say_little(store: Store) -> None:
