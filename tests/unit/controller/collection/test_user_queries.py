@@ -218,6 +218,11 @@ def test_what_goes_wrong_with_a_query_is_its_authors_problem_and_rests(
     read(queries, client, graph(), now=NOW + 180)
     assert client.asked != []
     assert queries.problems([graph()]) == {}
+    client.error, client.asked = error, []
+    read(queries, client, graph(), now=NOW + 240)
+    client.error = None
+    read(queries, client, graph(), now=NOW + 240 + 150)
+    assert client.asked != [], "it rests no longer than after its first failure"
 
 
 def test_a_changed_query_is_asked_at_once(keeper: HistoryProvider) -> None:
