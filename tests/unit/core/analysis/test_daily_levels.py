@@ -152,8 +152,15 @@ def test_a_rise_between_working_days_and_a_weekend_is_sized_by_all_days() -> Non
 
 @pytest.mark.parametrize(
     ("apart", "known"),
-    [(27, False), (28, True), (35, True), (36, False)],
+    [(22, False), (23, True), (35, True), (36, False)],
 )
-def test_days_that_come_every_month_are_28_to_35_days_apart(apart: int, known: bool) -> None:
+def test_days_that_come_every_month_began_28_to_35_days_before(apart: int, known: bool) -> None:
+    """A month end lasts for five days at the most."""
     before = medians(lambda n: 1.0, 60)
     assert as_every_month({FIRST + 60: 900.0}, before | {FIRST + 60 - apart: 850.0}, 600.0) is known
+
+
+@pytest.mark.parametrize("since", [1, 3, 5, 6])
+def test_a_month_end_that_has_begun_may_go_on_for_as_long_as_the_last_one(since: int) -> None:
+    before = medians(lambda n: 1.0, 60) | {FIRST + 60 - 30 + n: 850.0 for n in range(5)}
+    assert as_every_month({FIRST + 60 + n: 900.0 for n in range(since)}, before, 600.0) is (since <= 5)

@@ -92,7 +92,7 @@ def as_every_month(since: Mapping[int, float], before: Mapping[int, float], leve
     high = [day for day, seconds in since.items() if seconds >= level]
     if not high:
         return False
-    first, last = min(high) - _MONTH[1], max(high) - _MONTH[0]
+    first, last = min(high) - _MONTH[1], min(high) - _MONTH[0] + _MONTH_END  # more of them may be to come
     then = [first <= day <= last for day, seconds in before.items() if seconds >= level]
     others = len(then) - sum(then)
     return len(high) <= sum(then) <= _MONTH_END and others <= len(high)
