@@ -13,13 +13,11 @@ from concertmaster.core.analysis.steps.releases import Release, runs_now
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.resources.rows.sizes import size_guard, unseen
+from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, size_guard, unseen
 from concertmaster.core.sizing import MemoryOptions
 from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, raised
 from concertmaster.core.sizing.waste import bound_of
-
-UNMEASURED = 0.5  # confidence in a size that rests on the limit alone, or on peaks whose level is changing
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from concertmaster.core.rules.base import Damping, Rule, container_id, container
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.killed_attempts import time_lost
-from concertmaster.core.rules.resources.memory_need import UNMEASURED, MemoryNeed, chance_of_kill, memory_need
-from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard
+from concertmaster.core.rules.resources.memory_need import MemoryNeed, chance_of_kill, memory_need
+from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, memory_outlook, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.sizing import at_most, plain_memory

@@ -25,6 +25,7 @@ from concertmaster.core.rules.resources.rows.size_bounds import (
     size_bounds,
 )
 from concertmaster.core.rules.resources.rows.sizes import (
+    UNMEASURED,
     kept_size,
     memory_by_day,
     unseen,
@@ -83,7 +84,7 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
         new,
         peak,
         len(container.runs),
-        size.coverage_confidence if not grown else 0.0,
+        (0.0 if grown else size.coverage_confidence) or UNMEASURED,
         () if first else row_edits(unit, "memory", new, current, peak, lowered),
         clear=justifies(current, recent / (1 + least), peak / (FAR_BELOW * healthy)),
         bound_by=bound_by,

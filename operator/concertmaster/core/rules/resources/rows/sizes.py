@@ -15,9 +15,11 @@ from concertmaster.core.rules.earlier_peaks import earlier_days
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
+from concertmaster.core.sizing import MIN_DAYS, CpuSize, CpuUse, MemoryOptions, cpu_requests, largest_ahead
 from concertmaster.core.times import day
 from concertmaster.core.units import DAY
+
+UNMEASURED = 0.5  # confidence in a size that rests on a limit alone, or on peaks whose level is changing
 
 
 def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize | None]:
@@ -58,14 +60,21 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
             f"memory of {evidence.title(step)} follows its {text.input_name(measure)} ({text.count(known, 'run')}):"
             f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
-    if by_day := memory_by_day(evidence, unit, release):  # the newest runs alone may be of the rising half of a day
-        until, each = days_last_until(by_day, request), "day"
-    else:
-        until, each = memory_lasts_until(container, request, evidence.analysis.options), "run"
+    by_day, of_runs = (
+        memory_by_day(evidence, unit, release),
+        memory_lasts_until(container, request, evidence.analysis.options),
+    )
+    # The newest of many runs may be of the rising half of a day.
+    until, each = (days_last_until(by_day, request), "day") if by_day else (of_runs, "run")
     if until is not None:
         yield (
             f"peaks of {evidence.title(step)} grow from {each} to {each}: at this rate {text.memory_quantity(request)}"
             f" lasts until about {day(until)}"
+        )
+    elif of_runs is not None and len(by_day) >= MIN_DAYS and largest_ahead(by_day, MemoryOptions()) is None:
+        yield (
+            f"peaks of {evidence.title(step)} rise within the newest {text.count(len(container.runs), 'run')}, but not from"
+            " day to day: later days will show whether growth has begun"
         )
 
 
