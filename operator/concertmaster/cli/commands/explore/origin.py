@@ -49,7 +49,8 @@ class Origin:
         histories = [h for h in histories if h.runs]
         if not histories:
             name = f" of a workflow named {', '.join(names)}" if names else ""
-            raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}")
+            remedy = ": analyze -o table lists the workflows" if names else ""
+            raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}{remedy}")
         if names and len(histories) > len(names):
             keys = selecting(h.definition.key for h in histories)
             raise UserError(f"several workflows have that name: {keys}; choose one")

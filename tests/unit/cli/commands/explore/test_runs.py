@@ -75,7 +75,7 @@ def test_one_run_shows_its_critical_path_and_its_pods() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("runs", "nothing"), "no finished run of a workflow named nothing"),
+        (("runs", "nothing"), "named nothing was found among 826 pods: analyze -o table lists the workflows"),
         (("runs", "blast-search", "x"), "has no finished run x; concertmaster runs blast-search lists them"),
         (("compare", "typical", "latest"), "choose one with --workflow"),
         (("compare", "blast-search-9s7rn", "y"), "no workflow has both runs, blast-search-9s7rn and y"),
