@@ -15,7 +15,7 @@ import yaml
 
 from concertmaster import settings
 from concertmaster.cli import answers
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.core.text import listing, plain
@@ -57,7 +57,7 @@ def find_source(
     ca_file: str | None,
     matchers: Sequence[str],
 ) -> settings.MetricsSource:
-    """The source the options name. Raises UserError with what to change."""
+    """The source the options name. Raises UserError or a usage error with what to change."""
     if (url is None) == (config is None):
         raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
     try:
@@ -78,7 +78,8 @@ def find_source(
         assert source is not None
         return source
     except settings.SettingsError as error:
-        raise UserError(
+        problem = UserError if config is not None else CallError  # of a file, or of a value of the call
+        raise problem(
             re.sub(rf"{_GIVEN}: sources\[0\]\.(\w+)[^:]*", lambda m: _OPTION.get(m[1], m[0]), str(error))
         ) from None
 

@@ -113,8 +113,8 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["analyze", "--trends", "--time-zone", "../etc/passwd"], 2, "there is no time zone ../etc/passwd"),
         (["analyze", "--trends", "--facts", str(FACTS), "-o", "markdown"], 2, "not as markdown"),
         (["analyze", "--facts", str(FACTS), "--prometheus", "http://x"], 2, "not both"),
-        (["analyze", "--prometheus", "ftp://x"], 1, "error: --prometheus: write it as http://host"),
-        (["analyze", "--prometheus", "http://x", "--matcher", "1a=b"], 1, "error: --matcher: must be a label name"),
+        (["analyze", "--prometheus", "ftp://x"], 2, "error: --prometheus: write it as http://host"),
+        (["analyze", "--prometheus", "http://x", "--matcher", "1a=b"], 2, "error: --matcher: must be a label name"),
         (
             ["analyze", "--facts", str(FACTS), "--trends", "--history", str(FACTS)],
             1,
