@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from concertmaster.core.changes.phases.proposed import ASKS
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.report import daily
 from concertmaster.report.workflows.fleet import FleetView
@@ -262,6 +263,16 @@ def test_the_fleet_page_holds_what_its_guide_lists() -> None:
     ):
         section = text.partition(f" {heading} ")[2]
         assert shown in section[:600], (heading, section[:600])
+
+
+def test_a_change_that_others_share_says_so_beside_the_command_that_approves_it() -> None:
+    """The list showed the predicted effect only: an approver did not learn that further Pipelines change with it."""
+    said = "memory request from 4Gi to 2Gi; 1 other Pipeline (deploy) runs Task build too and would change with it"
+    message = f"{said}, unverified{ASKS}kubectl concertmaster approve -n etl change-0"
+    waits = change(conditions=[{"type": "Approved", "status": "Unknown", "reason": "Waiting", "message": message}])
+    with dashboard(memory(profile(0), changes=(waits,))) as served:
+        text = " ".join(Elements(served.get("/").text).text.split())
+    assert f"{said}, unverifiedkubectl concertmaster approve change-0 -n etl" in text
 
 
 def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommended() -> None:

@@ -13,8 +13,8 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.cli import cluster_options, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
-from concertmaster.controller.changes.writing.status import ASKS
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.phases.proposed import ASKS
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Pricing

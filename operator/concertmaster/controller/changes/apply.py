@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.writing.status import ASKS, new_object, object_name, plan_for, plan_status
+from concertmaster.controller.changes.writing.status import new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import may_change_back
 from concertmaster.core.changes.operations import written as written_fields
 from concertmaster.core.changes.phases import proposed, written
+from concertmaster.core.changes.phases.proposed import ASKS
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase

@@ -13,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from concertmaster.api.models.list_entry import ListEntry
-from concertmaster.api.views.fleet import Amounts, TopAction
+from concertmaster.api.views.fleet import Amounts, ChangeRow, TopAction
 from concertmaster.core import text
+from concertmaster.core.changes.phases.proposed import ASKS
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import HOUR
 from concertmaster.report import impact as impacts
@@ -44,6 +45,7 @@ def environment(*folders: Path) -> Environment:
         "when": when,
         "copies": copies,
         "impact": impact_line,
+        "question": question,
         "labelled": labelled,
     }
     return made
@@ -93,6 +95,12 @@ def impact_line(entry: ListEntry) -> str:
 def copies(action: TopAction) -> str:
     """What follows the name of a workflow that has copies: `` and 39 more namespaces``."""
     return f" and {text.count(action.namespaces - 1, 'more namespace')}" if action.namespaces > 1 else ""
+
+
+def question(change: ChangeRow) -> str:
+    """What a waiting change does and what else its approver must know, as who else runs a shared Task; not the command."""
+    said, asks, _ = (change.message or "").partition(ASKS)
+    return said if asks else change.predicted or "–"
 
 
 def labelled(rows: str, header: Sequence[str]) -> Markup:

@@ -18,8 +18,6 @@ from concertmaster.core.model.scalars import ScalarError, SignedPercent
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.status.recommendation_log import clip
 
-ASKS = "; to approve it: "
-"""Said by a proposal before the command that approves it."""
 PARTIAL = " (part of what is recommended)"
 """Said of a plan that goes as far as one step may, or leaves out fields that the operator does not change."""
 _WORDS = {

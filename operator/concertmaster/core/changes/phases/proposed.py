@@ -14,6 +14,8 @@ from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.text import duration
 
+ASKS = "; to approve it: "
+"""Said by a proposal before the command that approves it."""
 _MOVED_ON = (
     "the recommendation has changed, or what apply.bounds allow of it: another change is proposed if one is still"
     " recommended"
