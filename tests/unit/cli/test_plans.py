@@ -270,6 +270,20 @@ def test_a_plan_of_one_step_says_so_beside_the_recommended_value() -> None:
     assert "largest-step      part of what is recommended, within apply.bounds.maxStepPercent" in shown
 
 
+def test_what_is_committed_is_all_of_it_where_the_operator_would_go_one_step() -> None:
+    """The entry for Git was that of the step: a value that is not set yet, which no step sets, was never in it."""
+    client, profile, item = with_a_proposal()
+    entry = "patches:\n- target: {kind: Task, name: compile}\n  patch: |-\n    - all of it\n"
+    item["kustomize"] = entry
+    waiting = "\n".join(PlanReader(client, profile).lines(item)).partition("For Git (kustomization.yaml):\n")[2]
+    assert "all of it" not in waiting, "what is printed of a proposed change is what is approved"
+    for raw in list(client.items(CHANGES.path("demo"))):
+        client.delete(CHANGES.path("demo", raw["metadata"]["name"]), uid=raw["metadata"]["uid"])
+    shown = "\n".join(PlanReader(client, profile).lines(item))
+    assert "Plan: CPU request of container go from 2 to 1 (part of what is recommended)" in shown
+    assert "For Git (kustomization.yaml):\n    patches:\n" in shown and "        - all of it\n" in shown
+
+
 def test_who_may_not_read_the_target_sees_the_plan_of_the_change() -> None:
     client, profile, item = with_a_proposal()
     task = known_resource("tekton.dev/v1", "Task")

@@ -82,12 +82,14 @@ class PlanReader:
             if change is not None and isinstance(error, KubeError) and change.forged() is None:
                 return [*out, *_proposed(change), f"  Checks: not known, as the object cannot be read ({error})", ""]
             if item.get("kustomize"):
-                out += ["  For Git (kustomization.yaml):", *_indented(str(item["kustomize"])), ""]
+                out += [*_for_git(str(item["kustomize"])), ""]
             return [*out, f"  No plan: {error}", ""]
         if change is not None and PARTIAL in _prediction(change):
             made = replace(made, whole=False)
         says = made.says() if made.whole else f"{made.says()}{PARTIAL}"
-        out += _planned(says, list(made.patch), list(made.inverse), made.kustomize)
+        # Bounds of steps are for the operator: what a person commits is all of it, as the command is.
+        complete = "" if made.whole or change is not None else str(item.get("kustomize") or "")
+        out += _planned(says, list(made.patch), list(made.inverse), complete or _entry(made.kustomize))
         out += ["", "  Checks:"]
         for result in run_checks(made, self._situation(made, raw)):
             out.append(f"    {'passed ' if result.passed else 'blocked'}  {result.check:<17} {result.message}")
@@ -227,21 +229,28 @@ class PlanReader:
             return []
 
 
-def _planned(says: str, patch: Sequence[Any], inverse: Sequence[Any], kustomize: str) -> list[str]:
-    """A plan, its undoing, and its form for Git."""
+def _planned(says: str, patch: Sequence[Any], inverse: Sequence[Any], entry: str) -> list[str]:
+    """A plan, its undoing, and the ``entry`` for Git."""
+    return [f"  Plan: {says}", *_block("Patch", patch), *_block("Undo", inverse), *_for_git(entry)]
+
+
+def _entry(kustomize: str) -> str:
+    """The form for Git of a plan."""
     try:
-        entry = yaml.safe_dump({"patches": [json.loads(kustomize)]}, sort_keys=False, width=110)
+        return yaml.safe_dump({"patches": [json.loads(kustomize)]}, sort_keys=False, width=110)
     except ValueError:  # a status that somebody edited
-        entry = "not known"
-    blocks = [*_block("Patch", patch), *_block("Undo", inverse)]
-    return [f"  Plan: {says}", *blocks, "  For Git (kustomization.yaml):", *_indented(entry)]
+        return "not known"
+
+
+def _for_git(entry: str) -> list[str]:
+    return ["  For Git (kustomization.yaml):", *_indented(entry)]
 
 
 def _proposed(change: WorkflowChangeView) -> list[str]:
     """The plan in the status of a change: all that a person sees who may not read its target."""
     kustomize = str((change.status.get("plan") or {}).get("kustomize"))
     patch, inverse = change.operations("patch") or (), change.operations("inverse") or ()
-    return [*_planned(_prediction(change), patch, inverse, kustomize), ""]
+    return [*_planned(_prediction(change), patch, inverse, _entry(kustomize)), ""]
 
 
 def _prediction(change: WorkflowChangeView) -> str:
