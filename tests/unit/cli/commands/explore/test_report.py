@@ -176,9 +176,7 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
     assert "of 1 of 2 workflows" in made.notes[0]
     counted, other = sorted(made.workflows, key=lambda w: w.profile)
     assert (counted.runs, counted.failed_runs) == (120, 3)
-    assert counted.p95_seconds == pytest.approx(
-        900.0, rel=0.01
-    )  # of days that are alike; their runs are not known one by one
+    assert counted.p95_seconds == pytest.approx(900.0, rel=0.01)  # days keep no single runs
     assert counted.queueing_seconds == pytest.approx(360.0)
     assert counted.success_percent == 97.5
     assert other.runs == 29, "of the analysis window"
