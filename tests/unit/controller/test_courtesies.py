@@ -15,15 +15,11 @@ from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.events import MAX_NOTE, EventRecorder, EventType, Note, PostOutcome
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef
+from tests.support.clock import Clock
 from tests.support.controller.fakes import MemoryClient, ref
 from tests.support.resources import CRONJOB
 
-
-class Clock:
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+START = 1_700_000_000.0
 
 
 def note(text: str = "gone", uid: str = "uid-1") -> Note:
@@ -35,7 +31,7 @@ def posted(client: MemoryClient) -> list[dict[str, Any]]:
 
 
 def test_an_event_is_reported_once_and_again_after_an_hour() -> None:
-    client, clock = MemoryClient(), Clock()
+    client, clock = MemoryClient(), Clock(START)
     recorder = EventRecorder(client, instance="pod-1", clock=clock)
     assert recorder.post(note()) is PostOutcome.POSTED
     assert recorder.post(note()) is PostOutcome.REPEATED
@@ -51,7 +47,7 @@ def test_an_event_is_reported_once_and_again_after_an_hour() -> None:
 
 
 def test_a_flood_is_cut_off_and_flows_again() -> None:
-    client, clock = MemoryClient(), Clock()
+    client, clock = MemoryClient(), Clock(START)
     recorder = EventRecorder(client, instance="x", burst=6, per_second=0.5, clock=clock)
     outcomes = [recorder.post(note(f"text {i}")) for i in range(5)]
     assert outcomes == [PostOutcome.POSTED] * 3 + [PostOutcome.LIMITED] * 2
@@ -60,7 +56,7 @@ def test_a_flood_is_cut_off_and_flows_again() -> None:
 
 
 def test_a_flood_of_one_namespace_leaves_tokens_to_the_others() -> None:
-    client, clock = MemoryClient(), Clock()
+    client, clock = MemoryClient(), Clock(START)
     recorder = EventRecorder(client, instance="x", burst=15, per_second=0.5, clock=clock)
 
     def post(namespace: str, count: int) -> int:
@@ -77,7 +73,7 @@ def test_a_flood_of_one_namespace_leaves_tokens_to_the_others() -> None:
 @pytest.mark.parametrize("spaces", [1, 500])
 def test_a_flood_of_good_news_leaves_tokens_to_warnings(spaces: int) -> None:
     """Automatic changes are switched on for thousands of workflows, and some are rolled back."""
-    recorder = EventRecorder(MemoryClient(), instance="x", clock=Clock())
+    recorder = EventRecorder(MemoryClient(), instance="x", clock=Clock(START))
 
     def post(severity: EventType, count: int) -> int:
         notes = [
@@ -91,14 +87,14 @@ def test_a_flood_of_good_news_leaves_tokens_to_warnings(spaces: int) -> None:
 
 def test_a_note_is_one_bounded_line() -> None:
     client = MemoryClient()
-    EventRecorder(client, instance="x", clock=Clock()).post(note("ä\n" * 2000))
+    EventRecorder(client, instance="x", clock=Clock(START)).post(note("ä\n" * 2000))
     text = posted(client)[0]["note"]
     assert "\n" not in text
     assert len(text.encode()) <= MAX_NOTE
 
 
 def test_a_missing_right_is_asked_for_once_an_hour() -> None:
-    client, clock = MemoryClient(), Clock()
+    client, clock = MemoryClient(), Clock(START)
     client.faults["POST", EVENTS.path("demo")] = [errors.Forbidden("no", status=403)]
     recorder = EventRecorder(client, instance="x", clock=clock)
     assert recorder.post(note("a")) is PostOutcome.FORBIDDEN
@@ -113,7 +109,7 @@ def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
     client = MemoryClient()
     subject = ObjectRef(CLUSTER_POLICIES, None, "all", "uid-9")
     assert (
-        EventRecorder(client, instance="x", clock=Clock()).post(Note(subject, EventType.NORMAL, "Ready", "ok"))
+        EventRecorder(client, instance="x", clock=Clock(START)).post(Note(subject, EventType.NORMAL, "Ready", "ok"))
         is PostOutcome.POSTED
     )
     assert "namespace" not in posted(client)[0]["regarding"]
@@ -123,13 +119,13 @@ def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
 def test_a_failing_event_fails_nothing(fault: Exception) -> None:
     client = MemoryClient()
     client.faults["POST", EVENTS.path("demo")] = [fault]
-    recorder = EventRecorder(client, instance="x", clock=Clock())
+    recorder = EventRecorder(client, instance="x", clock=Clock(START))
     assert recorder.post(note()) is PostOutcome.FAILED
     assert recorder.post(note()) is PostOutcome.POSTED  # it was not remembered as reported
 
 
 def test_access_is_asked_once_and_denials_sooner_again() -> None:
-    client, clock = MemoryClient(), Clock()
+    client, clock = MemoryClient(), Clock(START)
     answers = {"demo": False, "prod": True}
     client.allows = lambda attributes: answers[attributes["namespace"]]  # type: ignore[method-assign]
     access = AccessChecker(client, clock=clock)

@@ -19,6 +19,7 @@ from concertmaster.controller.main import longest_silence
 from concertmaster.controller.reporting.server import LIMITS, Server
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.settings import Settings
+from tests.support.clock import Clock
 from tests.support.waiting import until, until_then
 
 QUICK = replace(LIMITS, seconds=0.4)
@@ -36,15 +37,8 @@ def test_a_source_that_may_take_long_to_answer_is_no_silence() -> None:
     assert longest_silence(settings(), 600.0) == settings().interval.seconds + 600.0
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_silence_is_stale_and_names_the_stage() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     health = Health(stall_after=60.0, clock=clock)
     health.heartbeat("collect")
     clock.now = 60.0
@@ -57,7 +51,7 @@ def test_silence_is_stale_and_names_the_stage() -> None:
 
 
 def test_a_watch_that_stays_behind_is_stale() -> None:
-    health = Health(stall_after=60.0, watch_lag_after=180.0, clock=Clock())
+    health = Health(stall_after=60.0, watch_lag_after=180.0, clock=Clock(0.0))
     health.watch_lag("workflowprofiles", 170.0)
     health.check_live()
     health.watch_lag("workflowprofiles", 181.0)
@@ -68,7 +62,7 @@ def test_a_watch_that_stays_behind_is_stale() -> None:
 
 
 def test_ready_between_the_first_cycle_and_the_end() -> None:
-    health = Health(stall_after=60.0, clock=Clock())
+    health = Health(stall_after=60.0, clock=Clock(0.0))
     with pytest.raises(NotReady, match="first cycle"):
         health.check_ready()
     health.cycle_done()
@@ -95,7 +89,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
     async def scenario() -> None:
-        clock = Clock()
+        clock = Clock(0.0)
         health = Health(stall_after=60.0, clock=clock)
         server = Server("127.0.0.1", 0, health, Telemetry())
         await server.start()

@@ -9,6 +9,7 @@ import pytest
 from concertmaster.controller.object_cache import EventEffect, ObjectCache
 from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
+from tests.support.clock import Clock
 
 
 def obj(name: str = "etl", version: str = "5", **parts: Any) -> dict[str, Any]:
@@ -25,16 +26,9 @@ def obj(name: str = "etl", version: str = "5", **parts: Any) -> dict[str, Any]:
     return {"metadata": meta, "spec": {"graph": {"steps": []}}, **parts}
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -9,17 +9,8 @@ from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.watchdog import KindsLost, Watchdog
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES
+from tests.support.clock import Clock
 from tests.support.controller.fakes import MemoryClient
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def watchdog(client: MemoryClient, cache: ObjectCache, clock: Clock) -> Watchdog:

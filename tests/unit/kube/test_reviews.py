@@ -11,17 +11,13 @@ from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.reviews import CacheLifetimes, ExpiringCache, Identity, Reviewer
+from tests.support.clock import Clock
 from tests.support.controller.apiserver import Answer, Request, failure, serving
+
+START = 1_800_000_000.0
 
 LIST = Right("list", PROFILES)
 ALICE = Identity("alice", "u1", ("dev",), (("scopes", ("a",)),))
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def known(audiences: list[str] | None = None) -> Answer:
@@ -37,7 +33,7 @@ def jwt(end: float, subject: str = "") -> str:
 
 
 def test_a_verdict_on_a_token_is_kept_for_seconds_only() -> None:
-    clock = Clock()
+    clock = Clock(START)
     with serving([known()]) as (server, client):
         reviewer = Reviewer(client, clock=clock, wall=clock)
         for _ in range(5):
@@ -50,7 +46,7 @@ def test_a_verdict_on_a_token_is_kept_for_seconds_only() -> None:
 
 
 def test_a_token_that_ended_is_not_known_from_before() -> None:
-    clock = Clock()
+    clock = Clock(START)
     answers = [known(), Answer(body={"status": {"authenticated": False}})]
     with serving(answers) as (server, client):
         reviewer = Reviewer(client, clock=clock, wall=clock)
@@ -66,7 +62,7 @@ def test_a_token_that_ended_is_not_known_from_before() -> None:
 @pytest.mark.parametrize("subject", ["", "a", "ab", "abc"])  # claims of any length: their encoding has no padding
 def test_a_token_that_ended_is_refused_although_the_api_server_remembers_it(subject: str) -> None:
     """It keeps verdicts on tokens for 10 s, whenever they end."""
-    clock = Clock()
+    clock = Clock(START)
     with serving(lambda _: known()) as (_, client):
         reviewer = Reviewer(client, clock=clock, wall=clock)
         token = jwt(clock.now + 2.0, subject)
@@ -138,7 +134,7 @@ def test_namespaces_are_asked_one_by_one_unless_one_may_everywhere() -> None:
             body={"status": {"allowed": request.body["spec"]["resourceAttributes"].get("namespace") in ("a", "c")}}
         )
 
-    clock = Clock()
+    clock = Clock(START)
     with serving(answers) as (server, client):
         reviewer = Reviewer(client, clock=clock)
         assert reviewer.places(ALICE, LIST, {"a", "b", "c"}) == {"a", "c"}
@@ -158,7 +154,7 @@ def test_namespaces_are_asked_one_by_one_unless_one_may_everywhere() -> None:
 
 
 def test_caches_are_bounded() -> None:
-    clock = Clock()
+    clock = Clock(START)
     kept: ExpiringCache[int, int] = ExpiringCache(10, clock)
     for i in range(1000):
         kept.put(i, i, 5.0)

@@ -9,20 +9,14 @@ import pytest
 from concertmaster.report.workflows.coverage import scale_text
 from concertmaster.report.workflows.fleet import Filter
 from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
+from tests.support.clock import Clock
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.waiting import until
 from tests.support.web.objects import change, profile, recommendation
 
+START = 1_801_360_000.0
+
 OPERATOR = ("concertmaster", "concertmaster")
-
-
-class Clock:
-    """A clock that tests turn."""
-
-    now = 1_801_360_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def answers(request: Request) -> Answer:
@@ -39,7 +33,7 @@ def answers(request: Request) -> Answer:
 
 
 def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
-    clock = Clock()
+    clock = Clock(START)
     with serving(answers) as (server, client):
         reader = ClusterReader(client, OPERATOR, selector="team=data", clock=clock)
         first, notes = reader.fleet()
@@ -84,7 +78,7 @@ def test_recommendations_are_ranked_by_the_prices_of_the_policies_where_they_may
 
 def test_pages_that_come_at_once_read_the_list_once() -> None:
     with serving(answers) as (server, client), ThreadPoolExecutor(8) as pages:
-        reader = ClusterReader(client, OPERATOR, clock=Clock())
+        reader = ClusterReader(client, OPERATOR, clock=Clock(START))
         views = [page.result()[0] for page in [pages.submit(reader.fleet) for _ in range(8)]]
         assert all(view is views[0] for view in views)
         assert len(server.requests) == 3
@@ -97,14 +91,14 @@ def test_a_workflow_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
     answer: Answer, kind: type[Unavailable]
 ) -> None:
     with serving(lambda _: answer) as (_, client), pytest.raises(kind) as raised:
-        ClusterReader(client, OPERATOR, clock=Clock()).profile("etl", "nightly-0")
+        ClusterReader(client, OPERATOR, clock=Clock(START)).profile("etl", "nightly-0")
     assert type(raised.value) is kind
     with serving(answers) as (_, client):
-        assert ClusterReader(client, OPERATOR, clock=Clock()).profile("etl", "gone") is None
+        assert ClusterReader(client, OPERATOR, clock=Clock(START)).profile("etl", "gone") is None
 
 
 def test_a_list_that_is_too_old_is_not_shown() -> None:
-    clock = Clock()
+    clock = Clock(START)
     healthy = [True]
     with serving(lambda r: answers(r) if healthy[0] else failure(403, "Forbidden", "no")) as (_, client):
         reader = ClusterReader(client, OPERATOR, clock=clock)
@@ -117,27 +111,27 @@ def test_a_list_that_is_too_old_is_not_shown() -> None:
 
 def test_namespaces_are_read_one_by_one() -> None:
     with serving(answers) as (server, client):
-        view, _ = ClusterReader(client, OPERATOR, namespaces=["a", "b"], clock=Clock()).fleet()
+        view, _ = ClusterReader(client, OPERATOR, namespaces=["a", "b"], clock=Clock(START)).fleet()
         assert len(view.profiles) == 2
         assert "/namespaces/a/" in server.requests[0].path
 
 
 def test_missing_kinds_and_rights_are_named() -> None:
     with serving([failure(404, "NotFound")]) as (_, client), pytest.raises(Unavailable, match="not installed"):
-        ClusterReader(client, OPERATOR, clock=Clock()).fleet()
+        ClusterReader(client, OPERATOR, clock=Clock(START)).fleet()
 
     def no_changes(request: Request) -> Answer:
         return failure(403, "Forbidden", "no changes") if "workflowchanges" in request.path else answers(request)
 
     with serving(no_changes) as (_, client):
-        view, notes = ClusterReader(client, OPERATOR, clock=Clock()).fleet()
+        view, notes = ClusterReader(client, OPERATOR, clock=Clock(START)).fleet()
         assert len(view.profiles) == 1
         assert notes[0].startswith("WorkflowChanges could not be read")
 
 
 def test_one_workflow_comes_from_the_api_server_and_its_analysis_from_the_operator() -> None:
     with serving(answers) as (server, client):
-        reader = ClusterReader(client, OPERATOR, clock=Clock())
+        reader = ClusterReader(client, OPERATOR, clock=Clock(START))
         found = reader.profile("etl", "nightly-0")
         assert found is not None
         assert reader.detail(found) == ({"recommendations": []}, "")

@@ -16,9 +16,8 @@ from concertmaster.core.model import RUN_TIMEOUT, ContainerFact, Outcome, RunRec
 from concertmaster.core.stats.exact import binomial_tail, shift
 
 _LEVEL = 0.05  # significance level of the test for a drop in success
-_SIGNIFICANCE = (
-    0.2  # of a rate above its target; at 0.05, 23 of 60 daily steps are missed of which 30% of the attempts fail
-)
+# Of a rate above its target; at 0.05, 23 of 60 daily steps are missed of which 30% of the attempts fail.
+_SIGNIFICANCE = 0.2
 
 
 class FailureClass(StrEnum):

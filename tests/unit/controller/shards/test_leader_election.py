@@ -14,6 +14,7 @@ from concertmaster.controller.shards.leader_election import LeaderElection, Lead
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable
 from concertmaster.kube.lease import Lease, LeaseState
+from tests.support.clock import Clock
 from tests.support.waiting import until_then
 
 WHERE = LeaseIdentity("ops", "concertmaster", "pod-a")
@@ -63,16 +64,6 @@ class OneLease(KubeClient):
         lease["metadata"]["resourceVersion"] = str(self.version)
         self.lease = lease
         return copy.deepcopy(lease)
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

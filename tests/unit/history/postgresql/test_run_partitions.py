@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -23,6 +23,7 @@ from concertmaster.history.postgresql.schema import MIGRATIONS
 from concertmaster.history.sql import Connection, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
+from tests.support.clock import Clock
 from tests.support.data.earlier_history import make_schema
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -33,19 +34,9 @@ ONE_TABLE = next(n for n, part in enumerate(MIGRATIONS) if any("first_week" in t
 THEIRS = WorkflowKey("theirs", "CronJob", "nightly")
 
 
-@dataclass
-class Clock:
-    """Shows what it was set to."""
-
-    now: float = FIRST * WEEK
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(FIRST * WEEK)
 
 
 @pytest.fixture

@@ -24,18 +24,9 @@ from concertmaster.core.rules.resources.rows.size_bounds import (
     least_accepted,
     size_bounds,
 )
-from concertmaster.core.rules.resources.rows.sizes import (
-    bursts_slowed,
-    kept_size,
-)
+from concertmaster.core.rules.resources.rows.sizes import bursts_slowed, kept_size
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import (
-    MILLI,
-    CpuSize,
-    at_most,
-    round_cpu,
-    unseen_slowdown,
-)
+from concertmaster.core.sizing import MILLI, CpuSize, at_most, round_cpu, unseen_slowdown
 
 _THROTTLED = 0.05  # share of throttled periods above which a limit is too tight
 _MAX_LIMITED_SHARE = 0.05  # share of such runs, above which a limit that moves with the request stays

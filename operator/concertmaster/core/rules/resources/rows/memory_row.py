@@ -24,21 +24,9 @@ from concertmaster.core.rules.resources.rows.size_bounds import (
     least_accepted,
     size_bounds,
 )
-from concertmaster.core.rules.resources.rows.sizes import (
-    UNMEASURED,
-    kept_size,
-    memory_by_day,
-    unseen,
-)
+from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, kept_size, memory_by_day, unseen
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import (
-    MIN_DAYS,
-    MemoryOptions,
-    MemorySize,
-    at_most,
-    largest_ahead,
-    plain_memory,
-)
+from concertmaster.core.sizing import MIN_DAYS, MemoryOptions, MemorySize, at_most, largest_ahead, plain_memory
 from concertmaster.core.units import MIB
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
