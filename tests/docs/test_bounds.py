@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from concertmaster.archive import argo
-from concertmaster.controller import watchdog
 from concertmaster.controller.archive import archived_runs, turns
 from concertmaster.controller.changes import control_group
 from concertmaster.controller.collection import history_provider, query_pool
@@ -19,6 +18,7 @@ from concertmaster.controller.live import pending_runs, run_objects
 from concertmaster.controller.reporting import server, workflow_series
 from concertmaster.controller.shards import election
 from concertmaster.controller.shards.leader_election import _WRITES_UNTIL, LeaderElection
+from concertmaster.controller.watches import watchdog
 from concertmaster.core.units import DAY, MINUTE
 from concertmaster.engines.common import bounds
 from concertmaster.history.daily import tables as daily

@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "concertmaster"
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 NOT_OF_THE_PACKAGE = {"testbed", "benchmarks"}
-# About fifteen: the controller's own folder has one more.
 MOST_FILES = 16
 MOST_LINES = 300
 

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from concertmaster.archive import ArchiveError
 from concertmaster.archive import configured as configured_archives
-from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.changes.apply import Apply
@@ -50,7 +49,8 @@ from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.watchdog import Watchdog
+from concertmaster.controller.watches.kopf_operator import watch_runs
+from concertmaster.controller.watches.watchdog import Watchdog
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -234,7 +234,7 @@ class Assembly:
 
         def start(finder: str, index: PodIndex) -> LabelWatch:
             runs = RunWatch(
-                lambda kinds, arrived: watches.watch_runs(kinds, index, arrived, connection, namespaces=namespaces),
+                lambda kinds, arrived: watch_runs(kinds, index, arrived, connection, namespaces=namespaces),
                 _nothing,
                 lambda error: log.warning(
                     "the watch of pods with label %s ended and is started again: %s", finder, error
@@ -260,7 +260,7 @@ class Assembly:
             count=lambda result: self.telemetry.live_runs.labels(result).inc(),
         )
         runs = RunWatch(
-            lambda kinds, arrived: watches.watch_runs(kinds, live, arrived, connection, namespaces=namespaces),
+            lambda kinds, arrived: watch_runs(kinds, live, arrived, connection, namespaces=namespaces),
             lambda: worker.run(live.read),
             live.lost,
         )

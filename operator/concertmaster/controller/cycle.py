@@ -31,7 +31,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
-from concertmaster.controller.watchdog import Watchdog
+from concertmaster.controller.watches.watchdog import Watchdog
 from concertmaster.core.units import HOUR
 from concertmaster.kube.writer import WriteOutcome
 

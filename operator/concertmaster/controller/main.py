@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from concertmaster import __version__
-from concertmaster.controller import watches
 from concertmaster.controller.assembly import Assembly, Background
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
@@ -36,7 +35,8 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.election import ShardElection
 from concertmaster.controller.shards.leader_election import LIMITS as ELECTION_LIMITS
 from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
-from concertmaster.controller.watchdog import KindsLost
+from concertmaster.controller.watches import kopf_operator
+from concertmaster.controller.watches.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -205,9 +205,9 @@ class Operator:
         if isinstance(election, ShardElection):
             election.changed = loop.wake
         watching = asyncio.create_task(
-            watches.watch(
-                watches.operator_registry(cache, prerequisites.kinds, client.connection, loop.wake),
-                watches.settings(scanning=prerequisites.scanning),
+            kopf_operator.watch(
+                kopf_operator.operator_registry(cache, prerequisites.kinds, client.connection, loop.wake),
+                kopf_operator.settings(scanning=prerequisites.scanning),
                 namespaces=self._settings.namespaces,
                 ready=lambda: self._catch_signals(stopping),
             ),

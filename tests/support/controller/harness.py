@@ -34,7 +34,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport, Reach
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.watchdog import Watchdog
+from concertmaster.controller.watches.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller import cycle, watchdog
+from concertmaster.controller import cycle
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
 from concertmaster.controller.profiles import reconciler
 from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.watchdog import KindsLost
+from concertmaster.controller.watches import watchdog
+from concertmaster.controller.watches.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.policy import PolicyRef

@@ -14,8 +14,9 @@ import pytest
 from kopf._cogs.clients import errors, fetching, watching
 from kopf._cogs.structs.credentials import LoginError, Vault
 
-from concertmaster.controller import watches
-from concertmaster.controller.watches import Backoffs, WatchLogFilter, settings
+from concertmaster.controller.watches import kopf_operator, list_and_watch
+from concertmaster.controller.watches.kopf_operator import settings
+from concertmaster.controller.watches.list_and_watch import Backoffs, WatchLogFilter
 from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import PROFILES
 
@@ -152,17 +153,17 @@ def test_a_kind_that_is_gone_ends_it(monkeypatch: pytest.MonkeyPatch, pauses: li
 def test_watches_that_all_end_at_once_are_opened_less_and_less_often(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], caplog: pytest.LogCaptureFixture, answer: Answer, why: str
 ) -> None:
-    monkeypatch.setattr(watches, "log", logging.getLogger("unfiltered"))
+    monkeypatch.setattr(list_and_watch, "log", logging.getLogger("unfiltered"))
     Server(monkeypatch, [*[answer] * 19, DELETED], []).until_deleted()
-    assert (len(pauses), pauses[-1]) == (19, watches._MAX_BACKOFF)
+    assert (len(pauses), pauses[-1]) == (19, list_and_watch._MAX_BACKOFF)
     assert f"ended: {why}; will retry" in caplog.text
 
 
 def test_watches_that_last_are_opened_again_at_once_and_without_a_word(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watches, "log", logging.getLogger("unfiltered"))
-    monkeypatch.setattr(watches.time, "monotonic", iter(range(0, 99999, 301)).__next__)
+    monkeypatch.setattr(list_and_watch, "log", logging.getLogger("unfiltered"))
+    monkeypatch.setattr(list_and_watch.time, "monotonic", iter(range(0, 99999, 301)).__next__)
     Server(monkeypatch, [*[[EVENT]] * 19, DELETED], []).until_deleted()
     assert pauses == [0.5] * 19
     assert caplog.text == ""
@@ -172,7 +173,7 @@ def test_credentials_that_were_refused_for_a_moment_are_tried_again(pauses: list
     """kopf never uses credentials again that are equal to refused ones, and the token of an API server that refused it while
     it started is the same."""
     present = ApiConnection("https://a", None, True, "Bearer", "token", None, None, None, None)
-    (handler,) = watches.operator_registry(None, [], lambda: present, lambda: None)._activities.get_all_handlers()
+    (handler,) = kopf_operator.operator_registry(None, [], lambda: present, lambda: None)._activities.get_all_handlers()
 
     async def logins() -> None:
         vault = Vault()

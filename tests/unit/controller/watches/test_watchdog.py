@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.controller.health import Health
 from concertmaster.controller.object_cache import ObjectCache
-from concertmaster.controller.watchdog import Watchdog
+from concertmaster.controller.watches.watchdog import Watchdog
 from concertmaster.kube.errors import Busy, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, PROFILES
 from tests.support.controller.fakes import MemoryClient

@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.controller.health import Health
 from concertmaster.controller.object_cache import ObjectCache
-from concertmaster.controller.watchdog import KindsLost, Watchdog
+from concertmaster.controller.watches.watchdog import KindsLost, Watchdog
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES
 from tests.support.clock import Clock

@@ -1,0 +1,1 @@
+"""The watches of a process, and whether what they bring is complete."""
