@@ -40,19 +40,18 @@ _MAX_EXECUTIONS = 10_000  # of runs that are recorded and not analysed: some 20 
 def with_days(request: AnalysisRequest, history: History, *, record: bool) -> AnalysisRequest:
     """The request with what is recorded by day: of runs before the window, and of those that may be gone, where some of the
     window may be. ``record``: runs that ended since the last analysis and are more than this takes are recorded first."""
-    key, options = request.definition.key, request.policy.analysis
-    since, limited = request.now - options.window_seconds, request.limited
-    kept = min(since, request.now - EXCEPTIONAL_DAYS * DAY)
-    peaks = replace(history.largest(key, kept), every_day=limited)
-    days = history.days(key, since - _USUAL, steps=False)
-    request = replace(request, recorded=history.recorded(key), peaks=peaks, days=days)
-    if not limited:
-        return request
+    key, now = request.definition.key, request.now
+    since = now - request.policy.analysis.window_seconds
+    kept = min(since, now - EXCEPTIONAL_DAYS * DAY)
+    peaks = replace(history.largest(key, kept), every_day=request.limited)
+    request = replace(request, recorded=history.recorded(key), peaks=peaks)
+    if not request.limited:
+        return replace(request, days=history.days(key, since - _USUAL, steps=False))
     if record and not request.provisional and (rows := _uncounted(request, history)):
         history.record(key, LongTermFigures(rows, since=int(since // DAY)))
         request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, kept))
-    earliest = max(since, request.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
-    older = [row for row in days if row.day < int(earliest // DAY)]
+    earliest = max(since, now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
+    older = [row for row in history.days(key, since - _USUAL, steps=False) if row.day < int(earliest // DAY)]
     return replace(request, days=[*older, *history.days(key, earliest, steps=True)])
 
 
