@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -79,10 +79,10 @@ def _agree(bed: Bed) -> None:
     assert old.discovered == new.discovered
     assert old.obstacles == new.obstacles
     assert {t.id: (t.version, t.labels) for t in old.targets} == {t.id: (t.version, t.labels) for t in new.targets}
-    kept = bed.profile_reconciler.subjects(old)
-    fresh = ProfileResolver(bed.sources, TimeShares()).subjects(new)
+    kept = bed.profile_reconciler.profiles(old)
+    fresh = ProfileResolver(bed.sources, TimeShares()).profiles(new)
     assert [_decided(s) for s in kept] == [_decided(s) for s in fresh]
 
 
-def _decided(subject: Subject) -> tuple[object, ...]:
-    return subject.entry, subject.policy, subject.resolved, subject.source, subject.refusal
+def _decided(profile: ResolvedProfile) -> tuple[object, ...]:
+    return profile.entry, profile.policy, profile.resolved, profile.source, profile.refusal

@@ -18,7 +18,7 @@ from typing import TypeVar
 from concertmaster.controller.changes.cycle import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
-from concertmaster.controller.discovery.subject import Subject, reach, requests, retained
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, reach, requests, retained
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.malloc import give_back
@@ -101,32 +101,32 @@ class Cycle:
             return False
         with record.stage("discover", self._telemetry):
             snapshot = self._discover(record)
-            subjects = self._profile_reconciler.subjects(snapshot) if snapshot is not None else []
+            profiles = self._profile_reconciler.profiles(snapshot) if snapshot is not None else []
         if snapshot is None:
             self._finish(record, tally, None, [], begun)
             return False
-        self._policies.route(subjects, snapshot)
+        self._policies.route(profiles, snapshot)
         self._telemetry.record_ledger(self._profile_reconciler.past_changes.ledger)
         record.note(*snapshot.notes)
         with record.stage("collect", self._telemetry):
-            self._collect(subjects, now, record)
+            self._collect(profiles, now, record)
         # Changes in progress are verified first, because other stages may take long.
         with record.stage("verify", self._telemetry):
-            self._follow(snapshot, subjects, now, record)
+            self._follow(snapshot, profiles, now, record)
         with record.stage("queries", self._telemetry):
             self._ask_users(record)
         with record.stage("analyze", self._telemetry):
-            self._profiles(subjects, now, record, tally)
+            self._analyze(profiles, now, record, tally)
         with record.stage("changes", self._telemetry):
-            changed = self._change(snapshot, subjects, now, record)
+            changed = self._change(snapshot, profiles, now, record)
         with record.stage("policies", self._telemetry):
-            self._publish_policies(snapshot, subjects, changed, now, record)
+            self._publish_policies(snapshot, profiles, changed, now, record)
         registered = self._cache.snapshot()
         self._publisher.keep_only(
             e.uid for kind in (registered.profiles, registered.policies, registered.cluster_policies) for e in kind
         )
-        self._tidy(subjects, now, record)
-        self._finish(record, tally, snapshot, subjects, begun)
+        self._tidy(profiles, now, record)
+        self._finish(record, tally, snapshot, profiles, begun)
         give_back(worked=tally.analyzed > 0)
         return self._collector.more or snapshot.more or (self._profile_reconciler.again and not _in_vain(record.writes))
 
@@ -150,18 +150,18 @@ class Cycle:
             record.problem(str(error))
             return None
 
-    def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
+    def _collect(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects and archives."""
-        for report in self._collector.collect(requests(subjects, now, due=True), now).values():
+        for report in self._collector.collect(requests(profiles, now, due=True), now).values():
             self._profile_reconciler.record_changes(report.changed)
-        definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
+        definitions = [p.resolved.definition for p in profiles if p.resolved.definition is not None]
         seen = self._collector.live_runs(definitions)
         if seen.problem:
             record.problem(seen.problem)
         else:
             self._profile_reconciler.record_live(seen)
             record.note(*seen.notes)  # the metrics have what live objects lack
-        archived = self._collector.archived_runs(definitions, reach(subjects), now)
+        archived = self._collector.archived_runs(definitions, reach(profiles), now)
         self._profile_reconciler.record_changes(archived.changed)
         record.note(*archived.notes)  # the metrics have what archives lack
 
@@ -175,10 +175,10 @@ class Cycle:
                 record.problem(report.message)
             self._profile_reconciler.record_changes(report.changed, report.answered)
 
-    def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
-        entries = {s.entry.uid: s.entry for s in subjects}
+    def _analyze(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog, tally: CycleCounts) -> None:
+        entries = {p.entry.uid: p.entry for p in profiles}
         updates = self._profile_reconciler.updates(
-            subjects, self._collector.reports, now, tally, self._health.heartbeat
+            profiles, self._collector.reports, now, tally, self._health.heartbeat
         )
         self._publisher.publish("profile", self._between(_batches(updates, _BATCH), now), entries, record)
         ready = Counter(entry.status.ready for entry in self._cache.snapshot().profiles)
@@ -200,19 +200,21 @@ class Cycle:
             if self._collector.more and perf_counter() - begun > (_MIN_PAST_SECONDS if self.awaited() else _ANALYSES):
                 return
 
-    def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
+    def _follow(
+        self, snapshot: ClusterSnapshot, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog
+    ) -> None:
         """Verify changes in progress."""
         if self._changes is not None:
-            for problem in self._changes.follow(self._changes_input(snapshot, subjects, now)):
+            for problem in self._changes.follow(self._changes_input(snapshot, profiles, now)):
                 record.problem(problem)
 
     def _change(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog
+        self, snapshot: ClusterSnapshot, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog
     ) -> ChangesOutcome:
         """Make the changes that policies allow."""
         if self._changes is None:
             return ChangesOutcome()
-        outcome = self._changes(self._changes_input(snapshot, subjects, now))
+        outcome = self._changes(self._changes_input(snapshot, profiles, now))
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
@@ -220,19 +222,19 @@ class Cycle:
             self._telemetry.changes.observe(outcome.tally)
         return outcome
 
-    def _changes_input(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float) -> CycleInput:
+    def _changes_input(self, snapshot: ClusterSnapshot, profiles: Sequence[ResolvedProfile], now: float) -> CycleInput:
         reports, beat = self._collector.reports, self._health.heartbeat
-        return CycleInput(snapshot, subjects, reports, now, beat, self._behind)
+        return CycleInput(snapshot, profiles, reports, now, beat, self._behind)
 
     def _publish_policies(
         self,
         snapshot: ClusterSnapshot,
-        subjects: Sequence[Subject],
+        profiles: Sequence[ResolvedProfile],
         changed: ChangesOutcome,
         now: float,
         record: CycleLog,
     ) -> None:
-        updates = self._policies.updates(snapshot, subjects, self._collector, changed, now, record.problem)
+        updates = self._policies.updates(snapshot, profiles, self._collector, changed, now, record.problem)
         self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
         registered = self._cache.snapshot()
         mine = self._shard is None or self._shard.ownership.owns(CLUSTER)  # every shard knows them, and one counts them
@@ -240,7 +242,7 @@ class Cycle:
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
 
-    def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
+    def _tidy(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches. An hour later while the past
         is read: the first analysis of a workflow counts by day the runs that are more than are kept."""
         reading = self._collector.more or self._profile_reconciler.again
@@ -249,8 +251,8 @@ class Cycle:
         if recent(self._tidied, now, 2 * HOUR if reading else HOUR):
             return
         try:
-            self._history.tidy(retained(subjects, self._cache.snapshot().changes, now), now)
-            self._history.keep_analyses_of({s.entry.uid for s in subjects})
+            self._history.tidy(retained(profiles, self._cache.snapshot().changes, now), now)
+            self._history.keep_analyses_of({p.entry.uid for p in profiles})
         except Exception as error:  # noqa: BLE001 - a full disk must not stop recommendations
             record.problem(f"tidying the history failed: {error}")
         self._tidied = now
@@ -260,7 +262,7 @@ class Cycle:
         record: CycleLog,
         tally: CycleCounts,
         snapshot: ClusterSnapshot | None,
-        subjects: Sequence[Subject],
+        profiles: Sequence[ResolvedProfile],
         begun: float,
     ) -> None:
         seconds = perf_counter() - begun
@@ -272,7 +274,7 @@ class Cycle:
         more = {"created": snapshot.created, "withdrawn": snapshot.withdrawn} if snapshot and snapshot.changed else {}
         record.log(
             seconds,
-            profiles=len(subjects),
+            profiles=len(profiles),
             policies=len(snapshot.policies.views) if snapshot else 0,
             targets=len(snapshot.targets) if snapshot else 0,
             analyzed=tally.analyzed,

@@ -8,7 +8,7 @@ from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.discovery.policies import PolicyView
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.health import Health
 from concertmaster.controller.policies.facts import PolicyFacts, PolicyTally, tally_by_policy
 from concertmaster.controller.policies.status import policy_status
@@ -22,7 +22,7 @@ from concertmaster.kube.writer import StatusUpdate
 
 
 class PolicyStatuses:
-    """Made from the subjects of a cycle and what the stages before did for them."""
+    """Made from the profiles of a cycle and what the stages before did for them."""
 
     def __init__(
         self, access: AccessChecker, health: Health, *, notifier: Notifier | None = None, shard: Shard | None = None
@@ -33,15 +33,15 @@ class PolicyStatuses:
         self._shard = shard
         self._changed = ChangesOutcome()  # of the last cycle that could read the changes
 
-    def route(self, subjects: Sequence[Subject], snapshot: ClusterSnapshot) -> None:
+    def route(self, profiles: Sequence[ResolvedProfile], snapshot: ClusterSnapshot) -> None:
         """Events from now on reach the receivers of the policies in force."""
         if self._notifier is not None:
-            self._notifier.route(subjects, snapshot.namespaces)
+            self._notifier.route(profiles, snapshot.namespaces)
 
     def updates(
         self,
         snapshot: ClusterSnapshot,
-        subjects: Sequence[Subject],
+        profiles: Sequence[ResolvedProfile],
         collector: Collector,
         changed: ChangesOutcome,
         now: float,
@@ -52,7 +52,7 @@ class PolicyStatuses:
         if changed.tally is not None:
             self._changed = changed
         changes = self._changed.tally or Tally()
-        tallies = tally_by_policy(subjects, collector.reports)
+        tallies = tally_by_policy(profiles, collector.reports)
         updates: list[StatusUpdate] = []
         known: list[tuple[PolicyView, PolicyFacts]] = []
         for view in snapshot.policies.views:

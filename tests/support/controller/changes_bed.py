@@ -283,11 +283,11 @@ class Bed:
                     cache.observe(kind, "ADDED", obj)
         self.stage._cache = cache
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
-        subjects = self.profile_reconciler.subjects(scenario)
+        profiles = self.profile_reconciler.profiles(scenario)
         until = self.now - 30.0 if self.data_until is None else self.data_until
         seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}
         reports = {"default": report(data_until=until, **seen)}
-        given = CycleInput(scenario, subjects, reports, self.now, behind=self.behind)
+        given = CycleInput(scenario, profiles, reports, self.now, behind=self.behind)
         self.problems = self.changes.follow(replace(given, reports={}) if unread else given)
         if early:
             return {}

@@ -917,7 +917,7 @@ def test_nothing_is_worked_out_for_the_runs_of_workflows_without_changes(
     def unexpected(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("concertmaster.controller.discovery.subject.scheduled", unexpected)
+    monkeypatch.setattr("concertmaster.controller.discovery.resolved_profile.scheduled", unexpected)
     bed.run()
     assert bed.history.tidied[0][ETL] == (200, 14 * 86400.0)
 

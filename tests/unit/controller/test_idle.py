@@ -10,8 +10,9 @@ import pytest
 from concertmaster.api.models import policy as models
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller import snapshot
-from concertmaster.controller.discovery import policies, subject
+from concertmaster.controller.discovery import policies
 from concertmaster.controller.discovery.targets import Target
+from concertmaster.controller.profiles import resolving
 from concertmaster.kube.errors import Unreachable
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import INTERVAL, Bed, run
@@ -57,7 +58,7 @@ def test_nothing_is_parsed_resolved_unpacked_analysed_or_written(bed: Bed, monke
         _count(monkeypatch, policies.PolicyIndex, "resolve"),
         _count(monkeypatch, Target, "unpack"),
     ]
-    prints = _count(monkeypatch, subject, "fingerprint")
+    prints = _count(monkeypatch, resolving, "fingerprint")
     specs = _count(monkeypatch, json, "loads")
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
@@ -71,7 +72,7 @@ def test_discovery_and_resolving_are_not_gone_through_again(bed: Bed, monkeypatc
     done = [
         _count(monkeypatch, snapshot, "discover"),
         _count(monkeypatch, snapshot.discovery, "plan"),
-        _count(monkeypatch, subject.Subjects, "resolve"),
+        _count(monkeypatch, resolving.PoliciesInForce, "of"),
     ]
     bed.run(seconds=INTERVAL)
     assert [len(calls) for calls in done] == [0, 0, 0]
@@ -141,5 +142,5 @@ def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> No
 
 def test_equal_policies_are_one_object(bed: Bed) -> None:
     made = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
-    subjects = bed.profile_reconciler.subjects(made)
-    assert len({id(s.policy) for s in subjects if s.entry.namespace == "demo"}) == 1
+    profiles = bed.profile_reconciler.profiles(made)
+    assert len({id(s.policy) for s in profiles if s.entry.namespace == "demo"}) == 1

@@ -148,9 +148,9 @@ def test_what_waited_is_read_in_the_next_cycle_although_nothing_has_changed(
     monkeypatch.setattr(definitions, "define", slow)
     bed.sync()
     snapshot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
-    waiting = [sum(s.resolved.waits for s in bed.profile_reconciler.subjects(snapshot)) for _ in range(4)]
+    waiting = [sum(s.resolved.waits for s in bed.profile_reconciler.profiles(snapshot)) for _ in range(4)]
     assert waiting == [4, 2, 0, 0]
-    assert bed.profile_reconciler.subjects(snapshot) is bed.profile_reconciler.subjects(snapshot)
+    assert bed.profile_reconciler.profiles(snapshot) is bed.profile_reconciler.profiles(snapshot)
 
 
 def test_statuses_beyond_the_share_of_their_namespace_are_written_in_the_next_cycles() -> None:

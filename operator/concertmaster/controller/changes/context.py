@@ -11,7 +11,7 @@ from concertmaster.controller.changes.control_group import WorkflowControl
 from concertmaster.controller.changes.cycle import CycleContext
 from concertmaster.controller.changes.listed_changes import ListedChanges
 from concertmaster.controller.changes.writing.target import TargetClient
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
@@ -34,7 +34,7 @@ class WorkflowContext:
     namespace is read in this cycle; ``all_changes``: the changes of every workflow."""
 
     cycle: CycleContext
-    subject: Subject
+    profile: ResolvedProfile
     policy: Policy
     changes: list[WorkflowChangeView]
     all_changes: ListedChanges
@@ -55,7 +55,7 @@ class WorkflowContext:
     @property
     def report(self) -> SourceReport | None:
         """How reading its metrics source went."""
-        return self.cycle.given.reports.get(self.subject.source)
+        return self.cycle.given.reports.get(self.profile.source)
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
         """How many runs a change made now could be compared with, and why its verification could miss harm (None: it
@@ -71,12 +71,12 @@ class WorkflowContext:
         """Whether the policy still says what this cycle follows, asked of the API server. Nothing ``new`` is written while
         the watches are behind."""
         policies = self.cycle.policies
-        return not (new and policies.behind) and policies.unchanged(self.subject)
+        return not (new and policies.behind) and policies.unchanged(self.profile)
 
     @property
     def data_until(self) -> float | None:
         """Up to when the facts of the namespace are complete (unix seconds)."""
-        return self.report.complete_until(self.subject.entry.namespace) if self.report is not None else None
+        return self.report.complete_until(self.profile.entry.namespace) if self.report is not None else None
 
     @property
     def outages(self) -> tuple[tuple[float, float], ...]:
@@ -96,7 +96,7 @@ class WorkflowContext:
     def edited(self, change: WorkflowChangeView, applied: float) -> float | None:
         """When somebody else edited the workflow since ``change`` was ``applied``, or later (unix seconds; None: not known):
         the first of the dates of its objects."""
-        own, others = self._target(change.task), (self.subject.target, *self.subject.held)
+        own, others = self._target(change.task), (self.profile.target, *self.profile.held)
         dated = [self._own_edited(change)]
         dated += [t.written[1] for t in others if t is not None and (own is None or t.ref != own.ref)]
         return min((at for at in dated if at > applied), default=None)
@@ -125,35 +125,35 @@ class WorkflowContext:
     ) -> StartTimes:
         """When the workflow could be started since ``change``, by its own object and those that start it, and when those
         that define it were edited unseen."""
-        ref, own = self.workflow_ref, self.subject.target
-        starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
+        ref, own = self.workflow_ref, self.profile.target
+        starters = self.snapshot.targets.triggers(self.profile.entry.namespace, ref.kind, ref.name) if ref else ()
         dated = [t.written[1] for t in (own, *starters) if t is not None]
         if change.task is None:
             dated = [self._own_edited(change), *(t.written[1] for t in starters)]
         edited, present = max(dated, default=0.0), _generation(self.listed())
-        edition = (present, *(_generation(t.unpack()) for t in (*starters, *self.subject.held)))
+        edition = (present, *(_generation(t.unpack()) for t in (*starters, *self.profile.held)))
         return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
 
     @property
     def target_versions(self) -> tuple[tuple[str, str], ...]:
         """The objects that define the workflow or start it, each by uid and resource version."""
-        ref, own = self.workflow_ref, (self.subject.target, *self.subject.held)
-        starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
+        ref, own = self.workflow_ref, (self.profile.target, *self.profile.held)
+        starters = self.snapshot.targets.triggers(self.profile.entry.namespace, ref.kind, ref.name) if ref else ()
         return tuple((t.ref.uid, t.version) for t in (*own, *starters) if t is not None)
 
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be
         missing."""
-        low = self.report.unread.get(self.subject.key, moment) if self.report is not None else moment
+        low = self.report.unread.get(self.profile.key, moment) if self.report is not None else moment
         return self.collected and low <= moment
 
     @property
     def why_not(self) -> str:
         """Why no changes are allowed now. A policy that cannot be read may be that which allowed them."""
         invalid = [v.ref for v in self.snapshot.policies.views if v.policy is None]
-        near = [ref for ref in invalid if ref.namespace in (None, self.subject.entry.namespace)]
+        near = [ref for ref in invalid if ref.namespace in (None, self.profile.entry.namespace)]
         notes = [f"{ref} is invalid and not in force" for ref in near[:1]]
-        if self.subject.led:
+        if self.profile.led:
             return "; ".join([*notes, "another profile of its workflow is used for changes"])
         source = self.policy.source
         only = f"{source} only recommends (apply.mode)" if source is not None else "no policy in force selects it"
@@ -162,21 +162,21 @@ class WorkflowContext:
     @property
     def workflow(self) -> str:
         """Its name in the ledger."""
-        return f"{self.subject.entry.namespace}/{self.subject.entry.name}"
+        return f"{self.profile.entry.namespace}/{self.profile.entry.name}"
 
     @property
     def definition(self) -> WorkflowDefinition | None:
         """The definition as listed in this cycle."""
-        return self.subject.resolved.definition
+        return self.profile.resolved.definition
 
     @property
     def workflow_ref(self) -> WorkflowRef | None:
         """The object that the profile says defines the workflow."""
-        return self.subject.profile.spec.workflow_ref if self.subject.policy is not None else None
+        return self.profile.parse().spec.workflow_ref if self.profile.policy is not None else None
 
     def read(self, plan: Plan, raw: Mapping[str, Any]) -> ClusterFacts:
         """What the cluster says about ``raw``, the target of a plan as it is now."""
-        return self.cycle.facts.read(plan, raw, self.definition, self.subject.key.name)
+        return self.cycle.facts.read(plan, raw, self.definition, self.profile.key.name)
 
     def put(self, change: WorkflowChangeView | None) -> None:
         """Record the present state of a change."""
@@ -190,7 +190,7 @@ class WorkflowContext:
     def scope(self) -> Scope | None:
         """What its changes may be for; None without a workflow that is an object."""
         ref = self.workflow_ref
-        return None if ref is None else scope_of(ref, self.subject.entry.namespace, self.snapshot.targets)
+        return None if ref is None else scope_of(ref, self.profile.entry.namespace, self.snapshot.targets)
 
     def listed(self, task: str | None = None) -> dict[str, Any] | None:
         """The workflow's object, or the ``task`` it refers to, as listed in this cycle; None when it is not there."""
@@ -203,7 +203,7 @@ class WorkflowContext:
         if ref is None:
             return None
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
-        return self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
+        return self.snapshot.targets.get(kind, self.profile.entry.namespace, name)
 
     def certainly_gone(self, task: str | None) -> bool:
         """Whether that object, which is not listed, is known not to exist."""
@@ -211,7 +211,7 @@ class WorkflowContext:
         if ref is None:
             return False
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
-        return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace, name)
+        return self.snapshot.targets.certain(ref.api_version, kind, self.profile.entry.namespace, name)
 
     def target_state(self, change: WorkflowChangeView, client: TargetClient) -> TargetState:
         """State of the object that a change of the workflow was written to."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 
-from concertmaster.controller.discovery.subject import Subject, unread_namespaces
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.before_after import (
@@ -44,7 +44,7 @@ class ControlGroup:
     their definitions say when they were changed."""
 
     def __init__(
-        self, subjects: Sequence[Subject], changes: Sequence[WorkflowChangeView], history: History,
+        self, profiles: Sequence[ResolvedProfile], changes: Sequence[WorkflowChangeView], history: History,
         reports: Mapping[str, SourceReport], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history
@@ -56,13 +56,13 @@ class ControlGroup:
         self._candidates: Counter[str] = Counter()  # by that namespace, of what is in memory
         self._pods: Counter[str] = Counter()
         self._readings = 0
-        self._subjects = subjects
+        self._profiles = profiles
         self._changes = changes
 
     @cached_property
     def unread(self) -> set[str]:
         """Namespaces that are not read in this cycle."""
-        return unread_namespaces(self._subjects)
+        return unread_namespaces(self._profiles)
 
     @cached_property
     def _rows(self) -> dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]]:
@@ -71,26 +71,30 @@ class ControlGroup:
         for change in self._changes:
             at = (change.namespace, change.profile)
             changed[at] = max(changed.get(at, 0.0), change.applied or 0.0, change.restored or 0.0)
-        known: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
-        for s in self._subjects:
-            definition = s.resolved.definition
-            if definition is not None and s.entry.namespace not in self.unread:
-                edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
-                ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
-                events, _, before = known.get(definition.key, (s, definition, 0.0))
+        known: dict[
+            WorkflowKey, tuple[ResolvedProfile, WorkflowDefinition, float]
+        ] = {}  # once, also with several profiles
+        for p in self._profiles:
+            definition = p.resolved.definition
+            if definition is not None and p.entry.namespace not in self.unread:
+                edited = [t.written[1] for t in (p.target, *p.held) if t is not None]
+                ours = changed.get((p.entry.namespace, p.entry.name), 0.0)
+                events, _, before = known.get(definition.key, (p, definition, 0.0))
                 known[definition.key] = events, definition, max(before, ours, *edited)
         rows: dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]] = {}
-        for s, definition, before in known.values():
-            rows.setdefault(s.source, {}).setdefault(s.entry.namespace, []).append((definition, before))
+        for p, definition, before in known.values():
+            rows.setdefault(p.source, {}).setdefault(p.entry.namespace, []).append((definition, before))
         return rows
 
-    def of(self, subject: Subject) -> WorkflowControl:
+    def of(self, profile: ResolvedProfile) -> WorkflowControl:
         """The control group of one workflow."""
-        return WorkflowControl(self, subject)
+        return WorkflowControl(self, profile)
 
-    def beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
+    def beside(
+        self, profile: ResolvedProfile, first: float, begin: float, applied: float, most: int
+    ) -> Iterator[BeforeAfter]:
         """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""
-        for definition, changed, until, runs in self.unchanged(subject, first, most):
+        for definition, changed, until, runs in self.unchanged(profile, first, most):
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
@@ -102,23 +106,23 @@ class ControlGroup:
                 yield beside
 
     def unchanged(
-        self, subject: Subject, first: float, most: int
+        self, profile: ResolvedProfile, first: float, most: int
     ) -> Iterator[tuple[WorkflowDefinition, float, float, Sequence[RunRecord]]]:
         """Those that nobody changed since ``first``: when each was changed last, up to when its runs are read, and these."""
-        report = self._reports.get(subject.source)
-        for definition, changed in self._near(subject):
-            if definition.key == subject.key or changed >= first:
+        report = self._reports.get(profile.source)
+        for definition, changed in self._near(profile):
+            if definition.key == profile.key or changed >= first:
                 continue
             read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
-            if not read and not self._may_read(subject.entry.namespace):
+            if not read and not self._may_read(profile.entry.namespace):
                 continue
             until = (report.complete_until(definition.key.namespace) if report is not None else None) or self._now
-            yield definition, changed, until, self._read(definition, until, most, subject.entry.namespace)
+            yield definition, changed, until, self._read(definition, until, most, profile.entry.namespace)
 
-    def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
+    def _near(self, profile: ResolvedProfile) -> Iterator[tuple[WorkflowDefinition, float]]:
         """Workflows of the same source and when each was changed last, those of the same namespace first, because they
         share most with it. A dozen are enough, so that a verification does not examine ten thousand."""
-        spaces, own = self._rows.get(subject.source, {}), subject.entry.namespace
+        spaces, own = self._rows.get(profile.source, {}), profile.entry.namespace
         yield from spaces.get(own, ())
         yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)
 
@@ -155,7 +159,7 @@ class WorkflowControl:
     """The others of one workflow."""
 
     group: ControlGroup
-    subject: Subject
+    profile: ResolvedProfile
 
     def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
         """How the run times of the other workflows moved since ``applied``, over the span of its own runs."""
@@ -163,7 +167,7 @@ class WorkflowControl:
         # Hours and weekends are removed from its own runs, so they have to be from those of the others.
         seasons = seasonal(before_after)
         begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
-        beside = self.group.beside(self.subject, first, begin, applied, most)
+        beside = self.group.beside(self.profile, first, begin, applied, most)
         usable = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
         return common_factor(list(islice(usable, _WORKFLOWS)), first)
 
@@ -171,13 +175,13 @@ class WorkflowControl:
         """Its runs without those near failures that the other workflows share."""
         first = _first(before_after.before[-BASELINE:], applied)
         begin = _first(before_after.before, applied)
-        beside = self.group.beside(self.subject, first, begin, applied, SEASONS)
+        beside = self.group.beside(self.profile, first, begin, applied, SEASONS)
         return without_shared(before_after, list(islice(beside, _WORKFLOWS)), applied)
 
     def pauses(self, before_after: BeforeAfter, applied: float, until: float) -> list[tuple[float, float]]:
         """When most of the other workflows did not run either (``shared_pauses``); suspended ones tell nothing."""
         first = _first(before_after.before[-BASELINE:], applied)
-        others = self.group.unchanged(self.subject, first, _RUNS)
+        others = self.group.unchanged(self.profile, first, _RUNS)
         own = (runs for definition, _, _, runs in others if not definition.suspended)
         return shared_pauses(islice(own, _WORKFLOWS), applied, until)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.policy_reader import PolicyReader
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import Heartbeat, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.kube.access import AccessChecker
@@ -20,7 +20,7 @@ class CycleInput:
     that nothing new is written; ``now`` in unix seconds."""
 
     snapshot: ClusterSnapshot
-    subjects: Sequence[Subject]
+    profiles: Sequence[ResolvedProfile]
     reports: Mapping[str, SourceReport]
     now: float
     heartbeat: Heartbeat = lambda _: None

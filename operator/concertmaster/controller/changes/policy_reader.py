@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.policies import as_document
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.model.enums import ApplyMode
@@ -39,22 +39,22 @@ class PolicyReader:
         """Whether the cycle does not know what the cluster has."""
         return self.late or self.snapshot.labels_old
 
-    def unchanged(self, subject: Subject) -> bool:
-        """Whether the policy that the cycle follows for ``subject`` is the one in force now. Raises KubeError."""
-        followed, present = subject.policy, self._present(subject)
+    def unchanged(self, profile: ResolvedProfile) -> bool:
+        """Whether the policy that the cycle follows for ``profile`` is the one in force now. Raises KubeError."""
+        followed, present = profile.policy, self._present(profile)
         if followed is None or present is None:
             return False
-        apply = replace(present.apply, mode=ApplyMode.RECOMMEND) if subject.led else present.apply
+        apply = replace(present.apply, mode=ApplyMode.RECOMMEND) if profile.led else present.apply
         return (followed.source, followed.suspended, followed.apply) == (present.source, present.suspended, apply)
 
-    def _present(self, subject: Subject) -> Policy | None:
-        registry, entry = ObjectCache(), subject.entry
+    def _present(self, profile: ResolvedProfile) -> Policy | None:
+        registry, entry = ObjectCache(), profile.entry
         try:
             registry.observe(PROFILES, "ADDED", self.client.get(entry.ref.path))
-            (profile,) = (WorkflowProfile.parse(as_document(e)) for e in registry.snapshot().profiles)
+            (present,) = (WorkflowProfile.parse(as_document(e)) for e in registry.snapshot().profiles)
         except (NotFound, ValueError):  # deleted, being deleted, or no longer valid
             return None
-        if profile.metadata.uid != entry.uid:
+        if present.metadata.uid != entry.uid:
             return None
         for policy in self._list(POLICIES, entry.namespace):
             registry.observe(POLICIES, "ADDED", policy)
@@ -63,7 +63,7 @@ class PolicyReader:
             registry.observe(CLUSTER_POLICIES, "ADDED", policy)
         labels = self._labels(entry.namespace) if cluster_wide else {}
         return (
-            None if labels is None else self.snapshot.policies.renewed(registry.snapshot(), labels).resolve(profile)[0]
+            None if labels is None else self.snapshot.policies.renewed(registry.snapshot(), labels).resolve(present)[0]
         )
 
     def _labels(self, namespace: str) -> dict[str, dict[str, str]] | None:

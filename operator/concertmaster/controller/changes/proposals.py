@@ -103,7 +103,7 @@ class Proposals:
         context.put(self._writer.carry_out(change, step, context.now))
 
     def _plan(self, context: WorkflowContext, candidate: Candidate, raw: Mapping[str, Any]) -> Plan:
-        planner = self._planner(candidate, raw, context.subject.entry.namespace, context.subject.entry.name)
+        planner = self._planner(candidate, raw, context.profile.entry.namespace, context.profile.entry.name)
         return planner(candidate.recommendation, bounds=context.policy.apply.bounds)
 
     def _planner(self, candidate: Candidate, raw: Mapping[str, Any], namespace: str, profile: str) -> Planner:
@@ -231,7 +231,7 @@ class Proposals:
         raw = changed if change.task is None else context.listed()
         if raw is None or ref is None or context.definition is None or context.definition.fingerprint is None:
             return None
-        space, targets = context.subject.entry.namespace, context.snapshot.targets
+        space, targets = context.profile.entry.namespace, context.snapshot.targets
 
         def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
             if (kind, name) == (TASK, change.task):
@@ -252,7 +252,7 @@ class Proposals:
         if change.task is None or ref is None or resource is None or shared is None:
             return context.scope
         try:
-            raw = self._client.get(resource.path(context.subject.entry.namespace, ref.name))
+            raw = self._client.get(resource.path(context.profile.entry.namespace, ref.name))
             return Scope(ref, shared.names(raw, None))
         except NotFound:
             return Scope(ref)
@@ -263,7 +263,7 @@ class Proposals:
         return bool(results)
 
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
-        item, entry = candidate.recommendation, context.subject.entry
+        item, entry = candidate.recommendation, context.profile.entry
         runs, unsure = context.foresee(self._runs.split)
         changes = context.all_changes.of_same_object(context.changes, made)
         past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
@@ -274,7 +274,7 @@ class Proposals:
         return Situation(
             now=context.now,
             policy=context.policy,
-            facts=context.cycle.facts.sharing(made, context.subject.key.name),
+            facts=context.cycle.facts.sharing(made, context.profile.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in context.changes if c.phase in IN_FLIGHT),
             in_the_way=context.all_changes.in_the_way(made),
@@ -284,5 +284,5 @@ class Proposals:
             withdrawn=context.all_changes.ledger.withdrawn(item.rule, context.workflow) or why,
             unsure=unsure,
             approved=approved,
-            writes_left=self._apply.writes_left(context.subject.entry.namespace, context.now),
+            writes_left=self._apply.writes_left(context.profile.entry.namespace, context.now),
         )

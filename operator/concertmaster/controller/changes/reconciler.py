@@ -30,7 +30,7 @@ from concertmaster.controller.changes.verification.compared_runs import Compared
 from concertmaster.controller.changes.verification.verifier import RevisionOf, Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.proposed import superseded
@@ -132,7 +132,7 @@ class Changes:
         except HistoryError as error:
             call.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
-        proposing = not call.early and any(map(_may_change, given.subjects))
+        proposing = not call.early and any(map(_may_change, given.profiles))
         if not proposing and not given.snapshot.objects.changes and not begun.entries:
             call.outcome.tally = Tally()
             return
@@ -150,14 +150,14 @@ class Changes:
         if not call.early:
             with call.outcome.guarded("the changes that were kept"):
                 self._kept.begin(listed, self._reach.reads)
-        unread = [s for s in given.subjects if s.policy is None]
-        invalid = {(s.entry.namespace, s.entry.name): s.resolved.finding.message for s in unread}
+        unread = [p for p in given.profiles if p.policy is None]
+        invalid = {(p.entry.namespace, p.entry.name): p.resolved.finding.message for p in unread}
         for orphans in self._workflows(call, listed):
             self._writer.tally.count_in_progress(orphans)
             for change in orphans:
                 with call.outcome.guarded(str(change.ref)):
                     self._without_profile(change, invalid.get((change.namespace, change.profile)), given.now)
-        refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in given.subjects}
+        refs = {(p.entry.namespace, p.entry.name): p.entry.ref for p in given.profiles}
         for note in self._writer.events(refs):
             self._events.post(note)
 
@@ -167,27 +167,27 @@ class Changes:
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._reach.owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        control = ControlGroup(given.subjects, listed, self._history, given.reports, given.now, given.heartbeat)
-        for subject in given.subjects:
-            if subject.policy is None:
+        control = ControlGroup(given.profiles, listed, self._history, given.reports, given.now, given.heartbeat)
+        for profile in given.profiles:
+            if profile.policy is None:
                 continue
-            mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
-            if not (any(c.phase in IN_FLIGHT for c in mine) if call.early else mine or _may_change(subject)):
+            mine = by_profile.pop((profile.entry.namespace, profile.entry.name), [])
+            if not (any(c.phase in IN_FLIGHT for c in mine) if call.early else mine or _may_change(profile)):
                 continue
             given.heartbeat("changes")
-            collected = subject.entry.namespace not in control.unread
+            collected = profile.entry.namespace not in control.unread
             context = WorkflowContext(
-                call.context, subject, subject.policy, mine, all_changes, control.of(subject), collected
+                call.context, profile, profile.policy, mine, all_changes, control.of(profile), collected
             )
             self._follow(context, call)
             if not call.early:
                 with call.outcome.guarded(f"changes of {context.workflow} that were kept"):
-                    if (subject.entry.namespace, subject.entry.name) not in call.unrecovered:
+                    if (profile.entry.namespace, profile.entry.name) not in call.unrecovered:
                         self._kept.note_replaced(context)
                     self._kept.follow(context)
                 with call.outcome.guarded(f"changes of {context.workflow}"):
                     self._workflow(context, call.unrecovered)
-            if (source := subject.policy.source) is not None:
+            if (source := profile.policy.source) is not None:
                 call.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
             if not call.early:
                 self._writer.tally.count_in_progress(context.changes)
@@ -236,7 +236,7 @@ class Changes:
             for change in proposed:
                 context.put(self._writer.carry_out(change, step, context.now))
         else:
-            entry = context.subject.entry
+            entry = context.profile.entry
             candidates = self._candidates(entry.uid)
             waits = (entry.namespace, entry.name) in unrecovered or entry.uid in context.snapshot.held
             if candidates is not None and context.listed() is not None and not waits:
@@ -244,5 +244,5 @@ class Changes:
         prune(self._writer, context)
 
 
-def _may_change(subject: Subject) -> bool:
-    return subject.policy is not None and subject.policy.apply.allows_changes
+def _may_change(profile: ResolvedProfile) -> bool:
+    return profile.policy is not None and profile.policy.apply.allows_changes

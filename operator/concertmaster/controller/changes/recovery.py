@@ -18,7 +18,7 @@ from concertmaster.controller.changes.rollback import NOT_TAKEN, write_back
 from concertmaster.controller.changes.writing.journal import BegunChanges
 from concertmaster.controller.changes.writing.tally import RollbackReason
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import ChangeEvent
 from concertmaster.core.changes.reconcile import FINISHED, TargetState
@@ -51,7 +51,7 @@ class Recovery:
         """Roll back deleted changes and forget finished ones. Returns the workflows with a deleted change still to be
         rolled back: nothing may be changed on top of it."""
         present = {c.uid: c for c in listed}
-        known = {(s.entry.namespace, s.entry.name): s for s in cycle.given.subjects}
+        known = {(p.entry.namespace, p.entry.name): p for p in cycle.given.profiles}
         pending: set[Workflow] = set()
         with guarded("the journal"):
             self._report_unreadable(begun.unreadable, present)
@@ -92,13 +92,13 @@ class Recovery:
         self._unreadable = unreadable
         self._writer.tally.unreadable = len(unreadable)
 
-    def _recovered(self, body: Mapping[str, Any], subject: Subject | None, cycle: CycleContext) -> bool:
+    def _recovered(self, body: Mapping[str, Any], profile: ResolvedProfile | None, cycle: CycleContext) -> bool:
         """Whether one change is done; otherwise the next cycle continues."""
         change = WorkflowChangeView(body)
-        if self._writer.fresh(change) is not None or not self._known(change, subject, cycle.policies):
+        if self._writer.fresh(change) is not None or not self._known(change, profile, cycle.policies):
             return False
-        policy = subject.policy if subject is not None else None
-        ref = subject.profile.spec.workflow_ref if subject is not None and policy is not None else None
+        policy = profile.policy if profile is not None else None
+        ref = profile.parse().spec.workflow_ref if profile is not None and policy is not None else None
         of = scope_of(ref, change.namespace, cycle.given.snapshot.targets) if ref is not None else None
         if change.undecidable(of):
             return False
@@ -110,16 +110,16 @@ class Recovery:
         else:
             allows = policy is not None and policy.apply.allows_changes
             bounds = policy.apply.bounds if policy is not None and allows else None
-            definition = subject.resolved.definition if subject is not None else None
+            definition = profile.resolved.definition if profile is not None else None
             if not self._rolled_back(change, bounds, definition, cycle):
                 return False
         # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.
         return noted and self._writer.noted(lambda: self._writer.journal.drop(change.uid))
 
-    def _known(self, change: WorkflowChangeView, subject: Subject | None, policies: PolicyReader) -> bool:
+    def _known(self, change: WorkflowChangeView, profile: ResolvedProfile | None, policies: PolicyReader) -> bool:
         """Whether the policy that the cycle follows for the change's profile is in force, or that profile is gone."""
-        if subject is not None:
-            return policies.unchanged(subject)
+        if profile is not None:
+            return policies.unchanged(profile)
         try:
             self._writer.client.get(PROFILES.path(change.namespace, change.profile))
         except NotFound:

@@ -46,7 +46,7 @@ class TimeShares:
         return bool(self._waited)
 
     def in_order(self, items: Iterable[T], of: Callable[[T], CachedObject]) -> list[T]:
-        """Subjects whose profile has waited for longest first: statuses that the server refuses are tried again and again,
+        """Those whose profile has waited for longest first: statuses that the server refuses are tried again and again,
         and others must not wait for them. Those that waited alike keep their order."""
         return sorted(items, key=lambda item: -self._waited.get(of(item).uid, 0))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.profiles import reference
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
 from concertmaster.core.model.policy import PolicyRef
@@ -39,7 +39,7 @@ class PolicyFacts:
 
 @dataclass(slots=True)
 class PolicyTally:
-    """The counts of one policy over the subjects."""
+    """The counts of one policy over the profiles."""
 
     matched: int = 0
     overridden: int = 0
@@ -75,29 +75,33 @@ class PolicyTally:
         )
 
 
-def tally_by_policy(subjects: Iterable[Subject], reports: Mapping[str, SourceReport]) -> dict[PolicyRef, PolicyTally]:
+def tally_by_policy(
+    profiles: Iterable[ResolvedProfile], reports: Mapping[str, SourceReport]
+) -> dict[PolicyRef, PolicyTally]:
     """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
     ``reports`` have on pods in their namespaces that fit no single workflow."""
     tallies: dict[PolicyRef, PolicyTally] = {}
-    for s in subjects:
-        if s.policy is None:
+    for profile in profiles:
+        if profile.policy is None:
             continue
-        for other in s.overridden:
+        for other in profile.overridden:
             tallies.setdefault(other, PolicyTally()).overridden += 1
-        if s.policy.source is None:
+        if profile.policy.source is None:
             continue
-        tally = tallies.setdefault(s.policy.source, PolicyTally())
+        tally = tallies.setdefault(profile.policy.source, PolicyTally())
         tally.matched += 1
-        tally.headlines += s.entry.status.headlines
-        tally.minor += s.entry.status.minor
-        tally.problems.update(dict.fromkeys(s.policy.problems))
-        report = reports.get(s.source)
-        if report is not None and s.resolved.definition is not None:
-            place = (s.entry.namespace, s.resolved.definition.engine)
+        tally.headlines += profile.entry.status.headlines
+        tally.minor += profile.entry.status.minor
+        tally.problems.update(dict.fromkeys(profile.policy.problems))
+        report = reports.get(profile.source)
+        if report is not None and profile.resolved.definition is not None:
+            place = (profile.entry.namespace, profile.resolved.definition.engine)
             tally.unplaced.update(dict.fromkeys(report.namespace_unplaced.get(place, ())))
-        if (ref := reference(s.entry)) is not None:
-            tally.targets.add((ref[0], ref[1], s.entry.namespace))
-        tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
+        if (ref := reference(profile.entry)) is not None:
+            tally.targets.add((ref[0], ref[1], profile.entry.namespace))
+        tally.targets |= {
+            (t.ref.resource.api_version, t.ref.resource.kind, profile.entry.namespace) for t in profile.held
+        }
     return tallies
 
 

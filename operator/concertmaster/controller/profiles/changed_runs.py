@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
@@ -46,11 +46,11 @@ class ChangedRuns:
         self._answered.discard(key)
 
     def digest(
-        self, subject: Subject, policy: Policy, inputs: AnalysisInputs, now: float, until: float
+        self, profile: ResolvedProfile, policy: Policy, inputs: AnalysisInputs, now: float, until: float
     ) -> RunsDigest | None:
         """The digest of the runs for a new analysis; None when the last one still holds. Pods of a run in progress are no
         news. ``until``: when facts are complete (unix seconds)."""
-        entry, key = subject.entry, inputs.definition.key
+        entry, key = profile.entry, inputs.definition.key
         last, revision = self._last.get(entry.uid), self._revisions[key]
         stands = last is not None and last.stands(entry, inputs.fingerprint, now)
         if last is not None and stands and last.undisturbed(revision, until):

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.fleet_index import FleetIndex, compares_workflows
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
 from concertmaster.core.model import WorkflowKey
 
 
-def must_stay(subject: Subject, report: SourceReport | None, known: LastAnalysis | None) -> bool:
+def must_stay(profile: ResolvedProfile, report: SourceReport | None, known: LastAnalysis | None) -> bool:
     """Whether its status must stay: an analysis of the whole past is not replaced by one of a part of it."""
     reading = report is not None and report.more
-    return reading and subject.entry.status.data_until is not None and known is None
+    return reading and profile.entry.status.data_until is not None and known is None
 
 
-def compares_unknown(subject: Subject, fleet: FleetIndex) -> bool:
+def compares_unknown(profile: ResolvedProfile, fleet: FleetIndex) -> bool:
     """Just after a start other workflows are not known yet: recommendations that compare with them are kept."""
-    status = subject.entry.status
+    status = profile.entry.status
     return fleet.fleet is None and compares_workflows((*status.recommendations, *status.noted))
 
 
@@ -31,14 +31,14 @@ class FirstReading:
 
     few: dict[str, int] = field(default_factory=dict)
 
-    def waits(self, subject: Subject, report: SourceReport, revisions: Mapping[WorkflowKey, int]) -> bool:
+    def waits(self, profile: ResolvedProfile, report: SourceReport, revisions: Mapping[WorkflowKey, int]) -> bool:
         """Whether there is no reason for an analysis yet: reading does not take long, or there are no more runs than last
         time."""
-        return not report.long or self.few.get(subject.entry.uid) == revisions[subject.key]
+        return not report.long or self.few.get(profile.entry.uid) == revisions[profile.key]
 
-    def too_few(self, subject: Subject, revisions: Mapping[WorkflowKey, int]) -> None:
+    def too_few(self, profile: ResolvedProfile, revisions: Mapping[WorkflowKey, int]) -> None:
         """The runs read so far are too few."""
-        self.few[subject.entry.uid] = revisions[subject.key]
+        self.few[profile.entry.uid] = revisions[profile.key]
 
     def keep_only(self, uids: frozenset[str]) -> None:
         """Forget profiles that are gone."""

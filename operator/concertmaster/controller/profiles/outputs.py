@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import History, ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.reporting.details import Details, Observed
@@ -21,11 +21,11 @@ class Outputs:
         self.details = details or Details()
         self.series = series or WorkflowSeries()
 
-    def keep(self, subject: Subject, analysis: ProfileAnalysis) -> None:
+    def keep(self, profile: ResolvedProfile, analysis: ProfileAnalysis) -> None:
         """Keep an analysis of the profile. What the history keeps of a workflow comes from one of its profiles: another one
         may read other runs, at other prices."""
-        entry, key = subject.entry, subject.key
-        if not subject.led:
+        entry, key = profile.entry, profile.key
+        if not profile.led:
             self._history.record(key, analysis.figures)
         if analysis.detail:
             self.details.put(entry.namespace, entry.name, entry.uid, analysis.detail, key)
@@ -37,13 +37,13 @@ class Outputs:
             self.details.restore(entry.namespace, entry.name, entry.uid, detail, key)
         self.series.restore(entry.uid, key, series)
 
-    def observe(self, subjects: Iterable[Subject]) -> None:
+    def observe(self, profiles: Iterable[ResolvedProfile]) -> None:
         """Say with what the runs of each workflow are read."""
         self.details.observed = {
-            s.entry.uid: Observed(s.resolved.definition, s.policy, parse_time(until) if until else None)
-            for s in subjects
-            for until in [s.entry.status.data_until]
-            if s.resolved.definition is not None and s.policy is not None
+            p.entry.uid: Observed(p.resolved.definition, p.policy, parse_time(until) if until else None)
+            for p in profiles
+            for until in [p.entry.status.data_until]
+            if p.resolved.definition is not None and p.policy is not None
         }
 
     def keep_only(self, uids: Collection[str]) -> None:

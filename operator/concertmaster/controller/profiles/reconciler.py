@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.subject import Subject, most_valuable_first
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, most_valuable_first
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.interfaces import (
     AnalysisRequest,
@@ -75,7 +75,7 @@ class ProfileReconciler:
         self._outputs = outputs or Outputs(history)
         self.shares = shares or TimeShares()
         self._resolving = ProfileResolver(sources, self.shares)
-        self._subjects: Sequence[Subject] = ()
+        self._profiles: Sequence[ResolvedProfile] = ()
         self._failures, self._first, self._fleet = Failures(), FirstReading(), FleetIndex()
         self.last = LastAnalyses(history, self._fleet, self._outputs)
         self._changed = ChangedRuns(history, self.last, self._urgent)
@@ -88,22 +88,22 @@ class ProfileReconciler:
         self._seen = LiveRunsReport()
         self._control: ControlGroup | None = None
 
-    def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
-        """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
+    def profiles(self, snapshot: ClusterSnapshot) -> Sequence[ResolvedProfile]:
+        """All profiles, parsed and resolved. One that cannot be read is among them: its status says so."""
         self.past_changes, self._capacity = PastChanges(snapshot.objects), snapshot.capacity
         self.shares.begin()
-        subjects = self._resolving.subjects(snapshot)
-        if subjects is self._subjects:
-            return subjects
-        self._subjects, uids = subjects, frozenset(s.entry.uid for s in subjects)
+        profiles = self._resolving.profiles(snapshot)
+        if profiles is self._profiles:
+            return profiles
+        self._profiles, uids = profiles, frozenset(p.entry.uid for p in profiles)
         self.last.keep_only(uids)
         self._failures.keep_only(uids)
         self._first.keep_only(uids)
-        self._fleet.keep_only(keys := {s.key for s in subjects})
+        self._fleet.keep_only(keys := {p.key for p in profiles})
         self._changed.keep_only(keys)
         self._outputs.keep_only(uids)
-        self._outputs.observe(subjects)
-        return subjects
+        self._outputs.observe(profiles)
+        return profiles
 
     def record_changes(self, changed: Iterable[WorkflowKey], answered: Iterable[WorkflowKey] = ()) -> None:
         """Remember that these workflows have new or corrected runs, or an answer that only an analysis takes."""
@@ -125,55 +125,60 @@ class ProfileReconciler:
 
     def updates(
         self,
-        subjects: Sequence[Subject],
+        profiles: Sequence[ResolvedProfile],
         reports: Mapping[str, SourceReport],
         now: float,
         tally: CycleCounts,
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
-        """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        self._control = ControlGroup(subjects, (), self._history, reports, now, lambda _: heartbeat("analyze"))
+        """The writes the profiles need, one after the other, so that ten thousand documents never stand in memory."""
+        self._control = ControlGroup(profiles, (), self._history, reports, now, lambda _: heartbeat("analyze"))
         reading, unread, room = any(r.more for r in reports.values()), self._control.unread, MAX_BACKFILLING
-        self._forecasts.renew(subjects, self._seen.running, now)
-        for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
+        self._forecasts.renew(profiles, self._seen.running, now)
+        for profile in self.shares.in_order(most_valuable_first(profiles), lambda profile: profile.entry):
             heartbeat("analyze")
-            report = reports.get(subject.source)
-            before = self._recalled(subject)
-            if must_stay(subject, report, before) or self.shares.defer_write(subject.entry):
+            report = reports.get(profile.source)
+            before = self._recalled(profile)
+            if must_stay(profile, report, before) or self.shares.defer_write(profile.entry):
                 tally.held += 1
                 continue
-            with self.shares.taking(subject.entry):
-                if subject.entry.namespace in unread:
-                    outcome = without_analysis(subject, report, before)
+            with self.shares.taking(profile.entry):
+                if profile.entry.namespace in unread:
+                    outcome = without_analysis(profile, report, before)
                 else:
-                    outcome = self._outcome(subject, report, before, now, tally)
-            if compares_unknown(subject, self._fleet) if outcome.document is not None else self._waits(subject, unread):
+                    outcome = self._outcome(profile, report, before, now, tally)
+            if compares_unknown(profile, self._fleet) if outcome.document is not None else self._waits(profile, unread):
                 tally.held += 1
                 continue
-            update = status_update(subject.entry, outcome, now, self._forecasts.of(subject.entry.uid))
+            update = status_update(profile.entry, outcome, now, self._forecasts.of(profile.entry.uid))
             if update is not None and outcome.reading and report is not None and report.more:
                 update, room = update if room else None, max(0, room - 1)
             if update is not None:
-                self.shares.written(subject.entry)
+                self.shares.written(profile.entry)
                 yield update
             elif outcome.document is not None:
-                self.last.published(subject.entry, subject.entry.status)
+                self.last.published(profile.entry, profile.entry.status)
         self._control = None  # with the runs that it read
         heartbeat("fleet")
-        early = reading or any(self.shares.deferred(s.entry) and self.last.get(s.entry.uid) is None for s in subjects)
+        early = reading or any(self.shares.deferred(p.entry) and self.last.get(p.entry.uid) is None for p in profiles)
         self.again = (not early and self._fleet.settle(now)) or bool(self.shares.notes)
 
-    def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
+    def _waits(self, profile: ResolvedProfile, unread: Collection[str]) -> bool:
         """Whether its turn comes in one of the next cycles; its status stays until then."""
-        late = subject.entry.namespace in unread or self.shares.deferred(subject.entry)
-        return late and bool(subject.entry.status.conditions)
+        late = profile.entry.namespace in unread or self.shares.deferred(profile.entry)
+        return late and bool(profile.entry.status.conditions)
 
     def _outcome(
-        self, subject: Subject, report: SourceReport | None, before: LastAnalysis | None, now: float, tally: CycleCounts
+        self,
+        profile: ResolvedProfile,
+        report: SourceReport | None,
+        before: LastAnalysis | None,
+        now: float,
+        tally: CycleCounts,
     ) -> ProfileOutcome:
         """The outcome of one profile: a new analysis where something changed, else the remembered one, ``before``."""
-        known = without_analysis(subject, report, before)
-        definition, policy = subject.resolved.definition, subject.policy
+        known = without_analysis(profile, report, before)
+        definition, policy = profile.resolved.definition, profile.policy
         if definition is None or policy is None:
             return known
         provisional = before is not None and before.record.provisional
@@ -182,43 +187,43 @@ class ProfileReconciler:
             report is not None
             and early
             and not provisional
-            and self._first.waits(subject, report, self._changed.revisions)
+            and self._first.waits(profile, report, self._changed.revisions)
         ):
             return replace(known, ready=backfilling(definition, policy, report, now))
-        inputs = self._inputs(subject, definition, report)
+        inputs = self._inputs(profile, definition, report)
         if inputs is None:
             return known
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         try:
-            settled = early and before is not None and before.said(subject.entry, inputs.fingerprint)
-            digest = None if settled else self._changed.digest(subject, policy, inputs, now, until)
-            if digest is None or self.shares.defer_work(subject.entry):
+            settled = early and before is not None and before.said(profile.entry, inputs.fingerprint)
+            digest = None if settled else self._changed.digest(profile, policy, inputs, now, until)
+            if digest is None or self.shares.defer_work(profile.entry):
                 return known
             if early and digest.runs < policy.analysis.min_runs:
-                self._first.too_few(subject, self._changed.revisions)
+                self._first.too_few(profile, self._changed.revisions)
                 return replace(known, ready=backfilling(definition, policy, report, now))
             environment = inputs.environment(report, self._fleet.fleet)
             request = AnalysisRequest(
-                subject.profile, policy, inputs.definition, (), now, known.data_until, environment, self._past(subject),
-                fewest_runs=subject.fewest_runs, provisional=early, was_provisional=provisional,
-                others=self._control.of(subject) if self._control else None,
+                profile.parse(), policy, inputs.definition, (), now, known.data_until, environment, self._past(profile),
+                fewest_runs=profile.fewest_runs, provisional=early, was_provisional=provisional,
+                others=self._control.of(profile) if self._control else None,
             )  # fmt: skip
             self._changed.take_answer(definition.key)
             revision = self._changed.revisions[definition.key]
-            outcome = self._runner.run(subject, request, inputs.fingerprint, digest, revision, known)
+            outcome = self._runner.run(profile, request, inputs.fingerprint, digest, revision, known)
             if outcome.document is not None:
                 tally.analyzed += 1
-                self._failures.forget(subject.entry.uid)
+                self._failures.forget(profile.entry.uid)
             return outcome
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
-            return replace(known, failure=self._failures.message(subject.entry, error))
+            return replace(known, failure=self._failures.message(profile.entry, error))
 
     def _inputs(
-        self, subject: Subject, definition: WorkflowDefinition, report: SourceReport | None
+        self, profile: ResolvedProfile, definition: WorkflowDefinition, report: SourceReport | None
     ) -> AnalysisInputs | None:
         """What an analysis rests on beside the runs; None while some of it has not been read."""
-        key, entry = definition.key, subject.entry
+        key, entry = definition.key, profile.entry
         maps = self._seen.config_maps.get(key, NONE_READ)
         if self._capacity is None or maps is None:
             return None
@@ -227,21 +232,21 @@ class ProfileReconciler:
             definition = replace(definition, config_maps=maps)
         missing = report.missing if report is not None else ()
         notes = (*self._seen.by_workflow.get(key, ()), *(report.notes(key) if report else ()))
-        edition, fleet = subject.resolved.edition, self._fleet.edition_for(key)
+        edition, fleet = profile.resolved.edition, self._fleet.edition_for(key)
         rest = (self.past_changes.decided(entry), capacity, definition.config_maps)
-        made_of = fingerprint(entry.spec_text, subject.policy_edition, edition, missing, notes, fleet, rest)
+        made_of = fingerprint(entry.spec_text, profile.policy_edition, edition, missing, notes, fleet, rest)
         return AnalysisInputs(definition, capacity, DataGaps(missing, notes), made_of)
 
     def _urgent(self, entry: CachedObject) -> bool:
         """Whether each run of a profile is waited for: a change is being verified by it, or a run in progress is late."""
         return self.past_changes.verifying(entry) or self._forecasts.late(entry.uid)
 
-    def _recalled(self, subject: Subject) -> LastAnalysis | None:
-        return self.last.recall(subject.entry, subject.key, self._changed.revisions[subject.key])
+    def _recalled(self, profile: ResolvedProfile) -> LastAnalysis | None:
+        return self.last.recall(profile.entry, profile.key, self._changed.revisions[profile.key])
 
-    def _past(self, subject: Subject) -> EarlierRecommendations:
+    def _past(self, profile: ResolvedProfile) -> EarlierRecommendations:
         """Earlier recommendations, from the status as the server holds it; from the last one when somebody emptied it."""
-        known = self.last.get(subject.entry.uid)
+        known = self.last.get(profile.entry.uid)
         return self.past_changes.recommendations(
-            subject.entry, known.status if known is not None else None, subject.target, subject.held
+            profile.entry, known.status if known is not None else None, profile.target, profile.held
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.analysis.running.by_input import adjusted
@@ -40,29 +40,29 @@ class RunningForecasts:
         return self._documents.get(uid, [])
 
     def renew(
-        self, subjects: Sequence[Subject], running: Mapping[WorkflowKey, Sequence[RunRecord]], now: float
+        self, profiles: Sequence[ResolvedProfile], running: Mapping[WorkflowKey, Sequence[RunRecord]], now: float
     ) -> None:
         """Forecast the runs in progress. A failing forecast affects only its workflow, which keeps its last one."""
         self._courses = {key: known for key, known in self._courses.items() if key in running}
         before, self._documents = self._documents, {}
         late: dict[str, int] = {}
-        for subject in subjects:
-            if not (runs := running.get(subject.key)):
+        for profile in profiles:
+            if not (runs := running.get(profile.key)):
                 continue
-            uid = subject.entry.uid
+            uid = profile.entry.uid
             try:
-                forecasts = self._forecasts(subject, runs, now)
+                forecasts = self._forecasts(profile, runs, now)
                 self._documents[uid], late[uid] = document(forecasts), sum(f.late for f in forecasts)
             except Exception as error:  # one workflow's runs must not stop the others
                 level, trace = (logging.INFO, None) if isinstance(error, HistoryError) else (logging.ERROR, error)
-                log.log(level, "runs in progress of %s are not forecast: %s", subject.key, error, exc_info=trace)
-                self._documents[uid] = before.get(uid) or [dict(row) for row in subject.entry.status.running]
+                log.log(level, "runs in progress of %s are not forecast: %s", profile.key, error, exc_info=trace)
+                self._documents[uid] = before.get(uid) or [dict(row) for row in profile.entry.status.running]
                 late[uid] = self._late.get(uid, sum(bool(row.get("late")) for row in self._documents[uid]))
         self._late = late
         self._series.late(late)
 
-    def _forecasts(self, subject: Subject, runs: Sequence[RunRecord], now: float) -> list[RunForecast]:
-        definition, policy = subject.resolved.definition, subject.policy
+    def _forecasts(self, profile: ResolvedProfile, runs: Sequence[RunRecord], now: float) -> list[RunForecast]:
+        definition, policy = profile.resolved.definition, profile.policy
         if definition is None or policy is None:
             return []
         ended = self._history.recorded(definition.key)

@@ -12,43 +12,43 @@ from dataclasses import replace
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.profiles import reference
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import Policy
 from concertmaster.kube.profiles import is_discovered
 
 
-def elect_leaders(subjects: Sequence[Subject]) -> list[Subject]:
-    """The subjects in the same order; of those with the same target all but the oldest (then by name) only recommend."""
-    groups: dict[tuple[str, ...], list[Subject]] = {}
-    for s in subjects:
-        ref = reference(s.entry)
-        if ref is not None and s.policy is not None:
-            groups.setdefault((s.entry.namespace, *ref), []).append(s)
-    changed: dict[str, Subject] = {}
+def elect_leaders(profiles: Sequence[ResolvedProfile]) -> list[ResolvedProfile]:
+    """The profiles in the same order; of those with the same target all but the oldest (then by name) only recommend."""
+    groups: dict[tuple[str, ...], list[ResolvedProfile]] = {}
+    for p in profiles:
+        ref = reference(p.entry)
+        if ref is not None and p.policy is not None:
+            groups.setdefault((p.entry.namespace, *ref), []).append(p)
+    changed: dict[str, ResolvedProfile] = {}
     for group in groups.values():
         if len(group) > 1:
-            leader = min(group, key=lambda s: (s.entry.created, s.entry.name))
-            fewest = min(s.policy.analysis.max_runs for s in group if s.policy is not None)
-            changed.update({s.entry.uid: replace(_reported(s, leader, len(group)), fewest_runs=fewest) for s in group})
-    return [changed.get(s.entry.uid, s) for s in subjects]
+            leader = min(group, key=lambda p: (p.entry.created, p.entry.name))
+            fewest = min(p.policy.analysis.max_runs for p in group if p.policy is not None)
+            changed.update({p.entry.uid: replace(_reported(p, leader, len(group)), fewest_runs=fewest) for p in group})
+    return [changed.get(p.entry.uid, p) for p in profiles]
 
 
-def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
-    if subject is leader:
+def _reported(profile: ResolvedProfile, leader: ResolvedProfile, count: int) -> ResolvedProfile:
+    if profile is leader:
         text = f"{count} profiles describe it; this one, the oldest, is used for changes"
-        return replace(subject, resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)))
-    if is_discovered(leader.entry.labels) and not is_discovered(subject.entry.labels):
+        return replace(profile, resolved=replace(profile.resolved, finding=_shared(profile.resolved.finding, text)))
+    if is_discovered(leader.entry.labels) and not is_discovered(profile.entry.labels):
         what = (
             "which discovery made, is used for changes until its change in progress is decided, and is withdrawn then"
         )
     else:
         what = "the oldest, is used for changes and this one only recommends; delete one of them"
     text = f"{count} profiles describe it; {leader.entry.name}, {what}"
-    policy = _recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older")
+    policy = _recommending(profile.policy, f"{leader.entry.name} describes the same workflow and is older")
     return replace(
-        subject,
-        resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)),
+        profile,
+        resolved=replace(profile.resolved, finding=_shared(profile.resolved.finding, text)),
         policy=policy,
         policy_edition=fingerprint(policy),
         led=True,

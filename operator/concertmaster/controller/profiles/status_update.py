@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
@@ -60,23 +60,25 @@ class ProfileOutcome:
         return sound and self.document is None and (self.ready is None or self.ready.reason in QUIET_REASONS)
 
 
-def without_analysis(subject: Subject, report: SourceReport | None, remembered: LastAnalysis | None) -> ProfileOutcome:
+def without_analysis(
+    profile: ResolvedProfile, report: SourceReport | None, remembered: LastAnalysis | None
+) -> ProfileOutcome:
     """The outcome without a new analysis."""
-    metrics = subject.refusal
+    metrics = profile.refusal
     if metrics is None and report is not None:
         metrics = metrics_finding(report)
     if metrics is None:
         metrics = ConditionUpdate(
             ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet"
         )
-    declared = report.query_problems.get(subject.key, "") if report is not None else ""
+    declared = report.query_problems.get(profile.key, "") if report is not None else ""
     return ProfileOutcome(
-        subject.resolved.finding,
+        profile.resolved.finding,
         metrics,
         remembered.record.ready if remembered is not None else None,
         remembered.record.objectives if remembered is not None else None,
         query_problem=declared or (remembered.record.query_problem if remembered is not None else ""),
-        data_until=report.complete_until(subject.entry.namespace) if report is not None else None,
+        data_until=report.complete_until(profile.entry.namespace) if report is not None else None,
     )
 
 

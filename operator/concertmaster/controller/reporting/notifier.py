@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from concertmaster.controller.discovery.policies import PolicyView
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.core import text
 from concertmaster.core.model.conditions import ConditionType
 from concertmaster.core.model.enums import NotifyEvent
@@ -58,16 +58,16 @@ class Notifier:
         self._sent = sent
         self._routes: dict[str, tuple[NotifySettings, ...]] = {}
 
-    def route(self, subjects: Sequence[Subject], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+    def route(self, profiles: Sequence[ResolvedProfile], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         """Who is notified about which profile in this cycle, by the policies in force and the labels of namespaces."""
         self._routes = {}
-        for subject in subjects:
-            if subject.policy is None or not subject.policy.notify:
+        for profile in profiles:
+            if profile.policy is None or not profile.policy.notify:
                 continue
-            labels = namespaces.get(subject.entry.namespace, {})
-            allowed = tuple(n for n in subject.policy.notify if self._allows(n.receiver, labels))
+            labels = namespaces.get(profile.entry.namespace, {})
+            allowed = tuple(n for n in profile.policy.notify if self._allows(n.receiver, labels))
             if allowed:
-                self._routes[subject.entry.uid] = allowed
+                self._routes[profile.entry.uid] = allowed
 
     def note(self, note: Note) -> None:
         """An Event about a profile is being posted."""

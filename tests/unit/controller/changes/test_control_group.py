@@ -35,7 +35,7 @@ class History:
         return [run_record(workflow=key, run=f"{key.name}-{s:.0f}", start=s, end=s + 60.0, steps=steps) for s in STARTS]
 
 
-def subject(namespace: str, name: str) -> Any:
+def profile(namespace: str, name: str) -> Any:
     key = WorkflowKey(namespace, "CronJob", name)
     return SimpleNamespace(
         entry=SimpleNamespace(namespace=namespace, name=name),
@@ -47,8 +47,8 @@ def subject(namespace: str, name: str) -> Any:
     )
 
 
-CROWD = [subject("crowd", f"etl-{n}") for n in range(control_group.MAX_CANDIDATES + 10)]
-OTHER = [subject("other", f"load-{n}") for n in range(3)]
+CROWD = [profile("crowd", f"etl-{n}") for n in range(control_group.MAX_CANDIDATES + 10)]
+OTHER = [profile("other", f"load-{n}") for n in range(3)]
 
 
 def beside(group: ControlGroup, of: Any) -> list[str]:
@@ -78,7 +78,7 @@ def test_large_runs_of_one_namespace_leave_the_others_their_control_group(monkey
 def test_all_of_them_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_group, "MAX_ALL_CANDIDATES", 5)
     history: Any = History()
-    tenants = [subject(f"team-{n}", name) for n in range(9) for name in ("a", "b")]
+    tenants = [profile(f"team-{n}", name) for n in range(9) for name in ("a", "b")]
     group = ControlGroup(tenants, (), history, {}, NOW)
     for one in tenants:
         beside(group, one)

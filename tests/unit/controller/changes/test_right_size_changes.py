@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.lifecycle.sizing_history import sizing_history
@@ -87,20 +87,20 @@ def test_a_kill_in_a_later_round_of_a_recursion_rolls_it_back() -> None:
 
 def shared(bed: Bed) -> Bed:
     """A second step runs the same container: one field sizes both."""
-    known = bed.profile_reconciler.subjects
+    known = bed.profile_reconciler.profiles
 
-    def subjects(scenario: ClusterSnapshot) -> Sequence[Subject]:
+    def profiles(scenario: ClusterSnapshot) -> Sequence[ResolvedProfile]:
         found = []
-        for subject in known(scenario):
-            definition = subject.resolved.definition
+        for profile in known(scenario):
+            definition = profile.resolved.definition
             assert definition is not None
             (step,) = definition.graph.steps
             graph = replace(definition.graph, steps=(step, replace(step, name="second")))
-            resolved = replace(subject.resolved, definition=replace(definition, graph=graph))
-            found.append(replace(subject, resolved=resolved))
+            resolved = replace(profile.resolved, definition=replace(definition, graph=graph))
+            found.append(replace(profile, resolved=resolved))
         return found
 
-    bed.profile_reconciler.subjects = subjects  # type: ignore[method-assign]
+    bed.profile_reconciler.profiles = profiles  # type: ignore[method-assign]
     return bed
 
 

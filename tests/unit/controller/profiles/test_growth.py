@@ -103,13 +103,13 @@ def test_runs_that_measure_what_somebody_changed_do_not_wait(
     bed: Bed, verdict: str | None, analyses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile_reconciler, measured = bed.profile_reconciler, {"id": "right-size", "verdict": verdict}
-    subjects = profile_reconciler.subjects
+    profiles = profile_reconciler.profiles
 
-    def measured_subjects(*args: object) -> object:
-        found = subjects(*args)  # type: ignore[arg-type]
+    def measured_profiles(*args: object) -> object:
+        found = profiles(*args)  # type: ignore[arg-type]
         return [replace(s, entry=replace(s.entry, status=replace(s.entry.status, outcomes=(measured,)))) for s in found]
 
-    monkeypatch.setattr(profile_reconciler, "subjects", measured_subjects)
+    monkeypatch.setattr(profile_reconciler, "profiles", measured_profiles)
     assert [more(bed), more(bed)] == analyses
 
 

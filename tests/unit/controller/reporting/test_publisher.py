@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.discovery.subject import most_valuable_first
+from concertmaster.controller.discovery.resolved_profile import most_valuable_first
 from concertmaster.core.model import Interval
 from concertmaster.core.model.recommendations import Impact
 from concertmaster.kube.objects import PROFILES
@@ -70,7 +70,7 @@ def test_workflows_without_a_word_come_first_then_those_worth_most() -> None:
         }
     bed.sync()
     shot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
-    ordered = most_valuable_first(bed.profile_reconciler.subjects(shot))
+    ordered = most_valuable_first(bed.profile_reconciler.profiles(shot))
     assert [s.entry.name for s in ordered] == ["w002", "w001", "w000"]
 
 

@@ -156,7 +156,7 @@ def _age(context: WorkflowContext, applied: float, runs: BeforeAfter, times: Sta
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:
     """What ends the verification of a workflow that was changed so that it is not understood any more, once it has lasted as
     long as it may: no run is known that could. None where it may go on."""
-    settings, finding = context.policy.apply.verify, context.subject.resolved.finding
+    settings, finding = context.policy.apply.verify, context.profile.resolved.finding
     if finding.reason is not Reason.UNSUPPORTED or context.now - applied < settings.max_age_seconds:
         return None
     text = f"no run can be compared within {duration(settings.max_age_seconds)}: {finding.message}"

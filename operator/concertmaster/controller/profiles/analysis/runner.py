@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import AnalysisRequest, Analyzer, History, Sources
 from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.analysis.long_term import with_days
@@ -41,7 +41,7 @@ class AnalysisRunner:
     @collect_afterwards()
     def run(
         self,
-        subject: Subject,
+        profile: ResolvedProfile,
         request: AnalysisRequest,
         inputs: str,
         digest: RunsDigest,
@@ -56,12 +56,12 @@ class AnalysisRunner:
             return known
         problem = ""
         if request.policy.extra_metrics and available:
-            request, problem = self._with_extra_metrics(subject, request)
-        result = self._analyzer(with_days(request, self._history, record=not subject.led))
-        self._outputs.keep(subject, result)
+            request, problem = self._with_extra_metrics(profile, request)
+        result = self._analyzer(with_days(request, self._history, record=not profile.led))
+        self._outputs.keep(profile, result)
         if result.member is not None:
             self._fleet.learn(result.member, waits=result.waits)
-        before, key = self._last.get(subject.entry.uid), request.definition.key
+        before, key = self._last.get(profile.entry.uid), request.definition.key
         said = before.record.query_problem if before is not None else None
         declared = known.query_problem if known.query_problem != said else ""
         record = AnalysisRecord(
@@ -76,7 +76,7 @@ class AnalysisRunner:
             edition=self._fleet.edition_for(key),
             provisional=request.provisional,
         )
-        self._last.put(subject.entry.uid, record, key, revision)
+        self._last.put(profile.entry.uid, record, key, revision)
         return replace(
             known,
             ready=result.ready,
@@ -99,10 +99,10 @@ class AnalysisRunner:
         environment = replace(request.environment, gaps=gaps)
         return replace(request, runs=runs, older=older, figures=figures, environment=environment, cut=bool(cut))
 
-    def _with_extra_metrics(self, subject: Subject, request: AnalysisRequest) -> tuple[AnalysisRequest, str]:
+    def _with_extra_metrics(self, profile: ResolvedProfile, request: AnalysisRequest) -> tuple[AnalysisRequest, str]:
         """The request with the values of users' metrics, and what is wrong with their queries (empty: nothing)."""
         runs, problem = self._sources.extras(
-            subject.source,
+            profile.source,
             request.definition,
             request.policy.extra_metrics,
             request.runs,

@@ -14,7 +14,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.definitions import ResolvedDefinition
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
@@ -50,12 +50,12 @@ def request_of(
     return AnalysisRequest(profile, policy, CASE.definition, runs, NOW, NOW, **more)
 
 
-def subject(name: str, *, led: bool = False) -> Subject:
+def profile(name: str, *, led: bool = False) -> ResolvedProfile:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
     spec = json.dumps({"workflowRef": ref})
     entry = CachedObject(ObjectRef(PROFILES, KEY.namespace, name, f"uid-{name}"), 1, "1", 0.0, {}, spec)
     found = ConditionUpdate(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "")
-    return Subject(entry, None, "", (), ResolvedDefinition(CASE.definition, found), "default", led=led)
+    return ResolvedProfile(entry, None, "", (), ResolvedDefinition(CASE.definition, found), "default", led=led)
 
 
 def analyzed(**more: Any) -> ProfileAnalysis:
@@ -162,7 +162,7 @@ def test_series_are_made_where_the_policy_asks_for_them() -> None:
 def test_an_analysis_reaches_history_details_and_series(tmp_path: Path) -> None:
     keeper, details, series = HistoryProvider(str(tmp_path / "history.db")), Details(), WorkflowSeries()
     outputs = Outputs(keeper, details, series)
-    outputs.keep(subject("etl"), replace(analyzed(), samples=(Sample("score", 80.0),)))
+    outputs.keep(profile("etl"), replace(analyzed(), samples=(Sample("score", 80.0),)))
     assert keeper.daily(KEY)
     assert details.get(KEY.namespace, "etl", "uid-etl")
     assert 'workflow="nightly-etl"' in series.render()
@@ -176,10 +176,10 @@ def test_of_two_profiles_of_a_workflow_one_fills_its_daily_rows(tmp_path: Path) 
     keeper, details = HistoryProvider(str(tmp_path / "history.db")), Details()
     outputs = Outputs(keeper, details)
     older = analyzed(runs=CASE.runs[-20:], most=20)
-    outputs.keep(subject("etl"), older)
+    outputs.keep(profile("etl"), older)
     rows, peaks = keeper.daily(KEY), keeper.largest(KEY, 0.0)
     assert any(row.largest for row in rows)
-    outputs.keep(subject("other", led=True), analyzed())
+    outputs.keep(profile("other", led=True), analyzed())
     assert (keeper.daily(KEY), keeper.largest(KEY, 0.0)) == (rows, peaks)
     assert details.get(KEY.namespace, "other", "uid-other")
 
