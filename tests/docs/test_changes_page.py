@@ -18,7 +18,7 @@ LOOP, PLAN, CHECK, VERIFICATION = (
     "tests/unit/controller/changes/test_reconciler.py",
     "tests/unit/core/changes/test_plan.py",
     "tests/unit/core/changes/test_checks.py",
-    "tests/unit/core/changes/test_verification.py",
+    "tests/unit/core/changes/verification/test_verification.py",
 )
 TASKS = "tests/unit/controller/changes/test_tekton_tasks.py"
 CYCLE = "tests/unit/controller/test_cycle.py"
@@ -131,7 +131,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Runs that use more memory": (VERIFICATION, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
     "More failing runs": (VERIFICATION, "test_a_clear_slowdown_ends_the_verification_before_min_runs"),
     "Failures at times": (
-        "tests/unit/core/changes/test_shared.py",
+        "tests/unit/core/changes/verification/test_shared.py",
         "test_a_change_is_not_rolled_back_for_failures_that_others_share",
     ),
     "Time in which the metrics source": (
@@ -143,7 +143,7 @@ HELD: dict[str, tuple[str, str]] = {
         "test_the_time_in_which_a_workflow_is_suspended_says_nothing_of_its_change",
     ),
     "Runs since the change that are not compared": (
-        "tests/unit/core/changes/test_before_after.py",
+        "tests/unit/core/changes/verification/test_before_after.py",
         "test_what_was_begun_since_and_is_not_compared_is_counted_with_the_reason",
     ),
     "Too few runs": (VERIFICATION, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
@@ -171,7 +171,7 @@ HELD: dict[str, tuple[str, str]] = {
         "test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again",
     ),
     "An entry of the journal": (
-        "tests/unit/controller/changes/test_journal.py",
+        "tests/unit/controller/changes/writing/test_journal.py",
         "test_an_entry_that_cannot_be_read_stops_no_other_change",
     ),
     "A write whose answer": (LOOP, "test_an_answer_that_never_came_is_looked_up"),

@@ -19,7 +19,7 @@ EXPECTED_SHIFT = 1.0
 SEQUENTIAL_LEVEL = 0.10  # two-sided: false verdicts in each direction for at most 5% of all changes
 # Share of that level available to the last look. The threshold of earlier looks is meant for an unlimited number: nominally
 # half of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2% per side, and both together
-# by at most 5.0% (100,000 simulated series each; tests/unit/core/changes/test_power.py repeats it).
+# by at most 5.0% (100,000 simulated series each; tests/unit/core/changes/verification/test_power.py repeats it).
 LAST_SHARE = 0.84
 LAST_LEVEL = LAST_SHARE * SEQUENTIAL_LEVEL
 

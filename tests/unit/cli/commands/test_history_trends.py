@@ -13,7 +13,7 @@ from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.history import Store
 from concertmaster.report import daily
 
-FACTS = Path(__file__).parents[3] / "examples" / "facts" / "demo.jsonl.gz"
+FACTS = Path(__file__).parents[4] / "examples" / "facts" / "demo.jsonl.gz"
 SEARCH = WorkflowKey("demo", "WorkflowTemplate", "blast-search")
 
 

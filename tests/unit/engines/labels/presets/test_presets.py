@@ -23,8 +23,8 @@ from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
 from concertmaster.engines.registry import OWNER_KINDS
 from tests.support.builders import build_run
 
-RECORDED = Path(__file__).parents[3] / "support" / "engines" / "pod_labels"
-PAGE = (Path(__file__).parents[4] / "docs" / "engines" / "labels.md").read_text()
+RECORDED = Path(__file__).parents[4] / "support" / "engines" / "pod_labels"
+PAGE = (Path(__file__).parents[5] / "docs" / "engines" / "labels.md").read_text()
 SIZES = {"requests.cpu": "500m", "requests.memory": "1536Mi", "limits.memory": "1536Mi"}
 ROWS = [
     pytest.param(name, row, id=f"{name}-{row['pod'][-20:]}")

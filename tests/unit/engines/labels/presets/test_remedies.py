@@ -13,7 +13,7 @@ from kubernetes.client import models as k8s
 
 from concertmaster.engines.labels.presets import ALL, BY_NAME
 
-SHAPES = yaml.safe_load((Path(__file__).parents[3] / "support" / "engines" / "remedy_shapes.yaml").read_text())
+SHAPES = yaml.safe_load((Path(__file__).parents[4] / "support" / "engines" / "remedy_shapes.yaml").read_text())
 SIZES = {"requests.cpu": "2", "requests.memory": "1536Mi", "limits.memory": "2Gi", "requests.ephemeral-storage": "2Gi"}
 SMALL = {"requests.cpu": "50m"}
 
