@@ -82,7 +82,7 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
                 store.add(placed.executions)
                 store.set_watermark("default", NAMESPACE, found.complete_until)
                 chunks, queries = chunks + 1, queries + found.queries
-                unassigned += sum(row.count for row in placed.unassigned.values())
+                unassigned += sum(placed.unassigned.values())
                 if first is None and store.stats().runs >= 5:
                     first = time.monotonic() - started
             seconds, processor = time.monotonic() - started, time.process_time() - processor

@@ -17,19 +17,11 @@ AnyPolicy = OptimizationPolicy | ClusterOptimizationPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class OverriddenPolicy:
-    """A policy that also selects the profile but is not in force, with the reason as a sentence."""
-
-    policy: PolicyRef
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Selection:
-    """The policy in force (None: no policy selects the profile), and those it overrides, best first."""
+    """The policy in force (None: no policy selects the profile), and the others that select it, best first."""
 
     winner: AnyPolicy | None
-    overridden: tuple[OverriddenPolicy, ...] = ()
+    overridden: tuple[PolicyRef, ...] = ()
 
 
 def ref(policy: AnyPolicy) -> PolicyRef:
@@ -83,16 +75,4 @@ def select(
     matching = sorted((p for p in candidates if selects(p, namespace, labels, namespace_labels)), key=rank)
     if not matching:
         return Selection(None)
-    winner = matching[0]
-    return Selection(winner, tuple(OverriddenPolicy(ref(other), _why(winner, other)) for other in matching[1:]))
-
-
-def _why(winner: AnyPolicy, policy_below: AnyPolicy) -> str:
-    name = ref(winner)
-    if rank(winner)[0] != rank(policy_below)[0]:
-        return f"{name} is in the profile's namespace and beats every cluster policy"
-    if winner.spec.priority != policy_below.spec.priority:
-        return f"{name} has the higher priority ({winner.spec.priority} over {policy_below.spec.priority})"
-    if rank(winner)[2] != rank(policy_below)[2]:
-        return f"{name} has the same priority and is older"
-    return f"{name} has the same priority and age and comes first by name"
+    return Selection(matching[0], tuple(map(ref, matching[1:])))

@@ -96,14 +96,11 @@ class CachedObjects:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the cache compares with a list: objects it lacks or holds in an older version, and entries dropped;
-    ``outdated`` are those whose spec it does not have as listed."""
+    """How the cache compares with a list: the objects it lacks, and those whose spec it does not have as listed."""
 
-    behind: int
     missing: int
-    dropped: int
+    outdated: int
     oldest_lag: float  # seconds since the longest-standing difference was first noticed
-    outdated: int = 0
 
 
 class ObjectCache:
@@ -214,7 +211,7 @@ class ObjectCache:
             for uid in [*missing, *older]:
                 lagging.setdefault(uid, now)
             oldest = min(lagging.values(), default=now)
-        return Agreement(len(older), len(missing), len(dropped), now - oldest, outdated + len(missing))
+        return Agreement(len(missing), outdated + len(missing), now - oldest)
 
 
 def _older(held: str, listed: str) -> bool:

@@ -3,6 +3,7 @@ reason."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -17,12 +18,10 @@ from concertmaster.engines.common.placing import (
     Context,
     Placement,
     UnassignedPod,
-    UnassignedPods,
 )
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
-_EXAMPLES = 5
 _NO_WORKFLOW = ""
 _SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # graphs declared by users take precedence
 _OF_OWNER = {kind: e.name for e in reversed(ENGINES) for kind in e.owner_kinds}
@@ -95,7 +94,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
     for definition in known:
         neighbours.setdefault((definition.key.namespace, definition.engine), []).append(definition.key)
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
-    rejected: dict[str, list[str]] = {}
+    rejected = Counter[str]()
     unplaced: dict[WorkflowKey, dict[str, str]] = {}
     unattributed: dict[tuple[str, EngineTraits], dict[str, str]] = {}
     undecided: list[PodFact] = []
@@ -103,7 +102,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         if isinstance(p, AssignedPod):
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)
         else:
-            rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
+            rejected[p.reason] += 1
             for key in p.near if p.of is not None else ():
                 unplaced.setdefault(key, {}).setdefault(p.reason, p.fact.pod)
             if p.near:
@@ -120,7 +119,4 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         }
         for key, runs in sorted(placed.items(), key=lambda kv: str(kv[0]))
     }
-    unassigned = {
-        reason: UnassignedPods(len(pods), tuple(sorted(pods)[:_EXAMPLES])) for reason, pods in sorted(rejected.items())
-    }
-    return Assignment(executions, unassigned, unplaced, unattributed, tuple(undecided))
+    return Assignment(executions, dict(sorted(rejected.items())), unplaced, unattributed, tuple(undecided))

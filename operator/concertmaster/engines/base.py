@@ -16,7 +16,6 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
-from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import Context, Placement
@@ -153,12 +152,6 @@ class Engine:
     def name(self) -> str:
         """Its name in reports."""
         return self.traits.name
-
-    @property
-    def remedies(self) -> Callable[[Sizes], str | None]:
-        """Returns the snippet that sets the given sizes where the engine's workflows are defined; None if there is
-        none."""
-        return self.traits.remedies
 
     def defines(self, raw: Raw) -> bool:
         """Whether an object is of a kind that defines a workflow of this engine, by its apiVersion and kind."""

@@ -212,11 +212,11 @@ def test_pods_of_other_owners_are_counted_by_reason() -> None:
         PodFact("a", "j", "3", owner_kind="Job"),
         PodFact("a", "q", "4", owner_kind="Workflow"),
     ]
-    assert {r: u.examples for r, u in assign(facts, []).unassigned.items()} == {
-        "owned by an object of a kind which no engine here observes": ("a/w",),
-        "it has no owner and no step selects it": ("a/n",),
-        "pod of a Job whose name is unknown": ("a/j",),
-        "pod of a Workflow whose name is unknown": ("a/q",),
+    assert assign(facts, []).unassigned == {
+        "owned by an object of a kind which no engine here observes": 1,
+        "it has no owner and no step selects it": 1,
+        "pod of a Job whose name is unknown": 1,
+        "pod of a Workflow whose name is unknown": 1,
     }
 
 
@@ -254,11 +254,6 @@ def test_pods_without_their_marks_are_the_matter_of_the_only_workflow_of_the_eng
     assert assign(facts, [one]).namespace_unplaced == {}
     assert assign(facts, [one, other]).unplaced == {}
     assert assign(facts, [one, other]).namespace_unplaced == {("a", TEKTON): why}
-
-
-def test_examples_are_few_however_many_pods_there_are() -> None:
-    (found,) = assign([PodFact("a", f"p{n}", str(n)) for n in range(100)], []).unassigned.values()
-    assert (found.count, len(found.examples)) == (100, 5)
 
 
 def main(**fields: Any) -> ContainerFact:

@@ -210,8 +210,7 @@ class MetricsSources:
         live = self._history.store.live_runs(picked) if picked else {}
         placed = self._placements[reading.demand.source].place(collected, definitions, present=present, live=live)
         ends = job_ends(collected.jobs, definitions, placed.executions)
-        for reason, pods in placed.unassigned.items():
-            reading.unassigned[reason] += pods.count
+        reading.unassigned.update(placed.unassigned)
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
         self._settled_pods(reading.demand.source).add(collected, placed_uids(placed))

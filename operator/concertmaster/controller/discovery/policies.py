@@ -80,9 +80,7 @@ class PolicyIndex:
         )
         target = profile.spec.workflow_ref
         owners = self._owners.get(target.name, ()) if target is not None else ()
-        return resolve(profile, chosen.winner, cluster_template_owners=owners), tuple(
-            other.policy for other in chosen.overridden
-        )
+        return resolve(profile, chosen.winner, cluster_template_owners=owners), chosen.overridden
 
 
 def _view(

@@ -52,16 +52,9 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class UnassignedPods:
-    """Pods unassigned for one reason: their number, and examples as "namespace/pod"."""
-
-    count: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Assignment:
-    """Executions by workflow and run name, each list in order of creation, and the unassigned pods.
+    """Executions by workflow and run name, each list in order of creation, and the number of unassigned pods
+    by reason.
 
     ``unplaced``: by workflow, the reasons why pods that seem to belong to its runs are unassigned, with one such pod each
     (a pod also seems to belong to the only workflow of its engine in the namespace). ``namespace_unplaced``: the same for
@@ -70,7 +63,7 @@ class Assignment:
     """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
-    unassigned: Mapping[str, UnassignedPods] = field(default_factory=dict)
+    unassigned: Mapping[str, int] = field(default_factory=dict)
     unplaced: Mapping[WorkflowKey, Mapping[str, str]] = field(default_factory=dict)
     namespace_unplaced: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
     undecided: tuple[PodFact, ...] = ()

@@ -227,7 +227,7 @@ def test_pods_of_other_clusters_are_counted() -> None:
     facts = [pod("serve-head-x", "u1", service), pod("alone-head-x", "u2", cluster="alone")]
     found = assign(facts, [ray_job()])
     assert found.executions == {}
-    assert found.unassigned["its RayCluster belongs to no observed RayJob"].count == 2
+    assert found.unassigned["its RayCluster belongs to no observed RayJob"] == 2
 
 
 def test_runs_nobody_declared_are_inferred_where_labels_name_their_origin() -> None:
