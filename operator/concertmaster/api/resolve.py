@@ -62,7 +62,7 @@ def resolve(
     return Policy(
         source=ref(policy) if policy is not None else None,
         suspended=spec.suspend,
-        notify=tuple(NotifySettings(n.receiver, frozenset(n.events)) for n in spec.notify),
+        notify=tuple(NotifySettings(n.receiver, n.chosen) for n in spec.notify),
         metrics=MetricsSettings(spec.metrics.per_workflow, spec.metrics.steps),
         metrics_source=spec.metrics_source,
         analysis=_analysis(spec.analysis, spec.sizing),

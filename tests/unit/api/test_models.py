@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from concertmaster.api.kinds import KINDS
 from concertmaster.api.models.base import API_VERSION, ApiModel, CustomResource, explain
 from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.common import LabelSelector
@@ -24,7 +25,9 @@ from concertmaster.api.models.policy import ClusterOptimizationPolicy, Optimizat
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 from concertmaster.api.models.recommendation_status import RecommendationStatus
+from concertmaster.api.schema import structural
 from concertmaster.core.model import Recommendation
+from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.core.times import format_time, parse_time
 
 OPERATOR = Path(__file__).resolve().parents[3] / "operator"
@@ -101,6 +104,15 @@ def test_defaults_of_a_policy_that_says_nothing() -> None:
     assert (str(spec.apply.bounds.memory.min), str(spec.apply.bounds.memory.max)) == ("64Mi", "32Gi")
     assert (spec.apply.bounds.parallelism.min, spec.apply.bounds.parallelism.max) == (1, 64)
     assert (spec.metrics_source, spec.priority, spec.suspend) == ("default", 0, False)
+
+
+def test_a_policy_that_names_no_events_has_those_of_the_version_that_reads_it() -> None:
+    """The API server stores defaults: a list of all would lack later events, and an older operator could not read it."""
+    (notify,) = OptimizationPolicy.parse({"spec": {"notify": [{"receiver": "team"}]}}).spec.notify
+    assert notify.chosen == frozenset(NotifyEvent)
+    (kind,) = [k for k in KINDS if k.model is OptimizationPolicy]
+    field = structural(kind)["properties"]["spec"]["properties"]["notify"]["items"]["properties"]["events"]
+    assert "default" not in field and "Default: all of them." in field["description"]
 
 
 def test_problems_become_sentences_with_the_path() -> None:

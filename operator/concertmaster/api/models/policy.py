@@ -76,7 +76,7 @@ class NotifySpec(ApiModel):
     """Tells a receiver of events about the workflows under this policy."""
 
     events: tuple[NotifyEvent, ...] = Field(
-        default=tuple(NotifyEvent),
+        default=(),  # not the list of today: the API server would store it, and policies would lack later events
         min_length=1,
         max_length=10,
         description="Events to send: slower runs, missed objectives, late runs, changes that wait for approval, were "
@@ -87,6 +87,11 @@ class NotifySpec(ApiModel):
     receiver: ShortName = Field(
         description="Name of a receiver of the operator's configuration. Never a URL.", examples=["team-data"]
     )
+
+    @property
+    def chosen(self) -> frozenset[NotifyEvent]:
+        """The events to send."""
+        return frozenset(self.events or NotifyEvent)
 
 
 class OptimizationPolicySpec(ApiModel):

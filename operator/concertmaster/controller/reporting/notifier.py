@@ -110,7 +110,7 @@ class Notifier:
         targets = [
             n.receiver
             for n in view.policy.spec.notify
-            if NotifyEvent.WEEKLY_DIGEST in n.events
+            if NotifyEvent.WEEKLY_DIGEST in n.chosen
             and n.receiver in self._receivers
             and (labels is None or self._allows(n.receiver, labels))
         ]
