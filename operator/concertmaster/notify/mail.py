@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from concertmaster.core.text import plain
 from concertmaster.core.times import utc
 from concertmaster.notify.messages import MAX_TEXT, Message
-from concertmaster.notify.undeliverable import Undeliverable
+from concertmaster.notify.undeliverable import Undeliverable, unreachable
 from concertmaster.settings import Receiver
 
 _PORTS = {"smtps": 465, "smtp": 587, "smtp+plain": 25}
@@ -67,7 +67,7 @@ def send(message: EmailMessage, receiver: Receiver, url: str) -> Sequence[int]:
     except smtplib.SMTPNotSupportedError:
         raise Undeliverable("the relay offers no STARTTLS or no login", again=False) from None
     except (OSError, smtplib.SMTPException) as error:
-        raise Undeliverable(f"the relay cannot be reached ({type(error).__name__})", again=True) from None
+        raise unreachable("the relay", error, receiver.timeout_seconds) from None
 
 
 def _connected(parts: SplitResult, port: int, receiver: Receiver) -> smtplib.SMTP:

@@ -16,6 +16,7 @@ import ssl
 import urllib.error
 import urllib.request
 import uuid
+from base64 import b64encode
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -24,7 +25,7 @@ from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from concertmaster import __version__
 from concertmaster.core.model.enums import ReceiverFormat
@@ -33,7 +34,7 @@ from concertmaster.net.background import in_background
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.notify.mail import mail, send
 from concertmaster.notify.messages import CALM, Message, body
-from concertmaster.notify.undeliverable import Undeliverable
+from concertmaster.notify.undeliverable import Undeliverable, unreachable
 from concertmaster.settings import Receiver
 
 log = logging.getLogger("concertmaster.notify")
@@ -179,6 +180,10 @@ class Sender:
         if receiver.signing_key_file is not None:
             key = _line(receiver.signing_key_file, "signingKeyFile")
             headers[SIGNATURE] = signature(key, content, int(self._tools.wall()))
+        login, found, place = parts.netloc.rpartition("@")
+        if found:  # urllib would look up a host of that name
+            headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(login)).decode()}"
+            url = parts._replace(netloc=place).geturl()
         request = urllib.request.Request(url, data=content, headers=headers, method="POST")
         try:
             with _opener(receiver).open(request, timeout=receiver.timeout_seconds) as answer:
@@ -189,8 +194,7 @@ class Sender:
             again = error.code in RETRYABLE_STATUS or error.code == 500
             raise Undeliverable(f"it answered with HTTP {error.code}", again=again, after=after or 0.0) from None
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise Undeliverable(f"it cannot be reached ({type(reason).__name__})", again=True) from None
+            raise unreachable("it", error, receiver.timeout_seconds) from None
         except ValueError:
             raise Undeliverable("its urlFile holds no usable URL", again=False) from None
 

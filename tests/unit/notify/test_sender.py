@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import threading
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -191,8 +192,31 @@ def test_a_receiver_that_is_away_costs_tries_and_no_secret(
     bed.sender.offer("team", message())
     assert bed.outcomes() == {"failed": 1}
     assert len(bed.pauses) == 3
-    assert "it cannot be reached (ConnectionRefusedError)" in caplog.text
+    assert "it cannot be reached (Connection refused)" in caplog.text
     assert TOKEN not in caplog.text
+
+
+def test_a_slow_receiver_is_named_as_such(
+    bed: Bed, hook: Hook, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: Any, **__: Any) -> None:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr("http.client.HTTPConnection.getresponse", slow)
+    bed.sender.offer("team", message())
+    assert bed.outcomes() == {"failed": 1}
+    assert "it did not answer within 2 s" in caplog.text
+
+
+def test_a_login_in_the_url_is_sent_as_basic_authentication(bed: Bed, tmp_path: Path, hook: Hook) -> None:
+    """As of an Alertmanager behind a password."""
+    (tmp_path / "url").write_text(hook.url.replace("://", "://ops:a%40b%3Ac@"))
+    bed.sender.offer("team", message())
+    assert bed.outcomes() == {"sent": 1}
+    ((path, headers, _),) = hook.got
+    assert path == f"/services/{TOKEN}"
+    assert b64decode(headers["Authorization"].removeprefix("Basic ")) == b"ops:a@b:c"
+    assert "@" not in headers["Host"]
 
 
 @pytest.mark.parametrize(
