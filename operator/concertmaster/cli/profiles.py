@@ -11,7 +11,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unreachable
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unauthorized, Unreachable
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.workflows.coverage import none_text
 from concertmaster.report.workflows.fields import workflow_name
@@ -42,10 +42,8 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
         return client.get(PROFILES.path(namespace, name))
     except NotFound:
         return _of_name(client, namespace, name)
-    except Forbidden as error:
-        raise UserError(_without_right(error, namespace)) from None
     except KubeError as error:
-        raise failed(error) from None
+        raise failed(error, namespace) from None
 
 
 def _of_name(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
@@ -76,12 +74,26 @@ def _where(client: KubeClient, name: str, known: Iterable[Mapping[str, Any]]) ->
     return f": {text.meant(name, names, 'kubectl get wfp -A lists them')}"
 
 
-def failed(error: KubeError) -> UserError:
-    """The message about a request that failed."""
-    remedy = (
-        "; check --kubeconfig and --context: kubectl cluster-info must work" if isinstance(error, Unreachable) else ""
-    )
-    return UserError(f"{error}{remedy}")
+def failed(error: KubeError, namespace: str | None = None) -> UserError:
+    """The message about a request for profiles of a namespace (None: of the cluster) that failed."""
+    remedy = connection_remedy(error)
+    if not remedy and isinstance(error, Forbidden):
+        remedy = (
+            "name namespaces that you may read with -n NAMESPACE"
+            if namespace is None
+            else f"ask for the ClusterRole view in namespace {namespace}, or name another with -n NAMESPACE"
+        )
+    return UserError(f"{error}; {remedy}" if remedy else str(error))
+
+
+def connection_remedy(error: KubeError) -> str:
+    """What to do where the API server does not answer or does not know who asks; empty for other errors."""
+    if isinstance(error, Unreachable):
+        return "check --kubeconfig and --context: kubectl cluster-info must work"
+    # Anonymous: the kubeconfig's login command failed, and the client asked without credentials.
+    if isinstance(error, Unauthorized) or (isinstance(error, Forbidden) and 'User "system:anonymous"' in str(error)):
+        return "log in to the cluster again: kubectl auth whoami must show your name"
+    return ""
 
 
 def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
@@ -112,10 +124,8 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
         raise UserError(
             "the kind WorkflowProfile is not installed in this cluster: install the chart, or choose another --context"
         ) from None
-    except Forbidden as error:
-        raise UserError(_without_right(error, namespace)) from None
     except KubeError as error:
-        raise failed(error) from None
+        raise failed(error, namespace) from None
 
 
 def within(client: KubeClient, namespaces: Iterable[str], selector: str | None = None) -> Iterator[dict[str, Any]]:
@@ -151,13 +161,6 @@ def nothing(view: FleetView, namespaces: Sequence[str], selector: str | None) ->
         f"No recommendations: no WorkflowProfile{where} was found{others}. Policies with discover create them; to see what"
         " is missing: kubectl concertmaster doctor"
     )
-
-
-def _without_right(error: Forbidden, namespace: str | None) -> str:
-    """What to do about a list that was refused."""
-    if namespace is None:
-        return f"{error}; name namespaces that you may read with -n NAMESPACE"
-    return f"{error}; ask for the ClusterRole view in namespace {namespace}, or name another with -n NAMESPACE"
 
 
 def called(raw: Mapping[str, Any]) -> str:

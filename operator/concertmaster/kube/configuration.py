@@ -11,6 +11,7 @@ import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts, load_incluster_config, load_kube_config
 
+from concertmaster.core import text
 from concertmaster.kube.errors import NoConnection
 
 # What the package's loader ends in, depending on what is wrong with the file.
@@ -58,13 +59,19 @@ def connection_of(config: Configuration) -> ApiConnection:
 
 def current_namespace(kubeconfig: Path | None, context: str | None) -> str | None:
     """The namespace of the kubeconfig's context, as kubectl would use it; None when it names none or cannot be read."""
+    contexts, active = _contexts(kubeconfig)
+    chosen = next((c for c in contexts if c["name"] == context), None) if context else active
+    return str((chosen or {}).get("context", {}).get("namespace") or "") or None
+
+
+def _contexts(kubeconfig: Path | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The contexts of the kubeconfig and the current one; none where it cannot be read."""
     listed: Any = list_kube_config_contexts
     try:
         contexts, active = listed(config_file=str(kubeconfig) if kubeconfig else None)
     except _UNREADABLE:
-        return None
-    chosen = next((c for c in contexts if c["name"] == context), None) if context else active
-    return str((chosen or {}).get("context", {}).get("namespace") or "") or None
+        return [], None
+    return contexts, active
 
 
 def load_configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
@@ -86,6 +93,10 @@ def load_configuration(kubeconfig: Path | None, context: str | None) -> Configur
             )
     except _UNREADABLE as error:
         where = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+        known = sorted(c["name"] for c in _contexts(kubeconfig)[0])
+        if context and known and context not in known:
+            hint = text.meant(context, known, f"it has {text.listing(known)}")
+            raise NoConnection(f"{where} has no context {context}: {hint}") from error
         raise NoConnection(
             f"no connection to a cluster: {where}: {one_line(error).rstrip('.')}; inside a pod mount a service account"
             " token, outside set KUBECONFIG to a valid file"
@@ -95,5 +106,5 @@ def load_configuration(kubeconfig: Path | None, context: str | None) -> Configur
 
 def one_line(error: BaseException) -> str:
     """One line without the object addresses that transport errors carry."""
-    text = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
-    return " ".join(text.split())[:300]
+    words = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
+    return " ".join(words.split())[:300]

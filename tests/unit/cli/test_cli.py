@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -171,6 +172,18 @@ def test_a_kubeconfig_that_cannot_be_used_says_why(tmp_path: Path, change: dict[
     answer = call("top", "--kubeconfig", file)
     assert (answer.returncode, "Traceback" in answer.stderr) == (1, False)
     assert "no connection to a cluster" in answer.stderr and message in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("context", "hint"), [("stagin", "did you mean staging?"), ("minikube", "it has production and staging")]
+)
+def test_a_context_that_is_not_in_the_kubeconfig_is_named(tmp_path: Path, context: str, hint: str) -> None:
+    lists: dict[str, Any] = {f"{kind}s": [{"name": "x", kind: {}}] for kind in ("cluster", "user")}
+    lists["contexts"] = [{"name": name, "context": {"cluster": "x", "user": "x"}} for name in ("staging", "production")]
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "staging", **lists}))
+    answer = call("top", "--kubeconfig", file, "--context", context)
+    assert (answer.returncode, answer.stderr) == (1, f"error: {file} has no context {context}: {hint}\n")
 
 
 def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:

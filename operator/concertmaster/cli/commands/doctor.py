@@ -12,7 +12,7 @@ import click
 from concertmaster import settings
 from concertmaster.archive import ArchiveError, ArchiveTable
 from concertmaster.archive import configured as configured_archives
-from concertmaster.cli import cluster_options, details, options
+from concertmaster.cli import cluster_options, details, options, profiles
 from concertmaster.cli.causes import Cause, learn, name_of, objects, orphaned, troubled
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -174,9 +174,11 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
             return Diagnostic(resource.plural, DiagnosticStatus.WARN, result)
         fix = "" if namespace is not None else "name a namespace of yours: -n NAMESPACE; or "
         fix += "give yourself the right to list it, or ask who has it"
+        fix = profiles.connection_remedy(error) or fix
         return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
     except KubeError as error:
-        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), "see that the API server answers")
+        fix = profiles.connection_remedy(error) or "see that the API server answers"
+        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
     return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 
 

@@ -13,13 +13,15 @@ import yaml
 from click.testing import CliRunner
 
 from concertmaster import settings
+from concertmaster.cli import profiles
 from concertmaster.cli.commands import doctor
+from concertmaster.cli.errors import UserError
 from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound
-from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unauthorized
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
@@ -81,6 +83,23 @@ def test_a_team_without_rights_on_cluster_policies_sees_the_conditions_of_its_na
     everywhere = {c.name: c.fix for c in doctor.cluster(None, None) if c.mark is DiagnosticStatus.FAIL}
     assert set(everywhere) == {"clusteroptimizationpolicies", "workflowprofiles"}
     assert "-n NAMESPACE" in everywhere["workflowprofiles"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unauthorized("GET workflowprofiles: Unauthorized", status=401),
+        Forbidden('GET workflowprofiles: User "system:anonymous" cannot list resource', status=403),
+    ],
+)
+def test_whoever_is_not_logged_in_reads_so(client: MemoryClient, error: KubeError) -> None:
+    """As with an expired token, and with a kubeconfig whose login command fails."""
+    for resource in OWN_KINDS:
+        client.lists[resource.path(None)] = error
+    fixes = {c.fix for c in doctor.cluster(None, None) if c.mark is DiagnosticStatus.FAIL}
+    assert fixes == {"log in to the cluster again: kubectl auth whoami must show your name"}
+    with pytest.raises(UserError, match="log in to the cluster again"):
+        list(profiles.each(client, None))
 
 
 def test_an_operator_that_is_gone_leaves_good_conditions_behind(client: MemoryClient) -> None:
