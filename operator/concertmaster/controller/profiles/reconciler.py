@@ -150,7 +150,8 @@ class ProfileReconciler:
             if compares_unknown(profile, self._fleet) if outcome.document is not None else self._waits(profile, unread):
                 tally.held += 1
                 continue
-            update = status_update(profile.entry, outcome, now, self._forecasts.of(profile.entry.uid))
+            running, workflow = self._forecasts.of(profile.entry.uid), f"{profile.key.kind}/{profile.key.name}"
+            update = status_update(profile.entry, outcome, now, running, workflow)
             if update is not None and outcome.reading and report is not None and report.more:
                 update, room = update if room else None, max(0, room - 1)
             if update is not None:

@@ -161,9 +161,10 @@ def objectives_finding(outcome: ProfileOutcome, entry: CachedObject) -> Conditio
 
 
 def status_update(
-    entry: CachedObject, outcome: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
+    entry: CachedObject, outcome: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]], workflow: str
 ) -> StatusUpdate | None:
-    """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress."""
+    """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress;
+    ``workflow``: as KIND/NAME, which the first status has before anything is analysed."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(outcome.metrics, outcome.query_problem)
     findings = [outcome.target, metrics, ready_finding(outcome, had_recommendations)]
@@ -187,6 +188,8 @@ def status_update(
     if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, outcome):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
+    if not entry.status.digest:
+        partial["summary"] = {"target": workflow}
     if moved:
         partial["running"] = list(running)
     until = outcome.data_until if outcome.considered else None

@@ -126,7 +126,7 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
     ``templateReferencing: Secure`` it fails running workflows whose template changes."""
     facts = situation.facts
     if not plan.object_kind.compared:
-        return passed("no run refers to it", waiting=True)
+        return passed("runs in progress keep the definition they began with", waiting=True)
     if facts.secure is False:
         return passed("Argo does not compare templates with running workflows", waiting=True)
     if facts.active_runs == 0:

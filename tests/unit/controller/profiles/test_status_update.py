@@ -61,7 +61,7 @@ def entry(status: dict[str, Any] | None = None) -> CachedObject:
 
 def written(verdict: ProfileOutcome, before: dict[str, Any] | None = None, now: float = NOW) -> dict[str, Any]:
     """The status on the server after this verdict."""
-    update = status_update(entry(before), verdict, now, running=())
+    update = status_update(entry(before), verdict, now, running=(), workflow="CronJob/etl")
     assert update is not None
     return {**(before or {}), **update.status} if update.partial else dict(update.status)
 
@@ -92,13 +92,32 @@ def test_a_fresh_analysis_is_written_whole() -> None:
     }
 
 
+def test_the_first_status_names_the_workflow_and_an_outage_keeps_its_figures() -> None:
+    """``kubectl get`` shows it while the runs are being read, and where the workflow does not exist."""
+    first = written(ProfileOutcome(FOUND, WHOLE))
+    assert first["summary"] == {"target": "CronJob/etl"}
+    later = status_update(entry(first), ProfileOutcome(GONE, WHOLE), NOW + 300, running=(), workflow="CronJob/etl")
+    assert later is not None and "summary" not in later.status
+
+
 def test_the_same_again_is_no_write() -> None:
     before = healthy()
     assert (
-        status_update(entry(before), known(FOUND, WHOLE, fresh=True, data_until=NOW + 300), NOW + 300, running=())
+        status_update(
+            entry(before),
+            known(FOUND, WHOLE, fresh=True, data_until=NOW + 300),
+            NOW + 300,
+            running=(),
+            workflow="CronJob/etl",
+        )
         is None
     )
-    assert status_update(entry(before), known(FOUND, WHOLE, data_until=NOW + 300), NOW + 300, running=()) is None
+    assert (
+        status_update(
+            entry(before), known(FOUND, WHOLE, data_until=NOW + 300), NOW + 300, running=(), workflow="CronJob/etl"
+        )
+        is None
+    )
 
 
 def test_an_outage_keeps_the_recommendation_and_dates_it() -> None:
@@ -125,7 +144,10 @@ def test_what_is_kept_is_a_sentence_of_its_own(message: str) -> None:
 def test_an_outage_is_written_once_and_its_end_restores_everything() -> None:
     before = healthy()
     during = written(known(FOUND, DOWN, data_until=NOW), before, NOW + 300)
-    assert status_update(entry(during), known(FOUND, DOWN, data_until=NOW), NOW + 600, running=()) is None
+    assert (
+        status_update(entry(during), known(FOUND, DOWN, data_until=NOW), NOW + 600, running=(), workflow="CronJob/etl")
+        is None
+    )
     after = written(known(FOUND, WHOLE, data_until=NOW + 900), during, NOW + 900)
     assert state(after) == state(before)
 
@@ -179,9 +201,9 @@ def test_a_transition_moves_its_time_and_a_restatement_does_not() -> None:
 def test_data_until_is_refreshed_once_a_day(fresh: bool) -> None:
     before = healthy()
     almost = known(FOUND, WHOLE, fresh=fresh, data_until=NOW + REFRESH_AFTER - 60)
-    assert status_update(entry(before), almost, NOW, running=()) is None
+    assert status_update(entry(before), almost, NOW, running=(), workflow="CronJob/etl") is None
     due = known(FOUND, WHOLE, fresh=fresh, data_until=NOW + REFRESH_AFTER + 60)
-    update = status_update(entry(before), due, NOW + REFRESH_AFTER, running=())
+    update = status_update(entry(before), due, NOW + REFRESH_AFTER, running=(), workflow="CronJob/etl")
     assert update is not None
     assert update.force or update.partial
 
@@ -193,7 +215,13 @@ def test_data_that_no_analysis_considered_does_not_date_the_recommendations() ->
         after = written(failed, before, later)
         assert after["dataUntil"] == before["dataUntil"]
         assert (
-            status_update(entry(after), replace(failed, data_until=later + 2 * REFRESH_AFTER), later, running=())
+            status_update(
+                entry(after),
+                replace(failed, data_until=later + 2 * REFRESH_AFTER),
+                later,
+                running=(),
+                workflow="CronJob/etl",
+            )
             is None
         )
 
