@@ -21,6 +21,7 @@ class FaultKind(StrEnum):
     NO_DATABASE = "NoDatabase"
     NO_TABLE = "NoTable"  # or not the columns it should have
     NO_CONNECTION = "NoConnection"
+    SHARED_SESSION = "SharedSession"
     UNREACHABLE = "Unreachable"
     OTHER = "Other"
 
@@ -34,6 +35,10 @@ class DatabaseFault:
     why: str
     code: str = ""
     file: str = ""
+
+
+class SharedSession(psycopg.OperationalError):
+    """A pooler gives the server's sessions to several clients by turns."""
 
 
 _AT_START = {  # libpq passes on what a server says that refuses a connection, and not its code
@@ -61,7 +66,7 @@ def fault_of(error: psycopg.Error) -> DatabaseFault:
     """The fault that ``error`` reports."""
     why = " ".join(str(error).split()) or type(error).__name__
     code = error.sqlstate or next((code for text, code in _AT_START.items() if text in why), "")
-    kind = _KINDS.get(code)
+    kind = FaultKind.SHARED_SESSION if isinstance(error, SharedSession) else _KINDS.get(code)
     if kind is None:
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or code[:2] in ("08", "57", "58")
         kind = FaultKind.UNREACHABLE if lost else FaultKind.OTHER

@@ -8,20 +8,22 @@ thousands of workflows must not wait once for each of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
 
-from concertmaster.postgresql.faults import DatabaseFault, FaultKind, fault_of
+from concertmaster.postgresql.faults import DatabaseFault, FaultKind, SharedSession, fault_of
 from concertmaster.postgresql.server import DatabaseServer
 
 T = TypeVar("T")
 
 _RETRY_AFTER = 5.0  # seconds between two attempts to connect
 _CONNECT_SECONDS = 5
+_TURNS = 4  # in which two connections ask for their sessions; on a busy pooler others take theirs in between
 _NO_FILE = "/dev/null/none"  # libpq looks for one of its own where none is named
 
 
@@ -166,6 +168,17 @@ class Session:
             known["passfile"] = _NO_FILE
         if not self._server.prepared:
             known["prepare_threshold"] = None
+        connection = self._opened(known, self._patience)
+        try:
+            self._refuse_shared(connection, known)
+            for name, value in self._server.settings.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _opened(self, known: Mapping[str, Any], patience: float) -> _Bounded:
         connection = _Bounded.connect(
             self._server.url,
             autocommit=True,
@@ -177,14 +190,27 @@ class Session:
             tcp_user_timeout=15_000,
             **known,
         )
-        connection.patience = self._patience
-        try:
-            for name, value in self._server.settings.items():
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        except BaseException:
-            connection.close()
-            raise
+        connection.patience = patience
         return connection
+
+    def _refuse_shared(self, connection: _Bounded, known: Mapping[str, Any]) -> None:
+        """Raise SharedSession where a pooler gives sessions away between transactions. Settings would be lost with them, and
+        stay in force for whoever gets them next: read-only, or with this schema before theirs."""
+        mine, others = set[int](), set[int]()
+        with suppress(psycopg.Error):  # of a server without room for another connection
+            other = self._opened(known, _CONNECT_SECONDS)
+            with closing(other):
+                for _ in range(_TURNS):
+                    mine.add(_process_of(connection))
+                    others.add(_process_of(other))
+        if len(mine) > 1 or mine & others:
+            raise SharedSession("sessions are shared between transactions")
+
+
+def _process_of(connection: _Bounded) -> int:
+    """The server's process behind a connection at this moment."""
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    return int(row[0]) if row is not None else 0
 
 
 @lru_cache(maxsize=1024)

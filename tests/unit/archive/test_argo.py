@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from concertmaster.archive import ArchiveError, ArgoArchive, StatementFailed, argo, open_archive
@@ -17,6 +18,7 @@ from concertmaster.settings import ArgoArchiveSettings
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.engines.argo_oracle import stamp
+from tests.support.pooler import TransactionPooler
 
 EVER = 4e9
 
@@ -232,6 +234,20 @@ def test_user_and_password_of_the_history_are_not_used(
 def test_faults_of_one_statement_are_told_from_those_of_the_archive(kind: FaultKind, of_one: bool) -> None:
     error = unreadable(DatabaseFault(kind, "why", "XX001"), "postgresql://db/argo", "t", ARGO)
     assert isinstance(error, StatementFailed) == of_one
+
+
+def test_sessions_that_others_get_are_not_made_read_only(postgres: PostgresServer) -> None:
+    """The engine's own writes would fail."""
+    tables = ArchiveTables.fresh(postgres)
+    with closing(TransactionPooler(postgres.url, postgres.password)) as pooler:
+        url = postgres.url.replace(str(postgres.port), str(pooler.port))
+        with (
+            closing(tables.open(url=url)) as archive,
+            pytest.raises(ArchiveError, match=r"Let argoArchive\.url lead to"),
+        ):
+            archive.newest(["data"])
+        with psycopg.connect(url) as other:
+            assert other.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
 
 
 def test_a_row_that_the_server_cannot_read_is_a_fault_of_its_own(postgres: PostgresServer) -> None:

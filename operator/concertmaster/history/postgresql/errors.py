@@ -46,6 +46,11 @@ def translate(fault: DatabaseFault, place: str) -> HistoryError:
         return HistoryUnavailable(
             f"history {place} has no free connection ({why}). Raise max_connections; every shard needs one."
         )
+    if kind is FaultKind.SHARED_SESSION:
+        return HistoryError(
+            f"history {place} is behind a pooler in transaction mode ({why}). Let history.url lead to the server itself, or "
+            "to a pool with pool_mode = session."
+        )
     if kind is FaultKind.UNREACHABLE:
         return HistoryUnavailable(
             f"history {place} cannot be reached ({why}). {_KEPT} Check that the server runs and that network policies let "

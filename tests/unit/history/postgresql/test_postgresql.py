@@ -30,6 +30,7 @@ from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
+from tests.support.pooler import TransactionPooler
 
 ROWS = {KEY: {"r1": [ran("1"), ran("2", 20.0)]}}
 
@@ -178,6 +179,30 @@ def test_each_refused_write_does_not_make_a_connection(own: PostgresServer) -> N
             seen.append(set(other.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'concertmaster'")))
         other.execute("ALTER ROLE concertmaster RESET default_transaction_read_only")
         assert seen[1] & seen[3], "that of the second one is still there"
+
+
+def test_a_pooler_that_shares_sessions_is_refused_before_it_gets_a_setting(
+    place: Schema, postgres: PostgresServer
+) -> None:
+    """The schema of one operator was searched by another one, and statements of one were those that another had prepared."""
+    with closing(TransactionPooler(postgres.url, postgres.password)) as pooler:
+        url = postgres.url.replace(str(postgres.port), str(pooler.port))
+        with pytest.raises(HistoryError, match="pool_mode = session"):
+            open_server(replace(place.address, url=url))
+        with psycopg.connect(url) as other:
+            found = other.execute(
+                "SELECT current_setting('search_path'), current_setting('statement_timeout')"
+            ).fetchone()
+    assert found == ('"$user", public', "0")
+
+
+def test_a_server_without_room_for_a_second_connection_is_used(own: PostgresServer) -> None:
+    with psycopg.connect(own.url, password=own.password, autocommit=True) as other:
+        other.execute("CREATE ROLE single LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+    own.password_file.write_text("x")
+    session = history_session(replace(_address(own), url=own.url.replace("concertmaster@", "single@")))
+    assert session.execute("SELECT current_user").fetchone() == ("single",)
+    session.close()
 
 
 def test_a_locked_table_is_not_waited_for_without_end(
