@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from concertmaster.controller.changes.cycle import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
-from concertmaster.controller.collection.collector import Collector, recent
+from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, reach, requests, retained
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History
@@ -32,6 +32,7 @@ from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watches.watchdog import Watchdog
+from concertmaster.core.times import recent
 from concertmaster.core.units import HOUR
 from concertmaster.kube.writer import WriteOutcome
 

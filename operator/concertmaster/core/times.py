@@ -89,3 +89,8 @@ def parse_duration(text: str) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def recent(moment: float | None, now: float, seconds: float) -> bool:
+    """Whether ``moment`` was less than ``seconds`` ago. False for a future moment: the clock was set back since."""
+    return moment is not None and 0.0 <= now - moment < seconds

@@ -20,6 +20,7 @@ from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.text import duration
+from concertmaster.core.times import recent
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
@@ -93,7 +94,7 @@ class Apply:
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
         # A moment to come: the clock was set back since.
-        self._writes = [(of, at) for of, at in self._writes if 0.0 <= now - at < MINUTE]
+        self._writes = [(of, at) for of, at in self._writes if recent(at, now, MINUTE)]
         return self._per_minute - sum(of == namespace for of, _ in self._writes)
 
     def propose(

@@ -13,6 +13,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport, Sources
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunSource, LiveRunsReport, Reach, RunArchive
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.times import recent
 from concertmaster.history import HistoryError
 from concertmaster.kube.errors import Stopped
 from concertmaster.prometheus.client.server_clock import REMEDY, in_words
@@ -233,8 +234,3 @@ def _with_clock(report: SourceReport) -> SourceReport:
     if report.ok:
         return replace(report, reason=Reason.CLOCK_SKEW, message=text)
     return replace(report, message=f"{report.message}; {text}")
-
-
-def recent(moment: float | None, now: float, seconds: float) -> bool:
-    """Whether ``moment`` was less than ``seconds`` ago. False for a future moment: the clock was set back since."""
-    return moment is not None and 0.0 <= now - moment < seconds

@@ -13,7 +13,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
 from concertmaster.controller.collection.pod_query import PodQuery
 from concertmaster.controller.collection.progress import FactsSink, Reading
-from concertmaster.controller.collection.watermarks import Watermarks, namespace_of
+from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.prometheus.collect.settled_pods import SettledPods
@@ -39,7 +39,7 @@ class ForwardReader:
     ) -> None:
         """Read on; where a namespace begins anew, back to ``horizon`` at most. Namespaces with the same watermark share
         queries. Raises MetricsError and HistoryError; what was stored before stays."""
-        store, name, now = self.history.store, reading.demand.source, reading.demand.now
+        store, now = self.history.store, reading.demand.now
         end = float(int(now - self.client.source.delay_seconds))
         groups = dict[tuple[float, bool], list[str]]()
         marks.read_without(keys := [d.key for d in reading.demand.workflows])
@@ -49,8 +49,7 @@ class ForwardReader:
                 continue  # never read: all of it is the past, read newest first. Or another process has read on meanwhile
             if until > now:
                 log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
-                marks.ahead.pop(namespace, None)  # newest first, as what was never read: the present stays known
-                store.drop_watermarks(name, [s for s in store.watermarks(name) if namespace_of(s) == namespace])
+                marks.begin_anew(namespace)  # newest first, as what was never read: the present stays known
                 continue
             groups.setdefault(gaps.start(namespace, until, horizon), []).append(namespace)
         known = [d for d in reading.demand.workflows if d.fingerprint]

@@ -45,10 +45,19 @@ class Watermarks:
     def keep_only(self, namespaces: Set[str]) -> None:
         """Forget what is not in the history of namespaces that are not read any more: should they return, they are read from
         their marks there."""
-        self.blind.intersection_update(namespaces)
+        self._forget(lambda namespace: namespace not in namespaces)
+
+    def begin_anew(self, namespace: str) -> None:
+        """Count a namespace as never read, in the history and in what is remembered beside it."""
+        marks = self.history.store.watermarks(self.source)
+        self.history.store.drop_watermarks(self.source, [s for s in marks if namespace_of(s) == namespace])
+        self._forget(lambda known: known == namespace)
+
+    def _forget(self, gone: Callable[[str], bool]) -> None:
+        self.blind.difference_update([namespace for namespace in self.blind if gone(namespace)])
         for known in (self.ahead, self.doubted, self.sure):
-            for gone in [shard for shard in known if namespace_of(shard) not in namespaces]:
-                del known[gone]
+            for shard in [shard for shard in known if gone(namespace_of(shard))]:
+                del known[shard]
 
     def until(self, namespace: str) -> float | None:
         """Up to when a namespace is complete; None when it was never read."""

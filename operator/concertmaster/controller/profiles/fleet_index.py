@@ -14,6 +14,7 @@ from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules import RULES, Fleet, FleetMember
+from concertmaster.core.times import recent
 from concertmaster.core.units import HOUR
 
 REBUILD_EVERY = HOUR  # seconds between two editions
@@ -65,7 +66,7 @@ class FleetIndex:
 
     def settle(self, now: float) -> bool:
         """All workflows were analysed: make a new edition where that is due. True when it concerns somebody."""
-        if now - self._made_at < REBUILD_EVERY or not (self._changed or (self.fleet is None and self._members)):
+        if recent(self._made_at, now, REBUILD_EVERY) or not (self._changed or (self.fleet is None and self._members)):
             return False
         news = self._changed
         self.fleet = Fleet(self._members.values(), across=False)

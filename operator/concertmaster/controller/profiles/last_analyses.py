@@ -24,6 +24,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable
+from concertmaster.core.times import recent
 from concertmaster.history import HistoryError, RunsDigest
 
 log = logging.getLogger("concertmaster.analysis")
@@ -91,7 +92,7 @@ class LastAnalysis:
         """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
         it."""
         whole = not self.record.provisional
-        return whole and self.said(entry, inputs) and now - self.record.at < self.record.lasts
+        return whole and self.said(entry, inputs) and recent(self.record.at, now, self.record.lasts)
 
     def said(self, entry: CachedObject, inputs: str) -> bool:
         """Whether the inputs are the same and the server holds it."""

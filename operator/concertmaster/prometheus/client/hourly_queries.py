@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concertmaster.core.times import recent
 from concertmaster.core.units import HOUR
 
 
@@ -14,8 +15,7 @@ class HourlyQueries:
     def due(self, question: str, now: float) -> bool:
         """Whether to ask at ``now`` (unix seconds), which counts as asked from then on. A clock that was ahead when it was
         asked last, and was set right, is no reason to wait longer."""
-        asked = self._asked.get(question)
-        if asked is not None and 0.0 <= now - asked < HOUR:
+        if recent(self._asked.get(question), now, HOUR):
             return False
         self._asked[question] = now
         return True

@@ -986,6 +986,26 @@ def test_a_clock_that_was_ahead_does_not_have_a_quiet_span_read_for_ever(
     assert reader.runs("etl") == 31
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_clock_that_was_so_far_ahead_that_a_source_showed_nothing_leaves_no_doubt_behind(
+    reader: Reader, harness: Harness, again: bool
+) -> None:
+    """What had been read blindly counted as doubtful, and so did all that was read instead: nothing was, until a restart."""
+    harness.pods = hourly("etl", 30)
+    reader.read_all("etl")
+    for _ in range(1 + again):
+        harness.missing, pods, harness.pods = NO_PODS, harness.pods, []
+        reader.now += 30 * DAY
+        assert not reader.read_all("etl").ok
+        harness.missing, harness.pods = (), [*pods, pod("etl", reader.now - 30 * DAY + 100.0)]
+        reader.now -= 30 * DAY - 300.0
+        report = reader.read_all("etl")
+        assert (report.ok, report.data_until) == (True, reader.now - DELAY)
+    reader.now += 300.0
+    assert reader.read_all("etl").data_until == reader.now - DELAY
+    assert reader.runs("etl") == 31 + again
+
+
 def test_what_is_known_of_the_present_stays_known_where_the_clock_of_another_replica_was_ahead(
     reader: Reader, harness: Harness
 ) -> None:

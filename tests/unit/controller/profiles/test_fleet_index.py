@@ -13,6 +13,7 @@ from concertmaster.controller.profiles.fleet_index import REBUILD_EVERY, FleetIn
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable
+from concertmaster.core.units import DAY
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 CLASH = [{"id": "schedule-clash", "action": "Start later"}]
@@ -136,3 +137,10 @@ def test_who_is_gone_is_no_neighbour() -> None:
     assert [m.key for m in index.fleet.members] == keys[:1]
     assert index.edition_for(keys[1]) == 0
     assert not index.settle(NOW + 2 * REBUILD_EVERY)  # nothing changed
+
+
+def test_a_clock_that_was_ahead_keeps_no_edition() -> None:
+    index = FleetIndex()
+    for name, now in (("a", NOW + 40 * DAY), ("b", NOW)):
+        index.learn(member(WorkflowKey("demo", "CronJob", name)), waits=True)
+        assert index.settle(now)

@@ -15,6 +15,7 @@ from concertmaster.controller.profiles import last_analyses
 from concertmaster.core.model import Category, WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable
+from concertmaster.core.units import DAY
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES
 from tests.support.builders import recommendation
@@ -68,6 +69,17 @@ def test_nothing_is_analysed_or_written_again(before: Bed) -> None:
     assert after.analyzer.requests == []
     assert after.writes() == []
     assert after.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_what_was_analysed_by_a_clock_that_was_ahead_is_analysed_again(before: Bed) -> None:
+    """It found no run in the window that it took for the present, and said so until the next run ended."""
+    before.now += 40 * DAY
+    for _ in range(3):  # until it has come to rest again
+        before.run(seconds=INTERVAL)
+    ahead = len(before.analyzer.requests)
+    before.now -= 40 * DAY
+    before.run()
+    assert before.analyzer.requests[ahead:]
 
 
 def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed) -> None:
