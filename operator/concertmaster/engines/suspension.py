@@ -21,7 +21,7 @@ WORKLOAD_VERSIONS = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
 _OWNER_LABEL = "kueue.x-k8s.io/job-uid"
 # The v1beta1 API misspells the field.
 _PAST = ("accumulatedPastExecutionTimeSeconds", "accumulatedPastExexcutionTimeSeconds")
-_MIN_SUSPENSION = 5.0  # seconds between creation and start of a Workflow; shorter delays are normal controller latency
+_MIN_SUSPENSION = 5.0  # seconds between creation and start of a run; shorter delays are normal controller latency
 
 Raw = Mapping[str, Any]
 
@@ -39,7 +39,9 @@ def queued(raw: Raw) -> str | None:
 def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw]) -> RunRecord:
     """``record`` with the time the run ``raw`` was suspended, from its Workloads, else from its own conditions."""
     suspensions = [s for s in map(_of_workload, workloads) if s is not None]
-    own = max(suspensions, key=lambda s: s.seconds, default=None) or _of_run(KubeObject.of(raw), raw.get("kind"))
+    own = max(suspensions, key=lambda s: s.seconds, default=None) or _of_run(
+        record, KubeObject.of(raw), raw.get("kind")
+    )
     return record if own is None else replace(record, suspension=own)
 
 
@@ -62,17 +64,23 @@ def _of_workload(raw: Raw) -> Suspension | None:
     return Suspension(max(0.0, at - created - past), f"ClusterQueue {queue}" if queue else None, evicted)
 
 
-def _of_run(obj: KubeObject, kind: object) -> Suspension | None:
-    """From creation to the last resumption, if the object reports a suspension. A Workflow starts once it holds its
-    workflow-level locks and the controller's limit on parallel workflows admits it."""
+def _of_run(record: RunRecord, obj: KubeObject, kind: object) -> Suspension | None:
+    """From creation to the last resumption, if the object reports a suspension. A Workflow begins its first step once it
+    holds its workflow-level locks, is not suspended, and the controller's limit on parallel workflows admits it: its own
+    start may be before that, and is set anew by a retry. A PipelineRun starts once it is not pending any more."""
     created, resumed = timestamp(obj.meta.get("creationTimestamp")), _conditions(obj).get(("Suspended", "False"))
     by = None
     if kind == "Workflow":
-        resumed = timestamp(obj.status.get("startedAt"))
+        begun = min((e.created for e in record.steps if e.created is not None), default=None)
+        resumed = begun if begun is not None else timestamp(obj.status.get("startedAt"))
         stored = mapping(obj.status.get("storedWorkflowTemplateSpec"), "storedWorkflowTemplateSpec", obj.problems)
         found = (read_locks(spec, "spec", obj.problems, obj.namespace) for spec in (obj.spec, stored))
         by = next((", ".join(locks) for locks in found if locks), None)
-    if created is None or resumed is None or (kind == "Workflow" and resumed - created < _MIN_SUSPENSION):
+    if kind == "PipelineRun":
+        resumed = timestamp(obj.status.get("startTime"))
+    if created is None or resumed is None:
+        return None
+    if kind in ("Workflow", "PipelineRun") and resumed - created < _MIN_SUSPENSION:
         return None
     return Suspension(max(0.0, resumed - created), by)
 

@@ -43,9 +43,9 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     before = builder.runs(run, others) if others else []
     taken = {r.run for r in before}
     joined = join(live, own)
-    if not joined.pauses and joined.end is not None:  # the end before a retry was not read
+    if joined.end is not None:  # the end before a retry may not have been read
         between = tuple(pause for pause in builder.pauses(own) if pause[1] <= joined.end)
-        joined = replace(joined, pauses=between)
+        joined = replace(joined, pauses=between if len(between) >= len(joined.pauses) else joined.pauses)
     joined = without_pauses(joined)
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
@@ -76,14 +76,17 @@ def same_run(one: RunRecord, other: RunRecord) -> bool:
 
 
 def retried(before: RunRecord, record: RunRecord) -> RunRecord:
-    """``record`` of a run that had ended as ``before`` and continued after that, with the time nothing ran as a pause."""
+    """``record`` of a run that had ended as ``before`` and continued after that, with the time nothing ran as a pause. How
+    long it was suspended is known from its first end: a retry may have removed its first steps."""
+    if before.created is not None and before.created == record.created and before.end != record.end:
+        record = replace(record, suspension=before.suspension)
     if record.start is None or before.end is None or record.start > before.end:
         return record  # another run of the name
     pauses = [p for p in before.pauses if record.start < p[0]]
     later = [e.created for e in record.steps if e.created is not None and e.created > before.end]
     if later and before.outcome in (Outcome.FAILED, Outcome.UNKNOWN):  # unknown: it was stopped
         pauses.append((before.end, min(later)))
-    return replace(record, pauses=tuple(pauses))
+    return replace(record, pauses=tuple(pauses) or record.pauses)
 
 
 def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:

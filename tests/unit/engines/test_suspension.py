@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Source, Suspension, WorkflowKey
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
 from concertmaster.engines.suspension import queued, with_suspension
 from concertmaster.history.encoding import decode_record, encode_record
+from tests.support.engines.times import unix
 
 KEY = WorkflowKey("ml", "CronJob", "train")
 RECORD = RunRecord(KEY, "train-1", 100.0, 200.0, Outcome.SUCCEEDED, Source.LIVE, ())
@@ -63,6 +64,24 @@ def test_a_workflow_that_needs_a_lock_as_a_whole_waits_for_it() -> None:
     held = {"kind": "Workflow", "metadata": {"name": "w", "creationTimestamp": MADE}, "spec": {}, "status": status}
     assert suspension(held) == Suspension(420.0, "mutex/nightly")
     assert suspension({**held, "status": {"startedAt": "2026-11-20T10:00:02Z"}}) is None
+
+
+def test_a_workflow_that_is_suspended_as_it_is_created_has_begun_but_none_of_its_steps() -> None:
+    """The controller (3.7.3) starts it and stops before its first node."""
+    status = {"startedAt": MADE}
+    held = {"kind": "Workflow", "metadata": {"name": "w", "creationTimestamp": MADE}, "spec": {}, "status": status}
+    first, second = (StepExecution(name, created=(unix(MADE) or 0.0) + at) for name, at in (("a", 42.0), ("b", 46.0)))
+    assert with_suspension(replace(RECORD, steps=(first, second)), held, ()).suspension == Suspension(42.0)
+    assert with_suspension(RECORD, held, ()).suspension is None
+
+
+@pytest.mark.parametrize(("second", "seconds"), [("31", 31.0), ("03", None)])
+def test_a_pipeline_run_that_is_created_as_pending_is_suspended_until_it_starts(
+    second: str, seconds: float | None
+) -> None:
+    status = {"startTime": f"2026-11-20T10:00:{second}Z"}
+    held = {"kind": "PipelineRun", "metadata": {"name": "r", "creationTimestamp": MADE}, "spec": {}, "status": status}
+    assert suspension(held) == (None if seconds is None else Suspension(seconds))
 
 
 def test_only_runs_in_a_queue_have_workloads() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.core.fair_share import item_to_evict, round_robin
-from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowKey, without_pauses
 from concertmaster.engines import Claims, as_in_history, ended, run_kind, with_inputs
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
@@ -136,4 +136,4 @@ def as_it_is(ref: ObjectRef, objects: RunObjects, claims: Claims) -> RunRecord |
     except UNREADABLE:
         return None  # reported when it has ended
     record = as_in_history(record, definition)
-    return replace(record, start=record.start if record.start is not None else run.started)
+    return without_pauses(replace(record, start=record.start if record.start is not None else run.started))

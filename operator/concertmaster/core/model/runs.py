@@ -254,6 +254,7 @@ def _step_moved(e: StepExecution, until: float, by: float) -> StepExecution:
     begin = next((t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None), None)
     if begin is None or begin > until:
         return replace(e, ready=_moved(e.ready, until, by)) if e.ready is not None else e
+    until += by  # the metrics may have its end a moment later than the object that the pause is from
     times = {name: _moved(getattr(e, name), until, by) for name in _TIMES}
     containers = tuple(
         replace(c, started=_moved(c.started, until, by), finished=_moved(c.finished, until, by)) for c in e.containers

@@ -8,7 +8,7 @@ start of its containers is unknown until the metrics contain it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -122,7 +122,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         executions = [replace(e, ready=None, after=None) for e in executions]
     if outcome is not Outcome.RUNNING:
         executions = [_left(e, timestamp(obj.status.get("finishedAt"))) for e in executions]
-    return live_run(
+    run = live_run(
         obj,
         key,
         dense_attempts(executions),
@@ -133,6 +133,17 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         complete=bool(nodes),
         message=obj.status.get("message"),
     )
+    return replace(run, record=replace(run.record, pauses=_pause(executions, run.started)))
+
+
+def _pause(executions: Iterable[StepExecution], started: float | None) -> tuple[tuple[float, float], ...]:
+    """The time before the last ``argo retry``, which begins the time of the run anew and keeps the nodes that succeeded.
+    The pods it removed may have ended later than those."""
+    if started is None:
+        return ()
+    kept = [e.finished for e in executions if e.created is not None and e.created < started]
+    last = max((end for end in kept if end is not None), default=started)
+    return ((last, started),) if last < started else ()
 
 
 def _fingerprint(spec: Mapping[str, Any], definition: WorkflowDefinition | None) -> str | None:
@@ -179,6 +190,8 @@ def _executions(
     if node.composite or node.kind == "Container":
         return
     ready, after = links.before(node)
+    if ready is not None and node.started is not None:  # a retry begins the composites around it anew
+        ready = min(ready, node.started)
     if after is not None and any(steps_of(name) != (name,) for name in after):
         after = tuple(sorted({step for name in after for step in steps_of(name)}))
     message = one_line(node.raw.get("message"))

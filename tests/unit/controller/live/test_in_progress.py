@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from concertmaster.controller.live import in_progress
-from concertmaster.controller.live.in_progress import RunsInProgress
+from concertmaster.controller.live.in_progress import RunsInProgress, as_it_is
+from concertmaster.controller.live.run_objects import RunObjects
 from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.engines import Claims
 from concertmaster.kube.objects import ObjectRef, Resource
 from tests.support.builders import run_record
+from tests.support.engines.argo_definitions import NESTED, the_definition
+from tests.support.engines.argo_oracle import stamp
 
 RUNS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 MOST = 200
@@ -67,3 +73,33 @@ def test_the_namespace_with_most_gives_way_also_after_some_have_ended(runs: Runs
     for number in range(MOST):
         runs.note(ref("third", number), key("third"))
     assert len(runs._known) == MOST and runs._amounts.total() == MOST
+
+
+class Stored(RunObjects):
+    """The API server, with one object."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+
+    def listed(self, ref: ObjectRef) -> dict[str, Any] | None:
+        return self.raw
+
+    def children(self, ref: ObjectRef, raw: Any) -> tuple[list[dict[str, Any]], str]:
+        return [], ""
+
+
+def test_a_run_that_was_retried_hours_after_it_failed_is_not_in_progress_since_then() -> None:
+    """Else it would be reported as late as soon as it goes on."""
+    definition, hours = the_definition(NESTED), 8 * 3600.0
+    first = {"name": "etl-1.a", "type": "Pod", "phase": "Succeeded", "startedAt": stamp(0.0), "finishedAt": stamp(60.0)}
+    second = {"name": "etl-1.b", "type": "Pod", "phase": "Running", "startedAt": stamp(hours)}
+    raw = {
+        "apiVersion": RUNS.api_version,
+        "kind": "Workflow",
+        "metadata": {"name": "etl-1", "namespace": definition.key.namespace, "creationTimestamp": stamp(0.0)},
+        "spec": {"workflowTemplateRef": {"name": definition.key.name}},
+        "status": {"phase": "Running", "startedAt": stamp(hours), "nodes": {"a": first, "b": second}},
+    }
+    run = as_it_is(ref(definition.key.namespace, 1), Stored(raw), Claims([definition]))
+    begun = {e.step: e.created for e in run.steps} if run is not None else {}
+    assert run is not None and run.start == begun["a"] == (begun["b"] or 0.0) - 60.0
