@@ -15,6 +15,8 @@ from tests.support.engines.expected import ARGO
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about, documents
 from tests.support.engines.times import created
 
+ELSEWHERE = "fan-items-x8t4w"
+
 
 @about("fan-items")
 def test_fan_out_over_items(run: Run) -> None:
@@ -44,6 +46,15 @@ def test_fan_out_over_a_sequence_within_a_template_limit(run: Run, definitions: 
 def test_fan_outs_without_items(run: Run) -> None:
     assert run.step("each").message == run.step("page").message == "Skipped, empty params"
     assert run.step("some", "1:2").message == "when '2 != 2' evaluated false"
+
+
+def test_a_run_at_another_entrypoint_is_none_of_the_workflow(scenario: Scenario, definitions: Definitions) -> None:
+    run, claims = scenario.of("Workflow", ELSEWHERE), Claims(definitions.values())
+    assert run["spec"]["workflowTemplateRef"] == {"name": "fan-items"}
+    assert claims.of(run) is None
+    assert (
+        claims.of(scenario.run_of("fan-items")) is definitions[WorkflowKey(NAMESPACE, "WorkflowTemplate", "fan-items")]
+    )
 
 
 @about("nested")
@@ -213,11 +224,11 @@ def test_a_run_selected_by_labels_that_its_pods_do_not_carry(run: Run, definitio
 
 
 def test_every_run_is_compared(scenario: Scenario) -> None:
-    """No workflow of the play is left out by accident, but for the one nobody observes."""
+    """No workflow of the play is left out by accident, but for the one nobody observes and one of another entrypoint."""
     left = set(scenario.objects["Workflow"]) - {scenario.run_of(name)["metadata"]["name"] for name in ARGO}
     scheduled = {name for name in left if name.startswith(("every-minute-", "trigger-single-"))}  # on a slow machine
     elsewhere = {d["metadata"]["name"] for d in documents("argo-rounds") if d["kind"] == "Workflow"}
-    assert left - scheduled - elsewhere == {"stranger-6xk4j"}
+    assert left - scheduled - elsewhere == {"stranger-6xk4j", ELSEWHERE}
 
 
 def pod_of(run: Run, e: StepExecution) -> Object:

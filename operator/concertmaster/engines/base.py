@@ -51,7 +51,8 @@ class RunKind:
     server filters out all others. ``children`` must be listed with a run, using the selector that ``child_selector``
     returns. ``parts`` are kinds that are runs of their own elsewhere, but part of this run where it owns them.
     ``pod_labels`` are the paths below ``spec`` of additional labels of its pods (``*``: every entry of a list, each for
-    some of the pods). ``values`` returns the texts that input sizes may be read from.
+    some of the pods). ``values`` returns the texts that input sizes may be read from. ``begins_elsewhere``: whether a run
+    made from the object of a definition runs another part of it, so that its graph is another.
     """
 
     object: ObjectKind
@@ -65,6 +66,7 @@ class RunKind:
     parts: tuple[str, ...] = ()
     pod_labels: tuple[tuple[str, ...], ...] = ()
     values: ValuesOf = of_annotations
+    begins_elsewhere: Callable[[Raw, WorkflowDefinition], bool] = lambda raw, definition: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,8 @@ class Claims:
         named = self._by_key.get(key) if key is not None else None
         if key is not None and not traits.kinds:  # such workflows are profiles, known by a pod label
             return self._labelled.get((traits, key.namespace, key.name))
+        if named is not None and kind.begins_elsewhere(raw, named):
+            named = None
         return named if named is not None else self._selected(KubeObject.of(raw), traits, kind)
 
     def _selected(self, run: KubeObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:

@@ -46,6 +46,24 @@ from tests.support.engines.live_jobs import live_job
 from tests.support.engines.tekton_objects import pipeline, pipeline_run, task
 
 
+@pytest.mark.parametrize(
+    ("spec", "own"),
+    [
+        ({"workflowTemplateRef": {"name": "etl"}}, True),
+        ({"workflowTemplateRef": {"name": "etl"}, "entrypoint": "main"}, True),
+        ({"workflowTemplateRef": {"name": "etl"}, "entrypoint": "backfill"}, False),
+        ({"entrypoint": "earlier"}, True),  # of a CronWorkflow, whose entrypoint was another then
+    ],
+)
+def test_a_run_at_another_entrypoint_of_a_template_is_none_of_its_runs(spec: dict[str, Any], own: bool) -> None:
+    declared = the_definition(NESTED)
+    assert declared.declared["entrypoint"] == "main"
+    labels = {} if "workflowTemplateRef" in spec else {"workflows.argoproj.io/workflow-template": "etl"}
+    meta = {"name": "etl-x7k2z", "namespace": declared.key.namespace, "labels": labels}
+    run = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": meta, "spec": spec}
+    assert (Claims([declared]).of(run) is not None) is own
+
+
 def picked(
     name: str, engine: EngineTraits = ARGO, namespace: str = "data", prefix: str = "", **labels: str
 ) -> WorkflowDefinition:

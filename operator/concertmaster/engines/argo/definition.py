@@ -38,8 +38,9 @@ _IMMATERIAL = frozenset(
 )
 
 _DECLARED = frozenset(
-    {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
-     "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules", "when"}
+    {"entrypoint", "onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism",
+     "retryStrategy", "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule",
+     "schedules", "when"}
 )  # fmt: skip
 _SCHEDULING = ("concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules", "when")
 _COMPLETED = "cronworkflows.argoproj.io/completed"  # the controller's label once the stopStrategy applies

@@ -8,7 +8,7 @@ from typing import Any
 from concertmaster.core.model import ObjectKind, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.daemons import settle_daemons
 from concertmaster.engines.argo.definition import define, trigger
-from concertmaster.engines.argo.live import read_run, run_values, workflow_of
+from concertmaster.engines.argo.live import begins_elsewhere, read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
 from concertmaster.engines.argo.traits import API, ARGO, sets_resources
@@ -98,6 +98,7 @@ ENGINE = Engine(
             finished_selector=f"{_COMPLETED}=true",
             pod_labels=(("podMetadata", "labels"), ("templates", "*", "metadata", "labels")),
             values=lambda raw, _: run_values(raw),
+            begins_elsewhere=begins_elsewhere,
         ),
     ),
     companions={

@@ -73,6 +73,14 @@ def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     return None
 
 
+def begins_elsewhere(raw: Mapping[str, Any], definition: WorkflowDefinition) -> bool:
+    """Whether a Workflow of a template names another entrypoint than its definition, as ``argo submit --entrypoint`` does. A
+    Workflow with templates of its own always names one, which its CronWorkflow may have had at that time."""
+    spec = KubeObject.of(raw).spec
+    own, declared = spec.get("entrypoint"), definition.declared.get("entrypoint")
+    return bool(spec.get("workflowTemplateRef") and own and declared) and own != declared
+
+
 def origins(namespace: str, labels: Mapping[str, str], reference: object = None) -> frozenset[WorkflowKey]:
     """All workflows that a Workflow with these labels, and this ``spec.workflowTemplateRef``, can be a run of by its origin:
     a CronWorkflow that starts a template leaves both of their names. Empty for one that was not created from anything."""
