@@ -115,8 +115,9 @@ def live_run(
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:
     """First creation and last end of the pods of a run in unix seconds. Live and history records share this
-    computation, so that they can be compared."""
+    computation, so that they can be compared. The pod of a daemon, which the engine ends with the run, may take longer."""
     pods = [e for e in steps if e.pod is not None]
     begins = [e.created for e in pods if e.created is not None]
-    ends = [e.finished for e in pods if e.finished is not None]
-    return min(begins, default=None), max(ends, default=None)
+    ends = [e.finished for e in pods if e.finished is not None and e.serving is None]
+    served = [e.finished for e in pods if e.finished is not None and e.serving is not None]
+    return min(begins, default=None), max(ends or served, default=None)

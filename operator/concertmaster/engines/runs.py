@@ -45,6 +45,7 @@ class RunBuilder:
         self._engine = by_traits(definition.engine) if definition is not None else None
         self._as_of = as_of
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
+        self._daemons = {name for name, s in self._specs.items() if s.daemon}
         self._empty = any(s.width == 0 for s in self._specs.values())
         self._edges = Edges(definition.graph) if definition is not None else None
         self._ends = RunOutcomes(definition.graph if definition is not None else None)
@@ -69,7 +70,8 @@ class RunBuilder:
         rows = enumerate(zip(begins, settled, strict=True))
         ordered = sorted([(time, e.step, e.item or "", e.attempt, e.uid or "", i) for i, (time, e) in rows])
         ends = [e.finished for e in settled if e.finished is not None]
-        end = max(ends, default=None)
+        work = [e.finished for e in settled if e.finished is not None and e.step not in self._daemons]
+        end = max(work or ends, default=None)  # the engine ends daemons with the run, and their pods may take longer
         record = RunRecord(
             workflow=self._key,
             run=run,

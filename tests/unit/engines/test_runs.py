@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, Source, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.engines import RunBuilder, define
+from concertmaster.engines import RunBuilder, define, span
 from tests.support.builders import build_run, build_runs
 from tests.support.core.run_graphs import DIAMOND, definition, task
 from tests.support.engines.argo_oracle import leaf, template
@@ -299,6 +299,16 @@ def test_a_daemon_that_ends_with_those_it_serves_has_not_failed(pod: Outcome, en
     lost = record(ran("db", 0, end, Outcome.UNKNOWN), ran("b", 6, 20), d=d).steps[0]
     assert lost.outcome is Outcome.UNKNOWN
     assert record(ran("db", 0, end, pod), ran("b", 6, None, Outcome.UNKNOWN), d=d).steps[0].outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("serving", [5, None])
+def test_a_run_ends_with_its_last_work_however_long_a_daemon_takes_to_terminate(serving: int | None) -> None:
+    """The controller ends it with the run; the pod may ignore the signal until it is killed."""
+    d = definition({"name": "db", "template": "d"}, task("b", "db"))
+    run = record(ran("db", 0, 41, serving=serving, pod="db"), ran("b", 6, 20, pod="b"), d=d)
+    assert (run.start, run.end, run.steps[0].finished) == (0, 20, 41)
+    assert span(run.steps) == (0, 20 if serving else 41), "a live record says when it was ready"
+    assert record(ran("db", 0, 41), d=d).end == 41
 
 
 def test_a_daemon_of_an_item_serves_that_item() -> None:
