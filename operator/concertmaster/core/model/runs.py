@@ -215,14 +215,21 @@ class RunRecord:
 
     @property
     def run_time(self) -> float | None:
-        """Seconds the run took according to its engine: the makespan plus what only a live record knows before the first
-        pod and after the last one (suspended and cached steps). Compare records of both sources by ``makespan`` only."""
-        if self.start is None or self.end is None or self.source is not Source.LIVE:
-            return self.makespan
-        beside = [e for e in self.steps if e.pod is None and e.outcome is not Outcome.SKIPPED]
+        """Seconds from begin to end of the run according to its engine. Compare records of both sources by ``makespan``
+        only."""
+        span = self.run_span
+        return None if span is None else max(0.0, span[1] - span[0])
+
+    @property
+    def run_span(self) -> tuple[float, float] | None:
+        """Begin and end of the run according to its engine (unix seconds): from the first pod to the last one, and what only
+        a live record knows before and after them (suspended and cached steps). None when unknown."""
+        if self.start is None or self.end is None:
+            return None
+        live = self.source is Source.LIVE
+        beside = [e for e in self.steps if live and e.pod is None and e.outcome is not Outcome.SKIPPED]
         begin = min([self.start, *(e.created for e in beside if e.created is not None)])
-        end = max([self.end, *(e.finished for e in beside if e.finished is not None)])
-        return max(0.0, end - begin)
+        return begin, max([self.end, *(e.finished for e in beside if e.finished is not None)])
 
     @property
     def queue_time(self) -> float | None:

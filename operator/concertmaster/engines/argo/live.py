@@ -141,6 +141,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         complete=bool(nodes),
         message=obj.status.get("message"),
     )
+    if not executions and flag(obj.spec.get("suspend")):  # since its creation: it has a start, but has not begun
+        return replace(run, started=None, record=replace(run.record, start=None))
     return replace(run, record=replace(run.record, pauses=_pause(executions, run.started)))
 
 

@@ -92,6 +92,15 @@ def test_the_end_that_was_read_before_the_retry_says_more_of_it(seen: bool) -> N
     assert run.makespan == (7 + 7 if seen else 3 + 7)
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_workflow_that_is_held_since_its_creation_has_not_begun(held: bool) -> None:
+    """The controller gives it a start all the same."""
+    raw = workflow("11:45:50", "11:45:50", "Running")
+    raw["spec"]["suspend"] = held
+    found = read_run(raw, KEY)
+    assert (found.record.start is None, found.started is None) == (held, held)
+
+
 def test_a_run_whose_first_step_was_repeated_was_not_suspended_until_then() -> None:
     with Store(":memory:") as store:
         for raw in (FAILED, ANEW):

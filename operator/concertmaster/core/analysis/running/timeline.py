@@ -46,10 +46,13 @@ def timelines(runs: Sequence[RunRecord]) -> list[Timeline]:
     """The timelines of the newest succeeded runs (``runs``: oldest first)."""
     selected: list[Timeline] = []
     for run in reversed(runs):
-        if run.outcome is not Outcome.SUCCEEDED or run.start is None or not run.makespan:
+        span = run.run_span
+        if run.outcome is not Outcome.SUCCEEDED or span is None or not run.makespan:
             continue
-        began, ended = _times(run.steps, run.start)
-        selected.append(Timeline(run.makespan, began, ended, _inputs(run, run.input_total)))
+        began, ended = _times(
+            run.steps, span[0]
+        )  # as ``progress``, which has a run begin with an approval before its pods
+        selected.append(Timeline(span[1] - span[0], began, ended, _inputs(run, run.input_total)))
         if len(selected) == NEWEST:
             break
     return selected[::-1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.running.forecast import MIN_RUNS, deadline_seconds, forecast_run
 from concertmaster.core.analysis.running.timeline import NEWEST, Progress, Timeline, progress, timelines
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY
@@ -167,6 +167,20 @@ def test_courses_are_those_of_the_newest_succeeded_runs() -> None:
     failed = record(execution("a", 0.0, 20.0), outcome=Outcome.FAILED)
     assert timelines([failed, good]) == [Timeline(60.0, {"a": 0.0, "b": 20.0}, {"a": 20.0, "b": 60.0})]
     assert len(timelines([good] * (NEWEST + 5))) == NEWEST
+
+
+@pytest.mark.parametrize("waited", [600.0, 7200.0])
+def test_a_run_that_waits_for_an_approval_before_its_first_pod_is_not_late(waited: float) -> None:
+    """The step without a pod counts in earlier runs as it does in the one in progress."""
+    own = execution("work", 7200.0, 7800.0)
+    gate = replace(execution("gate", 0.0, 7200.0), pod=None)
+    earlier = timelines([replace(record(gate, own, end=7800.0), start=own.created, source=Source.LIVE)] * 20)
+    assert earlier[0] == Timeline(7800.0, {"gate": 0.0, "work": 7200.0}, {"gate": 7200.0, "work": 7800.0})
+    waiting = replace(gate, finished=None, outcome=Outcome.RUNNING)
+    now = progress(record(waiting, outcome=Outcome.RUNNING, end=None), START + waited)
+    found = forecast_run(now, earlier, deadline_seconds(Objectives(), earlier)) if now is not None else None
+    assert found is not None and not found.late
+    assert found.end >= START + 7800.0
 
 
 def test_progress_tells_steps_under_way_from_those_that_are_over() -> None:
