@@ -243,7 +243,7 @@ class ResultStatus(ApiModel):
     since: Timestamp | None = Field(default=None, description="Time of the change.", examples=["2027-01-31T00:40:00Z"])
     undone: bool | None = Field(
         default=None,
-        description="Whether the change was rolled back.",
+        description="Whether the change was rolled back or overwritten since.",
         examples=[False],
         json_schema_extra=schema(default="false"),
     )

@@ -9,7 +9,7 @@ from concertmaster.controller.workflow_change.view import WorkflowChangeView
 from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.reconcile import FINISHED
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import ChangePhase, Verdict
 
 
 def ledger_entry(change: WorkflowChangeView) -> LedgerEntry | None:
@@ -33,6 +33,7 @@ def ledger_entry(change: WorkflowChangeView) -> LedgerEntry | None:
         harmed=tuple(str(s) for s in change.status.get("harmedSteps") or ()),
         stayed=_stayed(change, verdict),
         restored=change.restored is not None,
+        overwritten=change.phase == ChangePhase.CONFLICT,
     )
 
 

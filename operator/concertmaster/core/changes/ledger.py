@@ -28,7 +28,8 @@ _ONE_CHANGE = 120.0  # seconds by which two records of one change may differ
 class LedgerEntry:
     """One finished change. ``promised`` and ``measured``: relative changes (negative: less), None when unknown; ``promised``
     is the rule's own prediction before any correction. ``applied``: unix seconds. ``harmed``: steps that were harmed;
-    ``stayed``: verified values that were kept, by JSON pointer; ``restored``: whether it was rolled back."""
+    ``stayed``: verified values that were kept, by JSON pointer; ``restored``: whether it was rolled back; ``overwritten``:
+    whether somebody else has set other values since."""
 
     workflow: str
     rule: str
@@ -43,6 +44,7 @@ class LedgerEntry:
     harmed: tuple[str, ...] = ()
     stayed: tuple[tuple[str, str], ...] = ()
     restored: bool = False
+    overwritten: bool = False
 
     @property
     def ratio(self) -> float | None:

@@ -123,7 +123,9 @@ def _upheld(outcome: ImplementationResult, seen: Observation) -> ImplementationR
     if seen.target is None or outcome.undone:
         return outcome
     at = seen.written if seen.written is not None and outcome.since < seen.written <= seen.now else seen.now
-    if outcome.fields and not are_implemented(outcome.fields, seen.target):
+    # Half of the way back counts as in place, but what the operator measured is the value that it wrote.
+    overwritten = line is not None and line.overwritten and outcome.verdict is not None
+    if overwritten or (outcome.fields and not are_implemented(outcome.fields, seen.target)):
         return None if outcome.verdict is None else replace(outcome, undone=True, until=outcome.until or at)
     if outcome.verdict is not None or outcome.until is not None or seen.fingerprint in (None, outcome.fingerprint):
         return outcome
@@ -237,10 +239,10 @@ def _left(
         return tracked if seen.now - tracked.since < OBSOLETE_FOR else None
     if tracked.state is RecommendationState.IMPLEMENTED:
         outcome = next((o for o in outcomes if (o.id, o.since) == (tracked.id, tracked.since)), None)
-        if (outcome is not None and outcome.undone) or _was_reverted(tracked, seen):
-            return replace(
-                tracked, state=RecommendationState.OBSOLETE, since=seen.now, note="it was applied and rolled back"
-            )
+        reverted = _was_reverted(tracked, seen)
+        if reverted or (outcome is not None and outcome.undone):
+            note = f"it was applied and {'rolled back' if reverted else 'overwritten later'}"
+            return replace(tracked, state=RecommendationState.OBSOLETE, since=seen.now, note=note)
         if outcome is None:  # no room among the outcomes: its effect remains unknown
             return tracked if seen.now - tracked.since < IMPLEMENTED_FOR else None
         return tracked if outcome.judged is None or seen.now - outcome.judged < IMPLEMENTED_FOR else None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.changes import json_patch
 from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
@@ -56,6 +57,9 @@ def test_a_pipeline_that_applies_the_old_values_every_night_is_noticed_after_one
         waiting.condition(C.APPROVED)["message"]
     )
     assert not bed.pages.journal("kept/")
+    line = ledger_entry(first)
+    assert line is not None
+    assert (line.overwritten, line.restored) == (True, False)
 
 
 def test_the_rule_asks_for_thirty_days_since_then() -> None:

@@ -220,6 +220,23 @@ def test_what_another_recommendation_is_measured_for_says_nothing_of_it() -> Non
     assert only(kept).state is RecommendationState.IMPLEMENTED
 
 
+@pytest.mark.parametrize("fields", [True, False])
+def test_what_somebody_overwrote_in_part_counts_no_longer(fields: bool) -> None:
+    """Whether the object shows it, or what was set is too long to be remembered."""
+    memory = judged(implemented())
+    if not fields:
+        memory = replace(memory, outcomes=tuple(replace(o, fields=()) for o in memory.outcomes))
+    line = change(Verdict.IMPROVED, restored=False)
+    kept = advance(memory, look(now=NOW + 3 * DAY, memory="1280Mi", lines=[line]))
+    assert (only(kept).state, kept.outcomes[0].undone) == (RecommendationState.IMPLEMENTED, False)
+    after = advance(kept, look(now=NOW + 4 * DAY, memory="1280Mi", lines=[replace(line, overwritten=True)]))
+    assert (only(after).state, only(after).note) == (
+        RecommendationState.OBSOLETE,
+        "it was applied and overwritten later",
+    )
+    assert after.outcomes[0].undone
+
+
 def test_the_last_change_of_it_counts() -> None:
     later = change(Verdict.IMPROVED, restored=False, finished=NOW + 5 * DAY, applied=NOW + 4 * DAY)
     memory = advance(first(), look(given(), now=NOW + 6 * DAY, lines=[change(), later]))
