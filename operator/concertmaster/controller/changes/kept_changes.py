@@ -64,8 +64,8 @@ class KeptChanges:
         then on. Otherwise, where a pipeline applies its manifest every night, each would be made again every day."""
         newer: set[str] = set()
         for change in sorted((c for c in context.changes if c.applied), key=lambda c: c.applied or 0.0, reverse=True):
-            if change.restored is not None:
-                continue
+            if change.restored is not None or change.phase == ChangePhase.CONFLICT:
+                continue  # what it had set is not there: the one before it is the last
             patch = change.operations("patch") or ()
             pointers = written_values(patch).keys() - newer
             newer |= pointers

@@ -62,6 +62,21 @@ def test_a_pipeline_that_applies_the_old_values_every_night_is_noticed_after_one
     assert (line.overwritten, line.restored) == (True, False)
 
 
+@pytest.mark.parametrize(("to", "first"), [("1800m", "Conflict"), ("1500m", "Completed")])
+def test_what_takes_back_two_steps_ends_both(to: str, first: str) -> None:
+    bed = kept()
+    bed.items = [cheaper("1500m", "1200m")]
+    bed.run(2 * HOUR)
+    later(bed, 9, cpu=0.6)
+    bed.items = []
+    deployed(bed, to)
+    for _ in range(2):
+        bed.run()
+    old, new = sorted(bed.all(), key=lambda c: c.applied or 0.0)
+    assert [c.verdict for c in (old, new)] == [Verdict.IMPROVED, Verdict.IMPROVED]
+    assert (old.phase, new.phase) == (first, "Conflict")
+
+
 def test_the_rule_asks_for_thirty_days_since_then() -> None:
     bed = kept()
     bed.items = []
