@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, replace
+from functools import cached_property
 from inspect import signature
 
 import pytest
@@ -41,6 +42,27 @@ def test_they_are_made_as_the_dataclass_says() -> None:
         Quick("a", colour=1)  # type: ignore[call-arg]
 
 
+@fast_init
+@dataclass(frozen=True)
+class Remembering:
+    name: str
+    size: float = 1.0
+
+    @cached_property
+    def twice(self) -> float:
+        return 2.0 * self.size
+
+
+def test_one_without_slots_remembers_what_it_worked_out() -> None:
+    made = Remembering("a", 2.0)
+    assert made.twice == 4.0
+    assert vars(made) == {"name": "a", "size": 2.0, "twice": 4.0}
+    assert made == Remembering("a", 2.0) != replace(made, size=3.0)
+    assert replace(made, size=3.0).twice == 6.0
+    with pytest.raises(FrozenInstanceError):
+        made.size = 3.0  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -51,7 +73,9 @@ def test_they_are_made_as_the_dataclass_says() -> None:
     ],
     ids=lambda made: type(made).__name__,
 )
-def test_they_are_frozen_compared_copied_and_pickled(made: Quick | ContainerFact | StepExecution | RunRecord) -> None:
+def test_they_are_frozen_compared_copied_and_pickled(
+    made: Quick | ContainerFact | StepExecution | RunRecord,
+) -> None:
     first = fields(made)[0].name
     with pytest.raises(FrozenInstanceError):
         setattr(made, first, "b")

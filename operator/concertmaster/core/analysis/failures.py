@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import RUN_TIMEOUT, ContainerFact, Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.exact import binomial_tail, shift
@@ -97,6 +98,7 @@ def classify(execution: StepExecution) -> FailureClass | None:
     return FailureClass.UNKNOWN
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
     """Counts of step executions. ``unknown``: neither failed nor succeeded, as far as is known; of the ``unseen`` of them

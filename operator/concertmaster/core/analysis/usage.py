@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.analysis.runs.overrides import NAMES, Override, ResourceField, as_declared, overrides
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE, is_gpu, same_amount
@@ -31,6 +32,7 @@ def _columns(runs: Sequence[RunUsage]) -> UsageColumns:
     return dict(zip(RunUsage._fields, zip(*runs, strict=True), strict=True))
 
 
+@fast_init
 @dataclass(frozen=True)
 class ContainerUsage:
     """A container of a step over runs: current requests, per-run usage, and sample coverage.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Interval
 
 
@@ -56,6 +57,7 @@ class Ramp:
     confidence: float
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Detection:
     """Change points in order of time, and the robust trend since the last one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import success_rate
 from concertmaster.core.units import DAY
 
@@ -20,6 +21,7 @@ EXCEPTIONAL = 1.15
 """Times any later amount: less is within the headroom of sizes."""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class DailyRow:
     """One UTC day of a workflow, or of one of its steps; a run counts on the day it ended.

@@ -9,6 +9,7 @@ from concertmaster.core.model.definitions import place
 from concertmaster.core.model.enums import Category, Level, Severity
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A value with its interval, all in the same unit."""

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.cost.executions import (
     execution_cost,
     kept_for_init,
 )
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import HOUR
@@ -24,6 +25,7 @@ from concertmaster.core.units import HOUR
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Amounts in currency units. ``lacking``: steps that ran and of which no execution has a price, for want of requests

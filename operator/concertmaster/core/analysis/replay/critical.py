@@ -17,6 +17,7 @@ from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, has_room
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.simulation.slot_queue import SlotQueue
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
 MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
@@ -24,6 +25,7 @@ MIN_REPLAYED = 2  # of each step, whatever it takes
 LEADING = 20  # steps with the largest drags, as many as a status lists
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
     """Seconds of one run's makespan by activity on the critical chain; the fields add up to the makespan. Not part of it:
@@ -45,6 +47,7 @@ class TimeSplit:
         return self.controller + self.limit + self.scheduling + self.start_up + self.work + self.retry
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CriticalShare:
     """One step over runs. ``share``: share of runs (0 to 1) with the step on the critical chain. ``seconds``: its mean

@@ -19,12 +19,14 @@ from concertmaster.core.analysis.usage import (
     utilizations,
 )
 from concertmaster.core.changepoint import Detection, Series, detect_many
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import known
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StepFlags:
     """Flags beside the figures; None when unknown."""
@@ -37,6 +39,7 @@ class StepFlags:
     under: tuple[str, ...] = ()
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StepAnalysis:
     """One step over all runs in the window.

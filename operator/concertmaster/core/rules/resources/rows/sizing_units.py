@@ -14,6 +14,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage, images_of
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import largest
 from concertmaster.core.model import POD, Finding, StepSpec
 from concertmaster.core.rules.evidence import Evidence
@@ -22,6 +23,7 @@ from concertmaster.core.stats.exact import is_over
 _SIGNIFICANCE = 0.01  # below which the newest runs lack a step because it no longer exists
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SizingUnit:
     """A container with its usage over all steps that run it. ``step``: the one that delays runs most."""
