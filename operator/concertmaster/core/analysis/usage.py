@@ -80,6 +80,10 @@ class ContainerUsage:
         forced = request is not None and request.declared is not None  # what sets it also sets the limit beside it
         return found if found is not None and (found.declared is not None or forced) else None
 
+    def varies(self, resource: str) -> bool:
+        """Whether the request or the limit of the ``resource``, cpu or memory, was not the same in all ``runs``."""
+        return any(len(set(self.columns[NAMES[section, resource]])) > 1 for section in ("requests", "limits"))
+
     @cached_property
     def columns(self) -> UsageColumns:
         """The figures of ``runs`` by their names."""
@@ -226,8 +230,8 @@ def _container(
     template: str | None,
 ) -> ContainerUsage:
     newest = runs[-1].newest
-    executions, ambiguous = sum([run.executions for run in runs]), sum([run.ambiguous for run in runs])
-    unsampled = sum([run.unsampled for run in runs])
+    _, _, *counts, unlike, usages = zip(*runs, strict=True)
+    executions, ambiguous, unsampled = map(sum, counts)
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
     covered = has["memory"]  # memory set at pod level needs no samples of this container
@@ -246,18 +250,15 @@ def _container(
         ambiguous=ambiguous,
         unsampled=unsampled if covered else 0,
         coverage=(executions - ambiguous - unsampled) / executions if covered and executions else None,
-        runs=_in_order([run.usage for run in runs]),
+        runs=_in_order(usages),
         unsampled_before=_before(runs) if unsampled and covered else 0,
         init=newest.init,
         **_extended(declared, newest),
     )
     had: dict[str, Any] = {NAMES[at]: o.have for at, o in other.items()}
     forced = {resource for _, resource in other}
-    kept = {
-        r: _in_order(rows)
-        for r in has
-        if own is not None and r not in forced and (rows := as_declared(own, runs, template, r))
-    }
+    varying = [r for r in has if r not in forced and (any(unlike) or usage.varies(r))]
+    kept = {r: _in_order(rows) for r in varying if own is not None and (rows := as_declared(own, runs, template, r))}
     return replace(usage, overrides=other, declared_runs=kept, **had) if other or kept else usage
 
 

@@ -185,13 +185,12 @@ def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing:
     if not known and not units:
         return None
     requested, used, wasted, total = map(math.fsum, zip(*known, strict=True)) if known else (0.0,) * 4
-    return Cost(requested, used, wasted, units, total + units, _lacking(run, executions))
+    lacking = _lacking(run, executions) if len(known) < len(executions) else ()
+    return Cost(requested, used, wasted, units, total + units, lacking)
 
 
 def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tuple[str, ...]:
     """Steps whose containers ran and of which no execution has a price."""
-    if None not in executions:
-        return ()
     ran = {e.step for e in run.steps if e.held is not None and any(not c.init for c in e.containers)}
     return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
 

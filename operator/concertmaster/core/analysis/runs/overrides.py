@@ -65,7 +65,7 @@ def as_declared(
     retries that need more, says nothing about what is declared."""
     amounts = attrgetter(NAMES["requests", resource], NAMES["limits", resource])
     own = amounts(declared)
-    if own[0] is None or not (any(run.unlike for run in runs) or len({amounts(run.usage) for run in runs}) > 1):
+    if own[0] is None:
         return None
 
     def fits(of: ContainerFact | RunUsage) -> bool:
@@ -88,7 +88,7 @@ def as_declared(
 def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
     own: float | None = getattr(declared, name)
     newest = getattr(runs[-1].usage, name)
-    if not runs[-1].unlike and not runs[-1].ambiguous and ((newest is None and own is None) or _alike(newest, own)):
+    if not runs[-1].unlike and not runs[-1].ambiguous and (newest == own or _alike(newest, own)):
         return None  # nearly always; a newest run without what is declared was not seen in full
     had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
     since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
