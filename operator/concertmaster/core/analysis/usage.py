@@ -132,22 +132,25 @@ class ContainerUsage:
     @cached_property
     def memory_utilization(self) -> float | None:
         """Median per-run peak divided by the request; None when either is unknown."""
-        return _share(self.as_declared("memory").known("memory_peak"), self.memory_request)
+        return self.as_declared("memory")._share("memory_peak", self.memory_request)
 
     @cached_property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU divided by the request; None when either is unknown."""
-        return _share(self.as_declared("cpu").known("mean_cores"), self.cpu_request)
+        return self.as_declared("cpu")._share("mean_cores", self.cpu_request)
 
     @cached_property
     def gpu_utilization(self) -> float | None:
         """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
-        return _share(self.known("gpus_used"), self.gpu_request)
+        return self._share("gpus_used", self.gpu_request)
 
     @cached_property
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
-        return _share(self.known("storage_peak"), self.storage_request)
+        return self._share("storage_peak", self.storage_request)
+
+    def _share(self, name: str, request: float | None) -> float | None:
+        return upper_median(used) / request if request and (used := self.known(name)) else None
 
     def covered(self, least: float, least_runs: int) -> bool:
         """Whether at least the share ``least`` (0 to 1) of the executions has usable memory samples, or of those since the
@@ -171,10 +174,6 @@ def _alike(had: float | None, now: float | None) -> bool:
 def unsampled(containers: Sequence[ContainerUsage]) -> bool:
     """Whether containers ran and none of them has a sample: requests cannot be assessed then."""
     return bool(containers) and not any(c.sampled for c in containers)
-
-
-def _share(used: Sequence[float], request: float | None) -> float | None:
-    return upper_median(used) / request if used and request else None
 
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:

@@ -26,6 +26,7 @@ NAMES: Mapping[ResourceField, str] = {
     ("limits", "memory"): "memory_limit",
     ("requests", "gpu"): "gpu_request",
 }
+_amounts = attrgetter(*NAMES.values())
 _MIN_RUNS = 3  # fewest runs in a row that have something else: one may have been started with a value of its own
 
 
@@ -49,7 +50,11 @@ def overrides(
     something else than ``declared``. Without a fingerprint (None) all of them may be of the definition, as far as none is
     known to be of another one than the newest. A limit that is not declared counts where no request is either, or another
     one."""
-    found = {field: o for field, name in NAMES.items() if (o := _of(declared, name, runs, template)) is not None}
+    newest = runs[-1]
+    whole = not newest.unlike and not newest.ambiguous  # without what is declared, a run was not seen in full
+    rows = zip(NAMES.items(), _amounts(newest.usage), _amounts(declared), strict=True)
+    other = [at for at, had, own in rows if not (whole and (had == own or _alike(had, own)))]  # nearly always none
+    found = {field: o for field, name in other if (o := _of(declared, name, runs, template)) is not None}
     for resource in ("cpu", "memory"):
         limit = found.get(("limits", resource))
         if limit is not None and limit.declared is None and ("requests", resource) not in found:
@@ -87,9 +92,6 @@ def as_declared(
 
 def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
     own: float | None = getattr(declared, name)
-    newest = getattr(runs[-1].usage, name)
-    if not runs[-1].unlike and not runs[-1].ambiguous and (newest == own or _alike(newest, own)):
-        return None  # nearly always; a newest run without what is declared was not seen in full
     had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
     since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
     last = next((of for of, _ in since if of is not None), template)

@@ -85,20 +85,21 @@ def analyze_steps(
     for (step, container), of_runs in figures.grouped(usage_of, runs).items():
         usages.setdefault(step, {})[container] = of_runs
     rows = {step: _Columns(*zip(*of_step, strict=True)) for step, of_step in figures.grouped(_times_of, runs).items()}
-    names = [s.name for s in graph.steps]
-    names += sorted(rows.keys() - set(names))
+    specs = {s.name: s for s in graph.steps}
+    names = [*specs, *sorted(rows.keys() - specs.keys())]
     columns = [rows.get(name, _EMPTY_COLUMNS) for name in names]
     trend_of_runs, *trends = detect_many([makespans, *(c.series(slow) for c in columns)])
     durations = [summarize(known(c.seconds)) for c in columns]
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
     for name, own, duration, trend in zip(names, columns, durations, trends, strict=True):
-        ran = container_usage(graph.declaring(name), usages.get(name, {}), definition.fingerprint)
+        spec = specs.get(name)
+        ran = container_usage(spec or graph.declaring(name), usages.get(name, {}), definition.fingerprint)
         containers = tuple(c for c in ran if not c.init)
         steps.append(
             StepAnalysis(
                 step=name,
-                spec=graph.step(name),
+                spec=spec,
                 executions=len(own.executions),
                 runs=len(set(own.runs)),
                 ran=len({run for run, did in zip(own.runs, own.ran, strict=True) if did}),
@@ -194,8 +195,8 @@ def _marks(
         slow = duration.mean > means.mean + means.variance**0.5
     cv = duration.cv
     used = utilizations(containers)
-    over = tuple(r for r, shares in used.items() if any(u < options.over_allocated for u in shares))
-    under = tuple(r for r, shares in used.items() if r != "gpu" and any(u > options.under_allocated for u in shares))
+    over = tuple([r for r, of in used.items() if of and min(of) < options.over_allocated])
+    under = tuple([r for r, of in used.items() if of and max(of) > options.under_allocated and r != "gpu"])
     known = any(used.values())
     return StepFlags(
         slow_outlier=slow,
