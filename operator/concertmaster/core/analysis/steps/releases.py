@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
+from concertmaster.core.model.amounts import same_amount
 from concertmaster.core.sizing.releases import RebasedFigures, changes, moved
 from concertmaster.core.times import day
 
 _DIGITS = 12
+_FOLLOWS = 0.5  # logarithm of the levels of peaks over that of the limits, from which peaks follow the limit
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 
 
@@ -51,6 +53,17 @@ class Release:
         return f"the {text.count(len(self.since.runs), 'run')} since {self.what}"
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedLimit:
+    """A change of the memory limit (bytes, ``old`` to ``new``) that the peaks followed, as those of a JVM do whose heap is a
+    share of it. ``before`` and ``since``: the container with the runs before it and under the ``new`` limit."""
+
+    old: float
+    new: float
+    before: ContainerUsage
+    since: ContainerUsage
+
+
 def memory_peaks(runs: UsageColumns) -> Sequence[float]:
     """Peaks (bytes), of OOM-killed runs at least the limit they were killed at."""
     peaks, killed = runs["memory_peak"], runs["oom_killed"]
@@ -77,6 +90,30 @@ def memory_release(container: ContainerUsage, least: int) -> Release | None:
         return _release(container, runs, memory_peaks(runs), least)
 
     return container.remembered(("memory_release", least), find)
+
+
+def followed_limit(container: ContainerUsage) -> FollowedLimit | None:
+    """The newest change of the memory limit if the level of peaks changed clearly with it, in the same direction and by half
+    as much or more (as logarithms); None without one.
+
+    No reason to size by the runs since alone: less use after a lower limit would be one for an even lower limit. But what
+    was used under another limit does not show either that more than the present one is needed."""
+
+    def find() -> FollowedLimit | None:
+        runs = container.where_known("memory_peak")
+        limits = runs["memory_limit"]
+        start = next((at for at in range(len(limits) - 1, 0, -1) if limits[at - 1] != limits[-1]), 0)
+        old, new = (limits[start - 1], limits[start]) if start else (None, None)
+        if not old or not new or not same_amount(container.memory_limit or new, new):
+            return None
+        found = moved(memory_peaks(runs), [start], runs["time"], input_sizes(runs))
+        if found is None or math.log(found.factor) / math.log(new / old) < _FOLLOWS:
+            return None
+        time = runs["time"][start]
+        before, since = ([r for r in container.runs if (r.time >= time) is later] for later in (False, True))
+        return FollowedLimit(old, new, replace(container, runs=tuple(before)), replace(container, runs=tuple(since)))
+
+    return container.remembered("followed_limit", find)
 
 
 def runs_now(container: ContainerUsage, release: Release | None) -> Sequence[RunUsage]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import fmean
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.earlier_kills import NO_KILLS, EarlierKills, earlier_kills
 from concertmaster.core.analysis.steps.kills import alike_runs, has_ended, is_raised
-from concertmaster.core.analysis.steps.releases import Release, memory_release
+from concertmaster.core.analysis.steps.releases import Release, followed_limit, memory_release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known
@@ -33,6 +34,9 @@ from concertmaster.core.stats.means import combined
 from concertmaster.core.units import MIB
 
 _NEARLY_ALL_SHARE = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
+# Least kills before a limit was raised and since, and how often runs are killed since (times as before), from which on the
+# larger limit is taken not to have helped.
+_MIN_KILLS, _AS_OFTEN = 2, 0.75
 _MIN_RAISE = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
 
 
@@ -58,21 +62,25 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     need = memory_need(container, alike, release, earlier, options)
     if need is None:
         return None
-    followed = is_raised(container, need.killed_at)
-    request, current = _request(evidence, need.least if followed else need.size, need.least), container.memory_request
+    raised, follows = is_raised(container, need.killed_at), _follows_limit(container)
+    size = need.least if raised or follows is not None else need.size
+    request, current = _request(evidence, size, need.least), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
-    if followed and request < _MIN_RAISE * (current or request):
+    if raised and request < _MIN_RAISE * (current or request):
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     old = text.memory_quantity(current) if current is not None else "not set"
     share = (killed + earlier.runs) / (runs + earlier.of)
     enough_for = ended(share, need.usual, need.died, request)
+    if follows is not None:
+        enough_for = replace(enough_for, low=0.0)
     first = (
         evidence.above_capacity("memory", request, request)
         or evidence.above_bounds("memory", request)
         or _beside_services(evidence, request)
+        or follows
     )
     if first is not None:
         edits = ()
@@ -88,7 +96,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
             f"{killed} of {text.count(runs, 'run')}{which} {'was' if killed == 1 else 'were'} OOM-killed"
             f" ({evidence.window()}){_said(earlier)}; {known}"
         ),
-        risk=Level.LOW if need.measured else Level.MEDIUM,
+        risk=Level.LOW if need.measured and follows is None else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed{lost.otherwise}",
         current=old,
         proposed=proposed,
@@ -104,6 +112,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         ),
         items=_items(step.step, container, need, request),
         edits=edits,
+        upper_bound=follows is not None,
         evidence=(
             *_evidence(container, need),
             *lost.evidence,
@@ -122,6 +131,23 @@ def _as_killed(container: ContainerUsage) -> ContainerUsage:
     if varied is None or not varied.varies or not killed:
         return container
     return replace(container, memory_request=killed[-1], memory_limit=killed[-1])
+
+
+def _follows_limit(container: ContainerUsage) -> str | None:
+    """What comes before a larger limit where an earlier one did not help: peaks rose with it, and about as many runs are
+    killed as before. None where nothing shows that."""
+    followed = followed_limit(container)
+    if followed is None or followed.new < followed.old:
+        return None
+    before, since = (part.columns["oom_killed"] for part in (followed.before, followed.since))
+    if min(sum(before), sum(since)) < _MIN_KILLS or fmean(since) < _AS_OFTEN * fmean(before):
+        return None
+    old, new = text.memory(followed.old), text.memory(followed.new)
+    return (
+        "first lower the share of what sizes itself by the limit, such as the heap of a JVM (MaxRAMPercentage): when the"
+        f" limit went from {old} to {new}, peaks rose with it, and {sum(since)} of {text.count(len(since), 'run')} were"
+        f" still killed ({sum(before)} of {len(before)} before)"
+    )
 
 
 def _said(earlier: EarlierKills) -> str:

@@ -157,12 +157,18 @@ def _runs(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
 
 
 def _released(sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """Which runs a size rests on where what was used changed clearly with a release."""
+    """Which runs a size rests on where what was used changed clearly with a release or with the memory limit."""
     for row in sizes:
         if row.release is not None:
             moved = row.release.before - row.release.moved.counted if row.resource == "memory" else 0
             others = f" and {text.count(moved, 'earlier run')} adjusted to their level" if moved else ""
             yield f"{row.resource} of {row.title}: sized from {row.release.described}{others}"
+        if row.followed is not None:
+            old, new = text.memory_quantity(row.followed.old), text.memory_quantity(row.followed.new)
+            yield (
+                f"memory of {row.title}: sized from the {text.count(row.runs, 'run')} under the present limit, since what it"
+                f" uses followed the limit from {old} to {new}, as the heap of a JVM does"
+            )
 
 
 def _otherwise(sizes: Sequence[RequestRow]) -> str:

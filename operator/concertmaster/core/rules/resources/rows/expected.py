@@ -34,6 +34,8 @@ def expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval |
     memory = [_kept_from_failing(r) for r in sizes if r.resource == "memory" and r.lowered]
     if memory and all(memory) and not marks:
         until = " while growing peaks stay below it" if any(r.grows for r in sizes) else ""
+        if any(_lowers_limit(r) for r in sizes):
+            until += ", unless what they use follows the lower limit, as the heap of a JVM does"
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory{until}"
     return f"{reserved}{_elsewhere(sizes)}; {effect}{first}{_left_to_people(sizes)}"
 
@@ -150,12 +152,17 @@ def by_limit(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
                 f"CPU of {title}: nodes with the static CPU manager policy reserve whole CPUs for it, and none for"
                 f" {amount(row, row.new)}; where that matters, use {text.cpu(math.ceil(row.new))}"
             )
-        limit = limit_of(row.unit.container, "memory") if row.resource == "memory" and row.limited else None
-        if limit is not None and (row.new if row.limit is None else row.limit) < limit:
+        if _lowers_limit(row):
             yield (
                 f"memory of {title}: what follows the limit is lowered with it, such as the heap of a JVM"
                 " (MaxRAMPercentage, by default a quarter of the limit)"
             )
+
+
+def _lowers_limit(row: RequestRow) -> bool:
+    """Whether the memory limit is lowered with the request."""
+    limit = limit_of(row.unit.container, "memory") if row.resource == "memory" and row.limited else None
+    return limit is not None and (row.new if row.limit is None else row.limit) < limit
 
 
 def _failures(evidence: Evidence) -> str:

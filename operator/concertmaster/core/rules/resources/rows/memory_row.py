@@ -31,6 +31,11 @@ from concertmaster.core.units import MIB
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
 
+_FULL = 0.95  # share of its limit from which a container is close to it
+_FILLED = (
+    "its limit, which most runs fill without an OOM kill, as page cache does, or a cache that is sized by the limit"
+)
+
 
 def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float, inits: Sized) -> RequestRow | None:
     release = memory_release(unit.container, evidence.analysis.options.min_runs)
@@ -54,8 +59,11 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
     bounds = size_bounds(evidence, unit, "memory", inits)
     target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
-    if new is not None and container.memory_limit is not None and target <= container.memory_limit:
-        new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
+    limit = container.memory_limit
+    filled = limit is not None and target > limit and _fills_limit(container)
+    if new is not None and limit is not None and (filled or target <= limit):
+        new = at_most(new, limit, MIB)  # rounding up must not raise the limit
+        bound_by = _FILLED if filled else bound_by
     if new is None or new < max(peak, least_accepted(unit, "memory")):
         return None
     right = max(least_headroom(container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
@@ -83,6 +91,13 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
         earlier=earlier,
         grows=grown > 0.0 or (size.drifting and len(by_day) < MIN_DAYS),
     )
+
+
+def _fills_limit(container: ContainerUsage) -> bool:
+    """Whether most runs came close to their limit and none was OOM-killed: what is used ends at the limit by itself."""
+    had = zip(container.columns["memory_peak"], container.columns["memory_limit"], strict=True)
+    full = [bool(peak >= _FULL * limit) for peak, limit in had if peak is not None and limit]
+    return 2 * sum(full) > len(full)
 
 
 def _enough(evidence: Evidence, container: ContainerUsage, peak: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import text
-from concertmaster.core.analysis.steps.releases import Release
+from concertmaster.core.analysis.steps.releases import FollowedLimit, Release
 from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import STORAGE
@@ -39,7 +39,8 @@ class RequestRow:
     a change by itself. ``bound_by``: what limited the value, empty if nothing did; ``first``: what must be raised before it
     is admitted. ``limit``: the limit that moves to another value with it, and ``limit_by`` why. ``avoided``: share of the
     runs (0 to 1) that no longer fail. ``release``: since which the runs count, None where all do. ``earlier``: the peak
-    where it is of a run that is not among these. ``grows``: whether peaks grow. ``reserves``: what pods
+    where it is of a run that is not among these. ``followed``: the change of the limit that peaks followed, since which the
+    runs count. ``grows``: whether peaks grow. ``reserves``: what pods
     reserve less by its row, where that is not what its request is lowered by: beside init containers (None: it is)."""
 
     unit: SizingUnit
@@ -62,6 +63,7 @@ class RequestRow:
     avoided: Interval | None = None
     release: Release | None = None
     earlier: EarlierPeak | None = None
+    followed: FollowedLimit | None = None
     grows: bool = False
     reserves: float | None = None
 

@@ -7,8 +7,10 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concertmaster.core.analysis.drivers import memory_sizes
-from concertmaster.core.analysis.steps.releases import cpu_release
+from concertmaster.core.analysis.steps.releases import cpu_release, followed_limit
 from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.cpu_row import cpu_row
@@ -16,6 +18,7 @@ from concertmaster.core.rules.resources.rows.init_rows import effective
 from concertmaster.core.rules.resources.rows.memory_row import memory_row
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import since_release
+from concertmaster.core.rules.resources.rows.size_bounds import Sized
 from concertmaster.core.rules.resources.rows.sizes import cpu_sizes, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
 
@@ -48,12 +51,27 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
             row = cpu_row(evidence, unit, cpu[at], least, released[at], inits)
         else:
             row = memory_row(evidence, unit, memory[at], least, inits)
+            if row is not None and row.old is not None and row.new > row.old:
+                row = _under_present_limit(evidence, row, given[at][1], least, inits)
         if row is None or (resource == "memory" and row.lowered and unit.title in waiting):
             continue
         if unit.container.init and not row.first:
             inits[unit.step.step, unit.container.name, resource] = row.new
         found.append(row)
     return effective(evidence, found)
+
+
+def _under_present_limit(
+    evidence: Evidence, row: RequestRow, authors: bool, least: float, inits: Sized
+) -> RequestRow | None:
+    """The row that raises a request, by the runs under the present memory limit alone where peaks follow the limit; None
+    where these do not call for more. ``authors``: whether people set the current request."""
+    followed = followed_limit(row.unit.container)
+    if followed is None:
+        return row
+    size = memory_sizes([(followed.since, authors)], evidence.analysis.options)[0]
+    found = memory_row(evidence, replace(row.unit, container=followed.since), size, least, inits)
+    return replace(found, followed=followed) if found is not None and not found.lowered else None
 
 
 def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:

@@ -1,0 +1,120 @@
+"""Memory that follows the limit: the heap of a JVM, workers that are sized by it, page cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from concertmaster.core.model import Level, Recommendation
+from concertmaster.core.model.amounts import quantity
+from tests.support.builders import MI
+from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
+from tests.support.core.scenarios import measured, resources
+
+GI = 1024 * MI
+COUNT, CHANGED = 42, 22  # runs, three a day, and the first one under the present limit
+
+
+def found(
+    peak: Callable[[int, float], float],
+    limits: tuple[float, float],
+    request: float | None = None,
+    rule: str = "right-size",
+    *,
+    kills: bool = True,
+) -> list[Recommendation]:
+    """What the rule says of a step whose limit (GiB) went from the one to the other. ``peak``: what it would need in a run
+    under such a limit (GiB), for which it is killed above the limit unless ``kills`` is false. ``request``: GiB, None: as
+    the limit."""
+    now = f"{request or limits[1]:g}Gi"
+    declared = resources(requests={"cpu": "1", "memory": now}, limits={"memory": f"{limits[1]:g}Gi"})
+    value = noise()
+
+    def work(i: int) -> Work:
+        limit = limits[i >= CHANGED]
+        needed = value(peak(i, limit))
+        had = {"memory_request": (request or limit) * GI, "memory_limit": limit * GI}
+        facts = measured(**had, memory_sampled_peak=min(needed, limit) * GI)
+        return {"a": Pod(900.0, containers=facts, fails="OOMKilled" if kills and needed > limit else None)}
+
+    return scenario(argo(task("a"), templates={"a": declared}), COUNT, work, every=8 * 3600.0).recommended(rule)
+
+
+def memory(items: list[Recommendation], field: str = "requests.memory") -> list[float | None]:
+    """The values (GiB) of a field that the recommendations set."""
+    return [(quantity(i.new) or 0.0) / GI for item in items for i in item.items if i.field == field]
+
+
+def heap(_: int, limit: float) -> float:
+    """A heap of eight tenths of the limit."""
+    return 0.8 * limit
+
+
+def test_what_a_heap_used_under_a_larger_limit_does_not_raise_the_request_again() -> None:
+    """Runs from before the limit was halved led back to it, with 8Gi."""
+    assert not found(heap, (8, 4))
+
+
+def test_a_request_below_a_lowered_limit_is_raised_to_what_is_used_under_it() -> None:
+    """2Gi became 7936Mi, and the limit of 4Gi as well."""
+    items = found(heap, (8, 4), request=2)
+    assert memory(items) == [pytest.approx(3.8, abs=0.25)]
+    assert memory(items, "limits.memory") == []
+    line = "memory of a/main: sized from the 20 runs under the present limit, since what it uses followed the limit from 8Gi"
+    assert any(line in text for text in items[0].evidence)
+
+
+def test_a_heap_that_a_larger_limit_lets_grow_does_not_grow_from_run_to_run() -> None:
+    """Growth led from 3584Mi to 14848Mi, of which the heap would have used 12Gi."""
+    assert memory(found(heap, (4, 8), request=3.5)) == [pytest.approx(7.6, abs=0.4)]
+
+
+def test_what_is_needed_whatever_the_limit_is_still_raised() -> None:
+    """One run in four needs 6Gi; since the limit was lowered, none has so far."""
+
+    def modes(i: int, _: float) -> float:
+        return 6.0 if i % 4 == 1 and i < CHANGED else 2.0
+
+    (request,) = memory(found(modes, (8, 4)))
+    assert request is not None
+    assert request > 6.0
+
+
+def test_a_lower_level_under_a_lower_limit_is_no_reason_to_lower_it_further() -> None:
+    assert not found(lambda _, limit: 0.4 * limit, (8, 4))
+
+
+def test_what_ends_at_the_limit_by_itself_raises_no_limit() -> None:
+    """Page cache fills any limit: 2Gi of 8Gi became 9728Mi of 9728Mi, which it would have filled, too."""
+    items = found(lambda _, limit: limit, (8, 8), request=2, kills=False)
+    assert memory(items) == [8.0]
+    assert memory(items, "limits.memory") == []
+    assert any("8Gi is limited by its limit, which most runs fill without an OOM kill" in t for t in items[0].evidence)
+
+
+def test_a_limit_that_did_not_end_kills_is_not_raised_before_its_share_is_lowered() -> None:
+    """6 of 20 runs are killed under 8Gi, as often as under 4Gi: 8Gi became 24Gi."""
+
+    def nearly(i: int, limit: float) -> float:
+        return (1.2 if i % 3 == 0 else 0.9) * limit
+
+    (item,) = found(nearly, (4, 8), rule="memory-request")
+    assert item.proposed == "12Gi"
+    assert item.risk is Level.MEDIUM
+    assert item.edits == ()
+    assert item.upper_bound
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.low == 0.0
+    assert (
+        "when the limit went from 4Gi to 8Gi, peaks rose with it, and 6 of 20 runs were still killed" in item.expected
+    )
+
+
+def test_a_limit_that_ended_most_kills_is_raised_as_before() -> None:
+    def seldom(i: int, _: float) -> float:
+        return 9.0 if i % 10 == 5 and i >= CHANGED else 5.0 if i % 3 == 0 else 3.5
+
+    (item,) = found(seldom, (4, 8), rule="memory-request")
+    assert item.edits
+    assert not item.upper_bound
