@@ -39,7 +39,7 @@ _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
     "ready", "input_size", "input_fingerprint", "cache_hit", "exit_code", "message", "after",
     "network_receive_bytes", "network_transmit_bytes", "instance_type", "spot", "node_prices",
-    "serving", "volumes",
+    "serving", "volumes", "overhead",
 )  # fmt: skip
 _CONTAINER = (
     "name", "image", "started", "finished", "reason", "cpu_request", "cpu_limit", "memory_request", "memory_limit",
@@ -53,7 +53,7 @@ _FLAGS = ("init", "ambiguous", "sidecar")
 _FLAG_PLACES = tuple(sorted(_CONTAINER.index(name) for name in _FLAGS))
 _ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
 _VOLUMES = _EXECUTION.index("volumes")
-_TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
+_TUPLES = tuple(_EXECUTION.index(name) for name in ("after", "node_prices", "overhead"))
 _OUTCOMES = {o.value: o for o in Outcome}
 # What users' queries say of a model joins a run when it is read.
 _made_execution = positional_constructor(
@@ -78,6 +78,7 @@ _OUTER = Columns(
         "outcome": _OUTCOMES.__getitem__,
         "after": _tuple,
         "node_prices": _tuple,
+        "overhead": _tuple,
         "volumes": lambda volumes: tuple([VolumeUse(*v) for v in volumes]),
     },
 )

@@ -206,6 +206,7 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         instance_type=seen.instance_type,
         spot=seen.spot,
         node_prices=seen.node_prices,
+        overhead=seen.overhead,
         volumes=seen.volumes,
     )
 

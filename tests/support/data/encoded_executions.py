@@ -38,6 +38,7 @@ EXECUTIONS = st.builds(
     reason=TEXT,
     containers=st.lists(CONTAINERS, max_size=3).map(tuple),
     cache_hit=st.sampled_from([None, True, False]),
+    overhead=st.none() | st.tuples(st.floats(0, 9), st.floats(0, 9)),
     after=st.none() | st.lists(st.text(max_size=3), max_size=2).map(tuple),
     exit_code=st.none() | st.integers(0, 255),
     message=TEXT,

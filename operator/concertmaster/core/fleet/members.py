@@ -83,6 +83,7 @@ def _past(run: RunRecord) -> PastRun | None:
             used = seconds * request if request is not None else (container.cpu_seconds or 0.0)
             size = size if size is not None else container.memory_peak
             own = own[0] + used, own[1] + seconds * (size or 0.0) / GIB
-        cores += max(first[0], own[0])
-        memory += max(first[1], own[1])
+        more = execution.overhead or (0.0, 0.0)
+        cores += max(first[0], own[0]) + seconds * more[0]
+        memory += max(first[1], own[1]) + seconds * more[1] / GIB
     return PastRun(run.start, run.end, cores, memory)

@@ -68,6 +68,7 @@ def execution(
         instance_type=fact.instance_type,
         spot=fact.spot,
         node_prices=fact.node_prices,
+        overhead=fact.overhead,
         volumes=fact.volumes,
     )
 

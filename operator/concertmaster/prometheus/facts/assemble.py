@@ -14,7 +14,7 @@ from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.core.units import DAY
 from concertmaster.prometheus.facts.container_usage import Usage, UsageRow, rows_of
 from concertmaster.prometheus.facts.drafts import ContainerDraft, PodDraft, PodName
-from concertmaster.prometheus.queries.bulk import READY
+from concertmaster.prometheus.queries.bulk import OVERHEAD, READY
 
 _MIN_INTERVAL, _MAX_INTERVAL = 0.1, DAY  # seconds between two samples of a container
 _MIN_SAMPLES = 4  # samples that tell an interval
@@ -105,6 +105,7 @@ def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sa
         containers=tuple(
             _container(draft, name, usage, reused, interval, sampled, only) for name in sorted(draft.containers)
         ),
+        overhead=tuple(times.get(name, 0.0) for name in OVERHEAD) if not times.keys().isdisjoint(OVERHEAD) else None,
         volumes=tuple(draft.volumes[claim] for claim in sorted(draft.volumes)),
     )
 

@@ -47,7 +47,7 @@ class PodDraft:
     nodes: set[str] = field(default_factory=set)
     owner: tuple[str, str] | None = None
     labels: dict[str, str] = field(default_factory=dict)
-    times: dict[str, float] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)  # by metric; and the overhead of its RuntimeClass
     phases: set[str] = field(default_factory=set)
     stood_in: bool = False  # the ends of its containers stand in for its phase, which is not exposed
     reasons: set[str] = field(default_factory=set)

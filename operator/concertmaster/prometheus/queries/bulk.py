@@ -24,6 +24,7 @@ from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import among, equalities, matcher, quote, selector, selector_of
 from concertmaster.prometheus.queries.scope import MOVED, QueryScope, TimeRange
 
+OVERHEAD = ("kube_pod_overhead_cpu_cores", "kube_pod_overhead_memory_bytes")  # of a RuntimeClass, where it has any
 TIMELINE = (
     "kube_pod_info",
     "kube_pod_created",
@@ -34,6 +35,7 @@ TIMELINE = (
     "kube_pod_container_info",
     "kube_pod_container_status_restarts_total",
     "kube_pod_init_container_info",
+    *OVERHEAD,
 )
 READY = "kube_pod_status_ready_time"  # gone with the condition, before the pod has ended
 CLAIMS = "kube_pod_spec_volumes_persistentvolumeclaims_info"

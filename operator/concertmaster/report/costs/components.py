@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost.runs import Component
+from concertmaster.core.analysis.cost.runs import OVERHEAD, Component
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation
 from concertmaster.report.tables import table
@@ -65,7 +65,7 @@ def _kind(analysis: Analysis, part: Component) -> str:
     if part.init:
         return "init"
     spec = analysis.definition.graph.declaring(part.step or "")
-    if spec is None or not spec.containers or part.container in spec.own:
+    if spec is None or not spec.containers or part.container in spec.own or part.container == OVERHEAD:
         return "container"
     return "sidecar"
 

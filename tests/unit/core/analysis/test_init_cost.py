@@ -1,13 +1,16 @@
-"""What init containers cost: a pod keeps the largest of their requests for its whole life."""
+"""What a pod reserves beside the containers that run together: for the largest of its init containers, and for what its
+RuntimeClass runs them in."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from concertmaster.core.analysis.cost.runs import Costs, components
+from concertmaster.core.analysis.cost.runs import OVERHEAD, Costs, components
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.fleet.members import member
-from concertmaster.core.model import ContainerFact, WorkflowGraph
+from concertmaster.core.model import ContainerFact, Outcome, WorkflowGraph
 from concertmaster.core.model.policy import Pricing
 from tests.support.builders import MI, container, daily, definition, step
 
@@ -57,3 +60,30 @@ def test_what_a_pod_uses_beyond_its_requests_is_part_of_what_it_keeps() -> None:
 def test_a_pod_of_which_only_init_containers_are_known_has_no_price() -> None:
     (run,) = daily(GRAPH, 1, lambda _: {"load": 3600.0}, containers=lambda _: (FETCH,))
     assert Costs(PRICES).run(run) is None
+
+
+@pytest.mark.parametrize("init", [(), (FETCH,)])
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+def test_the_overhead_of_a_runtime_class_is_paid_beside_all_of_that(
+    init: tuple[ContainerFact, ...], outcome: Outcome
+) -> None:
+    """It was in no sum. What runs the containers uses all of it: it is no waste, unless the attempt failed."""
+
+    def costs(overhead: tuple[float, ...] | None) -> tuple[list[float], float, list[float]]:
+        runs = daily(GRAPH, 3, lambda _: {"load": 3600.0}, containers=lambda _: (*init, MAIN))
+        runs = [replace(r, steps=tuple(replace(e, overhead=overhead, outcome=outcome) for e in r.steps)) for r in runs]
+        found, parts = Costs(PRICES), components(runs, Costs(PRICES))
+        cost = found.run(runs[0])
+        assert cost is not None
+        assert sum(p.per_run for p in parts) == pytest.approx(cost.total)
+        own = sum(p.per_run for p in parts if p.container == OVERHEAD)
+        reserved = member(definition(*GRAPH.steps), runs, RunFigures()).runs[0][2:]
+        return [cost.requested, cost.used, cost.wasted, cost.total], own, list(reserved)
+
+    without, nothing, held = costs(None)
+    amounts, own, more = costs((0.5, 1536 * MI))
+    failed = outcome is Outcome.FAILED
+    added = [2.0 * HELD, 2.0 * HELD, 2.0 * HELD if failed else 0.0, 2.0 * HELD]
+    assert [a - b for a, b in zip(amounts, without, strict=True)] == pytest.approx(added)
+    assert (nothing, own) == (0.0, pytest.approx(2.0 * HELD))
+    assert [a - b for a, b in zip(more, held, strict=True)] == pytest.approx([3602.0 * 0.5, 3602.0 * 1.5])

@@ -27,8 +27,23 @@ _cost = partial(tuple.__new__, ExecutionCost)
 
 
 def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
-    """Cost of an execution; None when its duration or its size is unknown."""
-    return containers_cost(execution, execution.containers, pricing)
+    """Cost of an execution, with the overhead of its RuntimeClass; None when its duration or its size is unknown."""
+    cost = containers_cost(execution, execution.containers, pricing)
+    if cost is None or execution.overhead is None:
+        return cost
+    more = overhead_cost(execution, pricing)
+    return _cost(
+        (cost[0] + more, cost[1] + more, cost[2] + (more if execution.outcome is _FAILED else 0.0), cost[3] + more)
+    )
+
+
+def overhead_cost(execution: StepExecution, pricing: Pricing) -> float:
+    """What the RuntimeClass of a pod reserves beside its containers, as a cost. All of it is used, by what runs them."""
+    if execution.overhead is None or execution.held is None:
+        return 0.0
+    at = pricing.at(execution) if pricing.by_node else pricing
+    cores, memory = execution.overhead
+    return execution.held / HOUR * (cores * at.cpu_core_hour + memory / GIB * at.memory_gib_hour)
 
 
 def containers_cost(

@@ -16,6 +16,7 @@ from concertmaster.core.analysis.cost.executions import (
     containers_cost,
     execution_cost,
     kept_for_init,
+    overhead_cost,
 )
 from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -51,6 +52,8 @@ class CostSummary:
     lacking: tuple[str, ...] = ()
 
 
+OVERHEAD = "RuntimeClass overhead"
+"""What stands for a container in a part of a cost that the RuntimeClass of a pod reserves."""
 AMOUNTS = ("requested", "used", "wasted", "units", "total")  # of a ``Cost``, in its order
 _Place = tuple[str | None, str | None, str | None, bool]
 """Step, container and extra metric of a part of a cost, and whether the container is an init container."""
@@ -103,7 +106,7 @@ class Costs:
     def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
         if known is None:
-            executions = [containers_cost(e, e.containers, self.pricing) for e in run.steps]
+            executions = [execution_cost(e, self.pricing) for e in run.steps]
             known = self._runs[id(run)] = run, _of_run(run, executions, self.pricing), executions
         return known
 
@@ -156,7 +159,9 @@ def _parts(
 ) -> list[tuple[_Place, float, float]]:
     parts: list[tuple[_Place, float, float]] = []
     for e, cost in zip(run.steps, executions, strict=True):
-        alone = len(e.containers) == 1  # the common case: the cost of the execution is that of its only container
+        alone = (
+            len(e.containers) == 1 and e.overhead is None
+        )  # the common case: the cost of the execution is that of its only container
         for container in e.containers:
             amounts = cost if alone else containers_cost(e, (container,), pricing)
             if amounts is not None:
@@ -166,6 +171,8 @@ def _parts(
             at = pricing.at(e) if pricing.by_node else pricing
             kept = kept_for_init(e.containers, e.held / HOUR, at)
             parts += [((e.step, k.name, None, True), k.charged, k.charged) for k in kept if k.charged]
+        if cost is not None and (more := overhead_cost(e, pricing)):
+            parts.append(((e.step, OVERHEAD, None, False), more, 0.0))
     for name, amount in run.extra.items():
         if name in pricing.units:
             shares: dict[str | None, float] = {}
