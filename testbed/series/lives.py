@@ -77,6 +77,7 @@ class PodLife:
     network_receive_bytes: float = 0.0
     network_transmit_bytes: float = 0.0
     volumes: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # claim -> bytes used and capacity
+    overhead: tuple[float, float] | None = None  # cores and bytes of its RuntimeClass
 
 
 @dataclass(frozen=True, slots=True)

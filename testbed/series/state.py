@@ -90,6 +90,16 @@ def _completion_time(pod: PodLife) -> Emit:
         yield series("kube_pod_completion_time", **_identity(pod)), spans
 
 
+def _overhead(name: str, place: int) -> Callable[[PodLife], Emit]:
+    """What the RuntimeClass reserves, only of pods that have one with overhead."""
+
+    def emit(pod: PodLife) -> Emit:
+        if pod.overhead is not None:
+            yield series(name, **_identity(pod)), [(pod.created, _gone(pod), pod.overhead[place])]
+
+    return emit
+
+
 def _phase(pod: PodLife) -> Emit:
     runs = min((c.started for c in pod.containers if c.started is not None and not c.init), default=None)
     end = pod.finished if pod.finished is not None else math.inf
@@ -183,6 +193,8 @@ POD_FAMILIES: dict[str, Callable[[PodLife], Emit]] = {
     "kube_pod_created": _moment("kube_pod_created", lambda pod: pod.created),
     "kube_pod_info": _pod_info,
     "kube_pod_labels": _pod_labels,
+    "kube_pod_overhead_cpu_cores": _overhead("kube_pod_overhead_cpu_cores", 0),
+    "kube_pod_overhead_memory_bytes": _overhead("kube_pod_overhead_memory_bytes", 1),
     "kube_pod_owner": _pod_owner,
     "kube_pod_start_time": _moment("kube_pod_start_time", lambda pod: pod.started),
     "kube_pod_status_phase": _phase,

@@ -108,6 +108,7 @@ def _assert_equal(fact: PodFact, life: PodLife) -> None:
     times = [int(time) for time in (life.created, life.scheduled, life.started, life.finished)]
     assert [fact.created, fact.scheduled, fact.started, fact.finished] == times
     assert (fact.phase, fact.vanished, fact.reason) == ("Succeeded", False, None)
+    assert fact.overhead == life.overhead
     assert life.ready is not None
     seen = life.finished - life.ready > 30  # the condition is gone with the end
     assert fact.ready == int(life.ready) or (fact.ready is None and not seen)

@@ -91,7 +91,8 @@ def pod(
 
 
 def etl() -> list[PodLife]:
-    """40 runs of 5 pods over two days, short and long, objects kept for an hour, a few deleted immediately."""
+    """40 runs of 5 pods over two days, short and long, objects kept for an hour, a few deleted immediately; one pod of
+    each has a RuntimeClass with overhead."""
     found = []
     for n in range(200):
         seconds = _RANDOM.choice([35, 90, 400, 1500, 5000])
@@ -100,7 +101,8 @@ def etl() -> list[PodLife]:
         begin = END + at + 8
         containers = [main(begin, seconds, peak=peak), main(begin, seconds, name="wait", peak=20 * MIB, cpu=0.01)]
         owner = ("Workflow", f"run-{n // 5}")
-        found.append(pod("etl", f"run-{n // 5}-step-{n}", at, seconds, owner=owner, containers=containers))
+        kept = {"owner": owner, "containers": containers, "overhead": (0.25, 600.0 * MIB) if n % 5 == 3 else None}
+        found.append(pod("etl", f"run-{n // 5}-step-{n}", at, seconds, **kept))  # type: ignore[arg-type]
     return found
 
 
