@@ -27,7 +27,7 @@ from concertmaster.core.rules.resources.rows.expected import (
     unlike_seen,
 )
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, amount, items, used
-from concertmaster.core.rules.resources.rows.row_parts import SURE_RUNS
+from concertmaster.core.rules.resources.rows.row_parts import SURE_RUNS, Least
 from concertmaster.core.rules.resources.rows.size_rows import rows
 from concertmaster.core.rules.resources.rows.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.rows.sizes import memory_outlook
@@ -53,14 +53,26 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
     groups: dict[str, list[RequestRow]] = {}
     left_out = _left_out(evidence)
-    least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
-    off = [*(priced(evidence, r) for r in rows(evidence, least, held_back)), *storage_rows(evidence)]
+    least = _least(evidence)
+    off = [*(priced(evidence, r) for r in rows(evidence, least, held_back)), *storage_rows(evidence, least)]
     if not any(row.clear for row in off):
         return  # usage is close enough to the target
     for row in off:
         groups.setdefault(_object(evidence, row), []).append(row)
     for about, group in groups.items():
         yield _finding(evidence, about, [fast_replace(r, edits=_verified(evidence, r)) for r in group], left_out)
+
+
+def _least(evidence: Evidence) -> Least:
+    """What the settings of the rule ask for; 15% is the headroom of the Vertical Pod Autoscaler and of KRR."""
+    settings = evidence.settings
+    percent = {
+        "cpu": settings.number("cpuHeadroomPercent", 15.0),
+        "memory": settings.number("memoryHeadroomPercent", 15.0),
+        STORAGE: settings.number("storageHeadroomPercent", 20.0),
+    }
+    change = settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
+    return Least(change, {resource: 1 + room / 100 for resource, room in percent.items()})
 
 
 def _object(evidence: Evidence, row: RequestRow) -> str:
@@ -232,5 +244,11 @@ def _usual(row: RequestRow) -> str:
 
 
 RULE = Rule(
-    RuleName.RIGHT_SIZE, evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False
+    RuleName.RIGHT_SIZE,
+    evaluate,
+    Category.COST,
+    Level.LOW,
+    tie_break=8,
+    settings=("minChangePercent", "cpuHeadroomPercent", "memoryHeadroomPercent", "storageHeadroomPercent"),
+    steps=False,
 )

@@ -72,6 +72,7 @@ def sized(
     sizing: SizingHistory | None = None,
     seconds: Callable[[str, int], float] = lambda _, __: 600.0,
     capacity: Capacity = UNBOUND,
+    settings: dict[str, str] | None = None,
     **policy: object,
 ) -> list[Recommendation]:
     """What right-size says of ``count`` runs of steps of ten minutes (or ``seconds``, by step and run)."""
@@ -86,7 +87,7 @@ def sized(
         )
         for i in range(count)
     ]
-    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+    rules = {r.name: RuleSettings(r.name == "right-size", settings or {}) for r in RULES}
     analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy))  # type: ignore[arg-type]
     return recommend(Evidence(analysis, "wfp", sizing=sizing or SizingHistory(), capacity=capacity))
 
@@ -190,6 +191,31 @@ def test_sizes_stay_inside_the_bounds_of_the_policy() -> None:
     low = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
     item = only(sized([spec("a", 0)], {"a": tiny}, apply=low))
     assert {i.field: i.new for i in item.items}["requests.memory"] == "512Mi"
+
+
+def sizes_with(**settings: str) -> dict[str, float]:
+    """What is proposed, as a multiple of the largest peak, for a step that requests four times as much, and of what a step
+    without requests uses."""
+    large = fact(memory_request=4 * GI, memory_sampled_peak=GI, cpu_request=4.0, cpu_seconds=100.0)
+    bare = fact(memory_request=None, memory_sampled_peak=GI, cpu_request=None, cpu_seconds=100.0)
+    steps = [spec("a", 0, cpu="4", memory="4Gi"), spec("b", 1, cpu=None, memory=None)]
+    item = only(sized(steps, {"a": large, "b": bare}, settings=settings))
+    used = {"requests.memory": GI, "requests.cpu": 1.0}
+    return {f"{i.step} {i.field}": (quantity(i.new) or 0.0) / used[i.field] for i in item.items}
+
+
+def test_the_headroom_is_what_the_policy_asks_for() -> None:
+    usual = sizes_with()
+    assert all(1.15 <= share < 1.3 for share in usual.values()), usual
+    roomy = sizes_with(memoryHeadroomPercent="60", cpuHeadroomPercent="40")
+    assert {name: share for name, share in roomy.items() if "memory" in name} == {
+        "a requests.memory": pytest.approx(1.6, abs=0.1),
+        "b requests.memory": pytest.approx(1.6, abs=0.1),
+    }
+    assert roomy["a requests.cpu"] == roomy["b requests.cpu"] == pytest.approx(1.4, abs=0.1)
+    least = sizes_with(memoryHeadroomPercent="0", cpuHeadroomPercent="0")
+    assert all(1.0 <= share < usual[name] for name, share in least.items() if "cpu" in name)
+    assert all(1.0 < share < usual[name] for name, share in least.items() if "memory" in name), "the bound on failures"
 
 
 @pytest.mark.parametrize(("share", "says"), [(0.01, "at most 1% of later"), (0.015, "at most 1.5% of later")])

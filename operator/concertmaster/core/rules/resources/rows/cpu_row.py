@@ -9,11 +9,10 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import (
     FAR_BELOW,
-    HEADROOM,
+    Least,
     differs,
     earlier_of,
     justifies,
-    least_headroom,
     row_edits,
 )
 from concertmaster.core.rules.resources.rows.size_bounds import (
@@ -33,7 +32,7 @@ _MAX_LIMITED_SHARE = 0.05  # share of such runs, above which a limit that moves 
 
 
 def cpu_row(
-    evidence: Evidence, unit: SizingUnit, size: CpuSize | None, least: float, release: Release | None, inits: Sized
+    evidence: Evidence, unit: SizingUnit, size: CpuSize | None, least: Least, release: Release | None, inits: Sized
 ) -> RequestRow | None:
     container, current = unit.container, unit.container.cpu_request
     means = container.known("mean_cores")
@@ -42,7 +41,7 @@ def cpu_row(
     recent, typical = max(means), median(means) or 0.0
     earlier = earlier_of(evidence, unit, "cpu", recent, release)
     peak = recent if earlier is None else earlier.amount
-    target = max(size.request, typical, HEADROOM * peak)
+    target = max(size.request, typical, least.headroom["cpu"] * peak)
     burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
         target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
@@ -57,12 +56,12 @@ def cpu_row(
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    right = max(least_headroom(container) * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
+    right = max(least.kept("cpu", container) * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
-        right = max(right, least_headroom(container) * burst)
-    new = kept_size(evidence, unit, "cpu", new, least, bounds, enough=right, waits=bool(first))
+        right = max(right, least.kept("cpu", container) * burst)
+    new = kept_size(evidence, unit, "cpu", new, least.change, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
-    if current is not None and not differs(current, new, least, used=peak / healthy, enough=typical):
+    if current is not None and not differs(current, new, least.change, used=peak / healthy, enough=typical):
         return None
     runs, lowered_limit = len(means), None if first else bounds.lowered_limit("cpu", new)
     lowered = current is not None and new < current

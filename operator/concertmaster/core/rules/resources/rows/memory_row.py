@@ -8,11 +8,10 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import (
     FAR_BELOW,
-    HEADROOM,
+    Least,
     differs,
     earlier_of,
     justifies,
-    least_headroom,
     row_edits,
     since_release,
 )
@@ -37,7 +36,7 @@ _FILLED = (
 )
 
 
-def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float, inits: Sized) -> RequestRow | None:
+def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Least, inits: Sized) -> RequestRow | None:
     release = memory_release(unit.container, evidence.analysis.options.min_runs)
     if any(counted(unit.container, release).columns["oom_killed"]):
         return None
@@ -53,9 +52,10 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
     # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
     by_day = memory_by_day(evidence, unit, release)
     grown = largest_ahead(by_day, MemoryOptions()) or 0.0
-    target = max(size.automatic_request, _enough(evidence, container, peak), HEADROOM * peak, grown)
+    target = max(size.automatic_request, _enough(evidence, container, peak), least.headroom["memory"] * peak, grown)
     if current is None:
-        target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
+        initial = max(_MAX_INITIAL_FACTOR, least.headroom["memory"])
+        target = at_most(min(target, initial * peak), container.memory_limit, 1.0)
     bounds = size_bounds(evidence, unit, "memory", inits)
     target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
@@ -66,11 +66,11 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
         bound_by = _FILLED if filled else bound_by
     if new is None or new < max(peak, least_accepted(unit, "memory")):
         return None
-    right = max(least_headroom(container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
-    new = kept_size(evidence, unit, "memory", new, least, bounds, enough=right, waits=bool(first))
+    right = max(least.kept("memory", container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
+    new = kept_size(evidence, unit, "memory", new, least.change, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
     enough = _enough(evidence, container, recent)  # rare large runs keep a request from being lowered, and raise none
-    if current is not None and not differs(current, new, least, used=peak / healthy, enough=enough):
+    if current is not None and not differs(current, new, least.change, used=peak / healthy, enough=enough):
         return None
     lowered = None if first else bounds.lowered_limit("memory", new)
     return RequestRow(
@@ -82,7 +82,7 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
         len(container.runs),
         (0.0 if grown else size.coverage_confidence) or UNMEASURED,
         () if first else row_edits(unit, "memory", new, current, peak, lowered),
-        clear=justifies(current, recent / (1 + least), peak / (FAR_BELOW * healthy)),
+        clear=justifies(current, recent / (1 + least.change), peak / (FAR_BELOW * healthy)),
         bound_by=bound_by,
         first=first,
         limit=lowered,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.releases import Release, level_since
@@ -17,12 +18,24 @@ from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import DAY
 
 MIN_HEADROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
-HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod Autoscaler and KRR
 # A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
 # target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
 FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The least that the settings of ``right-size`` ask for. ``change``: of a request, as a share of it. ``headroom``: of a
+    size, times the largest peak, by resource."""
+
+    change: float
+    headroom: Mapping[str, float]
+
+    def kept(self, resource: str, container: ContainerUsage) -> float:
+        """The least headroom of a size that is published already."""
+        return self.headroom[resource] if is_guaranteed(container) else MIN_HEADROOM
 
 
 def earlier_of(
@@ -37,10 +50,6 @@ def earlier_of(
 def since_release(unit: SizingUnit, release: Release | None) -> SizingUnit:
     """The unit with the runs since the release only."""
     return unit if release is None else replace(unit, container=release.since)
-
-
-def least_headroom(container: ContainerUsage) -> float:
-    return HEADROOM if is_guaranteed(container) else MIN_HEADROOM
 
 
 def differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:

@@ -17,7 +17,7 @@ from concertmaster.core.rules.resources.rows.cpu_row import cpu_row
 from concertmaster.core.rules.resources.rows.init_rows import effective
 from concertmaster.core.rules.resources.rows.memory_row import memory_row
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
-from concertmaster.core.rules.resources.rows.row_parts import since_release
+from concertmaster.core.rules.resources.rows.row_parts import Least, since_release
 from concertmaster.core.rules.resources.rows.size_bounds import Sized
 from concertmaster.core.rules.resources.rows.sizes import cpu_sizes, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
@@ -26,8 +26,8 @@ from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, def
 _LACKING = 3
 
 
-def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> list[RequestRow]:
-    """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
+def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, str]]) -> list[RequestRow]:
+    """A row for every request that is off by at least ``least.change``. ``held_back``: (step, container, resource) that
     another rule covers."""
     sized: dict[str, list[SizingUnit]] = {"cpu": [], "memory": []}
     order: list[tuple[int, str, int]] = []

@@ -19,13 +19,13 @@ from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.row_parts import Least
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, sizing_units
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.oom_kills import ended
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import GIB, MIB
 
-_HEADROOM = 1.2  # times the largest peak
 _EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
 _NEAR_LIMIT = 0.9  # of the limit: a larger use may not fit the next time
 _OVERSIZED_FACTOR = 4.0  # times the peak: such a request blocks nodes needlessly
@@ -35,15 +35,15 @@ _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
 _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?([0-9.]+[KMGT]?i?)")
 
 
-def storage_rows(evidence: Evidence) -> Iterator[RequestRow]:
+def storage_rows(evidence: Evidence, least: Least) -> Iterator[RequestRow]:
     """A row for each container whose ephemeral storage request is too small, or far too large."""
     for unit in sizing_units(evidence.analysis, STORAGE):
-        row = _row(evidence, unit)
+        row = _row(evidence, unit, least.headroom[STORAGE])
         if row is not None:
             yield row
 
 
-def _row(evidence: Evidence, unit: SizingUnit) -> RequestRow | None:
+def _row(evidence: Evidence, unit: SizingUnit, headroom: float) -> RequestRow | None:
     container, runs = unit.container, len(unit.container.runs)
     evicted = _evictions(evidence, unit)
     peaks = container.known("storage_peak")
@@ -58,11 +58,11 @@ def _row(evidence: Evidence, unit: SizingUnit) -> RequestRow | None:
     peak = peak if earlier is None else earlier.amount
     if limit is not None and peak > _NEAR_LIMIT * limit:
         return _sized(
-            evidence, unit, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak, earlier=earlier
+            evidence, unit, headroom / _NEAR_LIMIT * peak, peak, len(peaks), enough=headroom * peak, earlier=earlier
         )
-    if current is not None and current > _OVERSIZED_FACTOR * peak and current - _HEADROOM * peak >= _MIN_SAVING:
+    if current is not None and current > _OVERSIZED_FACTOR * peak and current - headroom * peak >= _MIN_SAVING:
         return _sized(
-            evidence, unit, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False, earlier=earlier
+            evidence, unit, max(headroom * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False, earlier=earlier
         )
     return None
 
