@@ -149,6 +149,95 @@ def test_a_figure_is_the_one_that_was_measured(name: str, words: str) -> None:
     assert words in page(name)
 
 
+RESULTS = " ".join((ROOT / "benchmarks" / "RESULTS.md").read_text().split())
+# Words of pages, and those of the published results with the same figures.
+SAME = [
+    ("methods.md", "Of {n} intervals promised at 90%, {held}%", "of {n} intervals {held}% hold it (promised: 90%)"),
+    (
+        "methods.md",
+        "most of each interval, {held}% of {n}.",
+        "1,248 problems is published; of {n} intervals {held}% hold it. ",
+    ),
+    ("methods.md", "one problem of each of {kinds} kinds", "planted problems of {kinds} kinds and 1000 healthy"),
+    ("methods.md", "the opposite: {kinds} kinds", "{kinds} kinds of workflows that are as they should be"),
+    ("methods.md", "Of {n} histories, {avoidable}%", "({n} histories with 1,712,881 runs)"),
+    ("methods.md", "Of 8,700 histories, {avoidable}%", "In {avoidable}% the metrics could have ruled it out"),
+    ("methods.md", "and {wrong}% any wrong one", "{wrong}% of the histories have a recommendation that is wrong"),
+    ("methods.md", "too: {kinds} kinds of problems in graphs", "planted problems of {kinds} kinds over 20 seeds"),
+    ("methods.md", "problems of {kinds} kinds that are material", "{kinds} kinds of problems and 24 kinds"),
+    (
+        "methods.md",
+        "Of {n} problems of 39 kinds that are material {found}%",
+        "of {n} problems that are material are found ({found}%)",
+    ),
+    ("methods.md", "{held}% of {n} promises hold, and none", "Of {n} recommendations for these sites that promise"),
+    ("methods.md", "{held}% of 646 promises hold, and none", "or no change of the run time, {held}% hold it"),
+    ("methods.md", "{held}% of {n} measured intervals", "the same runs without the change, in {held}% of {n}."),
+    ("methods.md", "And {n} lives of {kinds} kinds", "{n} lives of {kinds} kinds, with"),
+    ("methods.md", "of {n} measured gains are held", "Of {n} measured effects"),
+    ("methods.md", "simulates later runs with it: {kinds} kinds", "1,560 workflows of {kinds} kinds over 20 seeds"),
+    (
+        "methods.md",
+        "Of {n} problems {found}% are found, none of {healthy}",
+        "of {n} problems that are material and in the window are found, by rule and container ({found}%); 0 of {healthy}",
+    ),
+    (
+        "methods.md",
+        "In {wrong} of {n} workflows one is wrong",
+        "{wrong} of {n} workflows have a recommendation that is wrong",
+    ),
+    (
+        "methods.md",
+        "has a recommendation, and {held}% of {n} intervals",
+        "Of {n} published intervals {held}% hold the effect",
+    ),
+    ("methods.md", "draws series by {laws} laws", "{laws} laws that the methods do not know"),
+    (
+        "methods.md",
+        "{share}% of quiet series of 15 to 400",
+        "quiet series with a change point | at most 0.4% | 5.9% of 5,100 | {share}% of",
+    ),
+    (
+        "changes.md",
+        "a slowdown of a fifth is caught in {caught}%",
+        "| a fifth faster (120) | 25.0%, 90.0% | 0.0%, 0.0% | 0.0%, {caught}% |",
+    ),
+    (
+        "methods/changes.md",
+        "with the control {caught}%.",
+        "| a fifth faster (120) | 25.0%, 90.0% | 0.0%, 0.0% | 0.0%, {caught}% |",
+    ),
+]
+
+
+def figures(words: str, text: str) -> dict[str, str]:
+    """The figures that stand in the text where ``words`` has names in braces."""
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d[\\d,]*(?:\\.\\d+)?)", re.escape(words))
+    found = re.search(pattern, text)
+    assert found is not None, words
+    return {name: figure.replace(",", "") for name, figure in found.groupdict().items()}
+
+
+@pytest.mark.parametrize(("name", "words", "published"), SAME)
+def test_a_share_is_the_one_that_is_published(name: str, words: str, published: str) -> None:
+    """Rounded as the page says it."""
+    said, known = figures(words, page(name)), figures(published, RESULTS)
+    shared = said.keys() & known
+    assert shared
+    for figure in shared:
+        digits = len(said[figure].partition(".")[2])
+        assert float(said[figure]) == round(float(known[figure]), digits), figure
+
+
+def test_the_histories_of_growth_are_those_of_the_published_table() -> None:
+    rows = re.findall(r"\| growth[^|]*\| (\d+) of (\d+) \| (\d+) of \d+ \| (\d+) of", RESULTS)
+    found, of, dated, right = (sum(map(int, column)) for column in zip(*rows, strict=True))
+    said = figures("of {of} histories of growth {found} are", page("methods.md"))
+    assert said == {"of": str(of), "found": str(found)}
+    assert (dated, dated - right) == (9, 8)
+    assert "nine of them with a date, eight of which mean nothing" in page("methods.md")
+
+
 A_THOUSAND = r"\| 1,000 \(7 runs a minute\) \| [^|]*"
 RANGES = [
     ("all 14 days read and recommendations ready after {} s", FLEET[200]["whole_s"]),
