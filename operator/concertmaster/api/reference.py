@@ -52,7 +52,8 @@ def _kind_page(kind: Kind) -> str:
         for path, node in _walk(part, schema["properties"][part]):
             if path != part and "description" in node:
                 lines.append(f"| `{path}` | {_type(node)} | {_cell(node['description'])} |")
-            refusals += [(rule["message"], path) for rule in node.get(_RULES, ())]
+            if part == "spec":  # only the operator writes the status
+                refusals += [(rule["message"], path) for rule in node.get(_RULES, ())]
         lines.append("")
     lines += ["## What is refused", "", "Beside wrong types, unknown values and what exceeds its bounds:", ""]
     lines += [f"- `{path}`: {_cell(message)}" for message, path in refusals]

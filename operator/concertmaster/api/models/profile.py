@@ -64,11 +64,7 @@ _GRAPH_RULES = [
 ]
 _SPEC_RULES = [
     rule(
-        "[has(self.workflowRef), has(self.runSelector), has(self.graph)].filter(x, x).size() == 1 || has(self.podLabels)",
-        "exactly one of workflowRef, runSelector, graph and podLabels must be set",
-    ),
-    rule(
-        "!has(self.podLabels) || (!has(self.workflowRef) && !has(self.runSelector) && !has(self.graph))",
+        "[has(self.workflowRef), has(self.runSelector), has(self.graph), has(self.podLabels)].filter(x, x).size() == 1",
         "exactly one of workflowRef, runSelector, graph and podLabels must be set",
     ),
 ]
