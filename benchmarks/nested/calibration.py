@@ -18,12 +18,15 @@ from concertmaster.core.analysis.replay.overhead import predict, shape
 from concertmaster.core.changepoint import detect
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.stats.means import mean_with_interval
+from concertmaster.core.units import HOUR
 
 # z value of a 90% interval: standard errors to either side of a share.
 LIKELY = 1.645
 # Runs that a predicted saving is based on; at least AHEAD times as many must follow, otherwise their mean is too
 # uncertain.
 FEW, AHEAD, DRAWS = (5, 10, 20), 8, 6
+# Mean duration in seconds from which the bound on failures is half of the usual one, and the share of runs it leaves.
+LONG = 4 * HOUR, 99.5
 # Maximum distance in runs between a change and its detection.
 MARGIN = 5
 
@@ -122,19 +125,19 @@ def _sizes(data: Path) -> Iterator[Promise]:
     steps = {**cases.pods(data), **cases.machines(data), **cases.simulated()}
     for what, shuffled, long, by_input in (
         ("runs after the ones seen, in any order", True, False, False),
-        ("the same, steps of an hour and more", True, True, False),
+        ("the same, steps of four hours and more", True, True, False),
         ("the same, by input where that pays", True, False, True),
         ("inputs grow: small ones end first", False, False, False),
     ):
         kept: dict[str, list[float]] = {}
         for family, of_family in steps.items():
             for step in of_family:
-                if long and np.mean(step.seconds) < 3600.0:
-                    continue
+                if long and np.mean(step.seconds) < LONG[0]:
+                    continue  # below that the bound is between the two
                 known, ahead = cases.split(step, shuffled=shuffled)
                 given = requests(step, known, ahead, by_input=by_input)
                 kept.setdefault(family, []).extend((step.peaks[ahead] <= given).astype(float).tolist())
-        yield promise("right-size (memory)", what, 99.5 if long else 99.0, kept, "of runs")
+        yield promise("right-size (memory)", what, LONG[1] if long else 99.0, kept, "of runs")
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -198,6 +198,16 @@ SAME = [
         "quiet series with a change point | at most 0.4% | 5.9% of 5,100 | {share}% of",
     ),
     (
+        "methods/sizing.md",
+        "Of the runs to come, {held}% keep below the size",
+        "runs after the ones seen, in any order | 99% of runs | 14 | 11,411 | {held}%",
+    ),
+    (
+        "methods/sizing.md",
+        "Of steps of four hours and more {held}% do, where {promised}%",
+        "the same, steps of four hours and more | {promised}% of runs | 8 | 858 | {held}%",
+    ),
+    (
         "changes.md",
         "a slowdown of a fifth is caught in {caught}%",
         "| a fifth faster (120) | 25.0%, 90.0% | 0.0%, 0.0% | 0.0%, {caught}% |",

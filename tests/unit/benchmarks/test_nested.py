@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.nested import measures
+from benchmarks.nested import calibration, measures
 from benchmarks.nested.__main__ import replaced
 from benchmarks.nested.cases import Step
 from benchmarks.nested.choose import Figure, Rows, choose, nested
@@ -16,6 +16,9 @@ from benchmarks.nested.plot import svg
 from benchmarks.nested.report import lines, scored
 from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.tool_families import tool_families
+from concertmaster.core.sizing import MemoryOptions
+from concertmaster.core.sizing.waste import bound_of
+from concertmaster.core.units import HOUR
 
 
 def _mean(families: Sequence[Rows]) -> float:
@@ -153,3 +156,11 @@ def test_each_variant_replaces_what_the_product_has(variants: dict[str, measures
         with measures.constants(variant):
             assert all(getattr(module, name) is value for (module, name), value in variant.items())
         assert before == {(module, name): getattr(module, name) for module, name in variant}
+
+
+def test_what_is_expected_of_long_steps_is_what_sizes_promise() -> None:
+    """The row of steps of four hours and more is held to half of the usual bound, which holds from there on."""
+    options = MemoryOptions()
+    assert bound_of(4 * HOUR, options) == options.failure_bound / 2 == pytest.approx(1 - calibration.LONG[1] / 100)
+    assert bound_of(4 * HOUR - 1, options) > options.failure_bound / 2
+    assert calibration.LONG[0] == 4 * HOUR
