@@ -212,11 +212,11 @@ def _statuses() -> Iterator[tuple[str, Measured]]:
 
 
 CASES: dict[str, Measured] = {
-    "analysis": ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 12.0, _workflow, 20),
+    "analysis": ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 10.0, _workflow, 20),
     **dict(_statuses()),
     "critical-path": ("critical path of 2,122 tasks", 50.0, _critical_path, 20),
-    "changes": ("change points on 200 values", 2.0, _changes, 50),
-    "sizing": ("memory size of a step from 200 runs", 1.0, _sizing, 50),
+    "changes": ("change points on 200 values", 1.5, _changes, 50),
+    "sizing": ("memory size of a step from 200 runs", 0.2, _sizing, 50),
     "sizing-by-input": ("memory size by input of a step from 30 runs", 0.2, partial(_sizing_by_input, 1), 50),
     "sizes-by-input": (
         "memory sizes by input of the 20 steps of a workflow from 30 runs, at once",
