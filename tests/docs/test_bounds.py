@@ -19,6 +19,7 @@ from concertmaster.controller.reporting import server, workflow_series
 from concertmaster.controller.shards import election
 from concertmaster.controller.shards.leader_election import _WRITES_UNTIL, LeaderElection
 from concertmaster.controller.watches import watchdog
+from concertmaster.core.model.policy import SCORE_WEIGHTS
 from concertmaster.core.units import DAY, MINUTE
 from concertmaster.engines.common import bounds
 from concertmaster.history.daily import tables as daily
@@ -145,6 +146,11 @@ PROMISED = [
     ("postgresql.md", f"more than {engine._MAX_NAMES} namespaces"),
     ("postgresql.md", f"`history.cacheSize` ({VALUES['history']['cacheSize']};"),
     ("lifecycle.md", f"limited to {writer.MAX_STATUS_BYTES >> 10} KiB"),
+    ("methods.md", f"success {SCORE_WEIGHTS['success']} (full marks at the objective"),
+    ("methods.md", f"stability {SCORE_WEIGHTS['stability']} (none where the coefficient"),
+    ("methods.md", f"use of what is requested {SCORE_WEIGHTS['efficiency']} (full marks"),
+    ("methods.md", f"waiting {SCORE_WEIGHTS['waiting']} (none at 20% of the run time)"),
+    ("methods.md", f"are deducted, up to {SCORE_WEIGHTS['objectives']} points each"),
     ("trends.md", f"for {daily.KEEP_DAYS} days"),
     ("report.md", f"kept for {daily.KEEP_DAYS} days"),
     ("metrics.md", f"at most {workflow_series.MAX_WORKFLOWS} workflows of one operator"),
