@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.settings import MetricsSource
 from testbed.pytest_plugin import MakePrometheus
 from testbed.series.lives import JobLife
@@ -149,6 +150,22 @@ def test_the_list_of_labels_is_that_of_all_engines_in_use(make_prometheus: MakeP
     assert check.mark is DiagnosticStatus.WARN and "ray.io" not in check.result
     assert "of JobSet pods are guessed" in check.result
     assert {"ray.io/group", "jobset.sigs.k8s.io/jobset-name"} <= set(re.findall(r"[a-z0-9./-]+", check.fix))
+
+
+@pytest.mark.parametrize("early", [0, 1, 4], ids=["none", "one of twelve", "a third"])
+def test_pods_that_are_deleted_before_their_end_is_scraped_are_counted(
+    make_prometheus: MakePrometheus, early: int
+) -> None:
+    """As by a podGC without a delay. Pods that still run, and those of services, are none."""
+    lives = [pod("etl", f"step-{n}", -3600 + 60 * n, 300, keep=1.0 if n < early else 300.0) for n in range(12)]
+    lives += [pod("etl", "runs", -1800, 3600), pod("web", "shop", -3600, 300, owner=("ReplicaSet", "shop"), keep=1.0)]
+    check = examined(make_prometheus(history=render(lives, GRID)).url)["pod ends"]
+    if early == 4:
+        assert check.mark is DiagnosticStatus.WARN
+        assert check.result.startswith("4 of 12 deleted pods of runs were gone before their end was scraped")
+        assert "podGC.deleteDelayDuration" in check.fix
+    else:
+        assert (check.mark, check.result) == (DiagnosticStatus.OK, f"seen of {12 - early} of 12 deleted pods of runs")
 
 
 def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:

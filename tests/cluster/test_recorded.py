@@ -21,7 +21,8 @@ import yaml
 from charts.sync import CHART
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries import recording_rule as recorded

@@ -16,7 +16,8 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, PartialAnswer
-from concertmaster.prometheus.collect.examination import DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.diagnostics import DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource
 from testbed.series.openmetrics import Grid, render

@@ -25,7 +25,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.report.workflows.fields import moment
 from concertmaster.report.workflows.rows import OLD
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 
 from concertmaster.core.text import duration
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.client.server_clock import MIN_SKEW, REMEDY, in_words
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.early_deletions import ends_missed
 from concertmaster.prometheus.collect.exported_labels import unexported_labels
 from concertmaster.prometheus.collect.source_traits import ask_labels
 from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
@@ -28,26 +29,9 @@ from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.series_labels import CLUSTERS
 
 _HOURS = 6
+_MISSED_ENDS = 0.1  # share of the deleted pods; nodes that are lost delete a few, too
 _RECENTLY = "[30m]"  # of all series of pods and containers several times over
 _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
-
-
-class DiagnosticStatus(StrEnum):
-    """The result of a check. FAIL: recommendations are impossible or wrong; WARN: some figures stay unknown."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One check: its subject, its result, and what to do when it did not pass."""
-
-    name: str
-    mark: DiagnosticStatus
-    result: str
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +87,8 @@ class Examination:
         if "kube_pod_info" in there:
             yield self._guard("honor_labels", self._honor_labels)
             yield self._guard("pod labels", self._pod_labels)
+        if {"kube_pod_info", "kube_pod_status_phase"} <= there:
+            yield self._guard("pod ends", self._pod_ends)
         if queries.WORKING_SET in there:
             yield self._guard("cgroup id", self._cgroup_id)
         if there:
@@ -185,6 +171,18 @@ class Examination:
         if lacking is not None:
             return Diagnostic("pod labels", DiagnosticStatus.WARN, f"{lacking.series}: {lacking.effect}", lacking.fix)
         return Diagnostic("pod labels", DiagnosticStatus.OK, "the labels that the engines seen here need are exported")
+
+    def _pod_ends(self) -> Diagnostic:
+        missed, of = ends_missed(self._client, self._now, f"[{_HOURS}h]")
+        if missed > _MISSED_ENDS * of:
+            return Diagnostic(
+                "pod ends",
+                DiagnosticStatus.WARN,
+                f"{missed} of {of} deleted pods of runs were gone before their end was scraped: outcomes stay unknown",
+                "keep finished pods for two scrapes: podGC.deleteDelayDuration: 120s of Argo, ttlSecondsAfterFinished: 300"
+                " of Jobs",
+            )
+        return Diagnostic("pod ends", DiagnosticStatus.OK, f"seen of {of - missed} of {of} deleted pods of runs")
 
     def _cgroup_id(self) -> Diagnostic:
         nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))

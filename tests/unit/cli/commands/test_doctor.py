@@ -22,7 +22,7 @@ from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unauthorized
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES
-from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.controller.fakes import MemoryClient

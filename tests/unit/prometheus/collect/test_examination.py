@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Asked, Reply, failure, running, success, vector
 
