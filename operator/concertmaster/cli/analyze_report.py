@@ -4,6 +4,7 @@ takes half a second: the metrics source answers the first questions meanwhile.""
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -50,8 +51,10 @@ def print_report(
     window: float | None,
     names: Sequence[str],
     min_runs: int | None,
+    arguments: Sequence[str] = (),
 ) -> None:
-    """Print what the facts show of each workflow, the most expensive first. Raises UserError."""
+    """Print what the facts show of each workflow, the most expensive first. ``arguments``: with which a command reads these
+    facts. Raises UserError."""
     analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
     if not analysis.definitions:
         raise UserError(_nothing(facts, names))
@@ -74,7 +77,7 @@ def print_report(
     if output == "json" and not only_trends:
         click.echo(json.dumps({"workflows": workflows}, indent=2, ensure_ascii=False))
     else:
-        say("\n\n".join(workflows) if only_trends else _render(workflows, output), nl=output != "markdown")
+        say("\n\n".join(workflows) if only_trends else _render(workflows, output, arguments), nl=output != "markdown")
 
 
 def _history(file: Path | None) -> DailyRows:
@@ -105,21 +108,21 @@ def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneI
     )
 
 
-def _self_contained(view: dict[str, Any]) -> dict[str, Any]:
+def _self_contained(view: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """The view with the next step in place of commands that ask an operator, which need not be there."""
-    items = [_with_next_step(item, view["workflow"]) for item in view["recommendations"]]
+    items = [_with_next_step(item, view["workflow"], arguments) for item in view["recommendations"]]
     return {**view, "recommendations": items}
 
 
-def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
+def _with_next_step(item: dict[str, Any], workflow: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     if item["items"] and commands.opens(item["how"]):
         return {**item, "why": "set these values"}
     if not item["how"].startswith("kubectl concertmaster "):
         return item
     rule, _, step = item["id"].partition(".")
     if rule in TRIED and step:
-        what_if = f"concertmaster what-if {workflow['name']} with --scale {step}=0.5 and the source of this call"
-        return {**item, "how": "", "why": f"replay the runs with the step at half its duration: {what_if}"}
+        what_if = shlex.join(["concertmaster", "what-if", workflow["name"], *arguments, "--scale", f"{step}=0.5"])
+        return {**item, "how": what_if, "why": "replay the runs with the step at half its duration"}
     if item["items"]:  # below it, one line each
         beside = ", or where that is overridden for its pods" if ELSEWHERE in item["expected"] else ""
         return {**item, "how": "", "why": f"set these values where the workflow is defined{beside}"}
@@ -129,8 +132,8 @@ def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str,
     return {**item, "how": command, "why": f"{why[:1].lower()}{why[1:]}"}
 
 
-def _render(views: list[dict[str, Any]], output: str) -> str:
-    views = [_self_contained(view) for view in views]
+def _render(views: list[dict[str, Any]], output: str, arguments: Sequence[str]) -> str:
+    views = [_self_contained(view, arguments) for view in views]
     if output == "markdown":
         return markdown.render(views)
     if output == "table":

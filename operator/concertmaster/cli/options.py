@@ -14,7 +14,7 @@ from concertmaster import settings
 from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
 from concertmaster.core import text
 from concertmaster.core.model.scalars import Duration
-from concertmaster.core.times import parse_time
+from concertmaster.core.times import iso, parse_time
 from concertmaster.core.units import DAY
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,6 +77,13 @@ class SourceOptions:
         """Whether they name one at all."""
         return bool(self.url or self.config)
 
+    def arguments(self) -> list[str]:
+        """What the options were called with."""
+        named = [("prometheus", self.url), ("config", self.config), ("source", self.config and self.source_name)]
+        named += [("bearer-token-file", self.bearer_token_file), ("ca-file", self.ca_file)]
+        named += [("matcher", matcher) for matcher in self.matchers]
+        return [part for name, value in named if value is not None for part in (f"--{name}", str(value))]
+
     def find(self) -> settings.MetricsSource:
         """The source. Raises UserError or a usage error with what to change."""
         return find_source(self.url, self.config, self.source_name, self.bearer_token_file, self.ca_file, self.matchers)
@@ -127,6 +134,14 @@ class SpanOptions:
     window: float | None
     until: float | None
 
+    def arguments(self) -> list[str]:
+        """What the options were called with."""
+        named = [("namespace", name) for name in self.namespaces]
+        named += [("definitions", str(path)) for path in self.definitions]
+        named += [("window", text.window(self.window))] if self.window is not None else []
+        named += [("until", str(iso(self.until)))] if self.until is not None else []
+        return [part for name, value in named for part in (f"--{name}", value)]
+
     def objects(self) -> list[Mapping[str, Any]]:
         """The Kubernetes objects of the definition files. Raises UserError."""
         return load_objects(self.definitions, self.namespaces)
@@ -166,11 +181,18 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
 
 
 def facts_option(command: F) -> F:
-    """Adds ``--facts`` beside source and span, and hands the command a function ``read`` that gets the facts."""
+    """Adds ``--facts`` beside source and span, and hands the command a function ``read`` that gets the facts, and with what
+    ``arguments`` another command reads the same ones."""
 
     @functools.wraps(command)
     def call(source: SourceOptions, span: SpanOptions, facts_file: Path | None, **values: Any) -> Any:
-        return command(read=lambda: read_facts(facts_file, source, span), window=span.window, **values)
+        arguments = ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
+        return command(
+            read=lambda: read_facts(facts_file, source, span),
+            arguments=[*arguments, *span.arguments()],
+            window=span.window,
+            **values,
+        )
 
     option = click.option(
         "--facts",

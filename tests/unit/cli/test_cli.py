@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,16 @@ def test_help_lists_every_command_and_each_has_its_own() -> None:
         own = CliRunner().invoke(cli, [name, "--help"], prog_name="concertmaster")
         assert own.exit_code == 0, own.output
         assert own.output.startswith(f"Usage: concertmaster {name} ")
+
+
+def test_what_analyze_says_to_try_runs_as_printed() -> None:
+    """With the facts, namespace, window and end of the call."""
+    span = ["-n", "demo", "--window", "10d", "--until", "2026-11-15T00:00:00Z"]
+    said = call("analyze", "--facts", FACTS, *span, "--workflow", "sra-search").stdout
+    (line,) = re.findall(r"^ *concertmaster (what-if .*)$", said, re.MULTILINE)
+    assert "--scale fetch=0.5" in line
+    given = ["--facts", FACTS, *span, "--scale", "fetch=0.5"]
+    assert call(*shlex.split(line)).stdout == call("what-if", "sra-search", *given).stdout != ""
 
 
 def test_analyze_finds_the_regression_in_the_example_facts() -> None:

@@ -62,6 +62,7 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
 )
 def command(
     read: Callable[[], gather.Facts],
+    arguments: list[str],
     window: float | None,
     names: tuple[str, ...],
     min_runs: int | None,
@@ -89,4 +90,4 @@ def command(
     if with_trends:
         lengths = tuple(p for p in Period if not periods or p.value in periods)
         trends = TrendOptions(lengths, zone, history_file)
-    print_report(reading.result(), output, trends, window=window, names=names, min_runs=min_runs)
+    print_report(reading.result(), output, trends, window=window, names=names, min_runs=min_runs, arguments=arguments)
