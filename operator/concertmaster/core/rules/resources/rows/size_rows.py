@@ -62,7 +62,7 @@ def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, 
 
 
 def _under_present_limit(
-    evidence: Evidence, row: RequestRow, authors: bool, least: float, inits: Sized
+    evidence: Evidence, row: RequestRow, authors: bool, least: Least, inits: Sized
 ) -> RequestRow | None:
     """The row that raises a request, by the runs under the present memory limit alone where peaks follow the limit; None
     where these do not call for more. ``authors``: whether people set the current request."""
