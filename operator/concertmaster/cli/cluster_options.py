@@ -15,7 +15,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
-from concertmaster.report import fleet
+from concertmaster.report import list_entries
 
 _MAX_COMPLETIONS = 200  # names offered by completion
 _MAX_READ = 2000  # objects of which it offers the names that match: a person waits for it
@@ -71,7 +71,7 @@ def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     kind, slash, name = incomplete.partition("/")
     if not slash:
         return _beginning(incomplete, (str(p["metadata"]["name"]) for p in _found(ctx, PROFILES)))
-    targets = (fleet.place(p)[1].partition("/") for p in _found(ctx, PROFILES))
+    targets = (list_entries.place(p)[1].partition("/") for p in _found(ctx, PROFILES))
     of_kind = (own for of, _, own in targets if of.lower() == full_kind(kind).lower())
     return [f"{kind}/{own}" for own in _beginning(name, of_kind)]
 

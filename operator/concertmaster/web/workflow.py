@@ -22,7 +22,7 @@ from concertmaster.core.analysis.trends import trends
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.times import parse_time, to_minute
-from concertmaster.report import daily, fleet
+from concertmaster.report import daily, list_entries
 from concertmaster.report import trends as trend_report
 from concertmaster.report.runs.comparison import compared_views
 from concertmaster.report.runs.graph import graph_of
@@ -110,7 +110,7 @@ class WorkflowView:
         entries = []
         for item in self.items:
             try:
-                entries.append(ListEntry.model_validate(fleet.entry(self.profile, item)))
+                entries.append(ListEntry.model_validate(list_entries.entry(self.profile, item)))
             except ValidationError:
                 continue  # edited by hand
         return entries

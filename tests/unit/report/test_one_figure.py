@@ -11,8 +11,8 @@ from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
-from concertmaster.report import fleet
 from concertmaster.report import result as results
+from concertmaster.report import top
 from concertmaster.report.view import View, number
 from concertmaster.report.workflow_series import samples
 from concertmaster.report.workflows.rows import workflow_row
@@ -46,7 +46,7 @@ def test_cost_rate_and_worth_are_the_same_everywhere(case: Case) -> None:
         assert found.get(family) == figure
         assert shown == pytest.approx(figure, rel=1e-5)
         assert of_row == pytest.approx(figure, abs=1e-4)
-    worth = totals(list(fleet.headlines(profile(result))))
+    worth = totals(list(top.headlines(profile(result))))
     assert found["saving"] == pytest.approx(sum(worth.money.values()), rel=DIGITS, abs=1e-3)
     assert found["saving_hours"] == pytest.approx(worth.run_hours, rel=DIGITS, abs=1e-3)
 
@@ -64,7 +64,7 @@ def test_time_that_two_recommendations_would_both_save_counts_once() -> None:
     result = next(c for c in cases() if c.name == "regression").analysed()
     (item,) = [r for r in result.recommendations if r.id == "degradation.transform"]
     both = replace(result, recommendations=(item, replace(item, id="split-long-step.transform")))
-    hours = totals(list(fleet.headlines(profile(both)))).run_hours
+    hours = totals(list(top.headlines(profile(both)))).run_hours
     assert series(both)["saving_hours"] == pytest.approx(hours, rel=DIGITS)
     assert series(both)["saving_hours"] == series(replace(result, recommendations=(item,)))["saving_hours"]
 

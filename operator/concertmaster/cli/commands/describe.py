@@ -15,8 +15,8 @@ from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
-from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
+from concertmaster.report import list_entries, top
 from concertmaster.report.status.document import MAX_RECOMMENDATIONS
 from concertmaster.report.tables import cell, table
 from concertmaster.report.workflows import recommendations
@@ -44,7 +44,7 @@ def command(profile: str, output: str, namespace: str | None, context: str | Non
     if output == "text":
         say("\n".join(lines(raw, changes)))
         return
-    entries = list(fleet.entries(raw, recommendations.recommendations(raw)))
+    entries = list(list_entries.entries(raw, recommendations.recommendations(raw)))
     documents.echo({"profile": raw, "recommendations": entries, "changes": changes}, output)
 
 
@@ -74,7 +74,7 @@ def _wrapped(line: str) -> list[str]:
 
 def _recommendations(raw: Mapping[str, Any]) -> list[str]:
     """The most valuable ones, one line each, with the command that shows it in full."""
-    headlines = list(fleet.headlines(raw))
+    headlines = list(top.headlines(raw))
     if not headlines:
         return []
     name, namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
@@ -84,7 +84,7 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             h.id,
-            fleet.change(h.action, max(_CHANGE, room)),
+            top.change(h.action, max(_CHANGE, room)),
             worth,
             cell(h.confidence, text.percent),
             f"{explain} {h.id} -n {namespace}",

@@ -21,7 +21,7 @@ from concertmaster.core.model.recommendations import rule_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PODS
-from concertmaster.report import daily, fleet
+from concertmaster.report import daily, list_entries
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import recommendations
@@ -94,7 +94,7 @@ def command(
             )
         items = chosen
     if output != "text":
-        documents.echo(list(fleet.entries(raw, items)), output)
+        documents.echo(list(list_entries.entries(raw, items)), output)
     else:
         items = [_looked_up(client, raw["metadata"]["namespace"], item) for item in items]
         _print(items, raw, detail, made, PlanReader(client, raw) if recommendation is not None else None)
@@ -195,7 +195,7 @@ def size_table(items: Iterable[str]) -> str:
     """The rows of a right-sizing with their peaks and headroom; empty without any."""
     rows = []
     for line in items:
-        row, (_, _, reason) = fleet.item_of(line), line.partition(" (")
+        row, (_, _, reason) = list_entries.item_of(line), line.partition(" (")
         if row is not None:
             peak, _, headroom = reason.removesuffix(")").partition(", ")
             old, new = row["old"] or "not set", row["new"] or "-"
@@ -222,7 +222,9 @@ def _reasons(item: dict[str, Any], step: dict[str, Any] | None, sizes: str) -> l
         **item,
         "evidence": "; ".join(evidence) if isinstance(evidence, list) else evidence,
         "figures": _figures(step) if step else "",
-        "sure": text.percent(fleet.confidence(item.get("confidence"))) if item.get("confidence") is not None else "",
+        "sure": text.percent(list_entries.confidence(item.get("confidence")))
+        if item.get("confidence") is not None
+        else "",
         "impact": item["impact"] if isinstance(item.get("impact"), str) else "",
     }
     if hours is not None:

@@ -16,8 +16,8 @@ from concertmaster.core import text
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model.enums import Category, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
-from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
+from concertmaster.report import list_entries
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import recommendations
 from concertmaster.report.workflows.coverage import freshness_text
@@ -63,7 +63,9 @@ def command(
     places = namespaces or (profiles.default_namespace(kubeconfig, context),)
     everywhere = profiles.each(client, None, selector)
     selected = list(everywhere if all_namespaces else profiles.within(client, places, selector))
-    entries: list[ListedEntry] = [e for p in selected for e in fleet.entries(p, recommendations.recommendations(p))]
+    entries: list[ListedEntry] = [
+        e for p in selected for e in list_entries.entries(p, recommendations.recommendations(p))
+    ]
     if with_minor:
         asked = details.ask_each(kubeconfig, selected, details.place(operator), context)
         entries += _minor(selected, asked)
@@ -96,7 +98,7 @@ def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, A
     problems: dict[str, list[str]] = {}
     answered = 0
     for profile, (document, problem) in zip(selected, asked, strict=False):
-        entries += fleet.entries(profile, recommendations.minor(document))
+        entries += list_entries.entries(profile, recommendations.minor(document))
         answered += 1
         if problem:
             problems.setdefault(problem, []).append(profiles.called(profile))

@@ -16,7 +16,7 @@ from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, ranked, ranked_copies, totals
 from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
-from concertmaster.report import fleet
+from concertmaster.report import list_entries, top
 from concertmaster.report.tables import table
 from concertmaster.report.workflows.coverage import freshness_text
 from concertmaster.report.workflows.fleet import FleetView
@@ -106,7 +106,7 @@ def command(
         selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
     if limited:
         say(limited, err=True)
-    headlines = [h for profile in selected for h in fleet.headlines(profile)]
+    headlines = [h for profile in selected for h in top.headlines(profile)]
     (pricing, source), sums = policies.scale(client, run_hour, failed_run), totals(headlines)
     order = (ranked if output in ("json", "yaml", "name") else ranked_copies)(headlines, pricing)
     if sort_by != "impact":
@@ -118,7 +118,7 @@ def command(
             say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
         view = FleetView(selected, (), time.time())
-        say(fleet.totals_sentence(sums) if order else profiles.nothing(view, namespaces, selector))
+        say(top.totals_sentence(sums) if order else profiles.nothing(view, namespaces, selector))
         if stale := freshness_text(view):
             say(stale)
         places = "" if limited else " -A"
@@ -127,7 +127,7 @@ def command(
         places += f" -l {shlex.quote(selector)}" if selector else ""
         _print_table(order, limit, places + _chosen(sort_by, run_hour, failed_run), wide=output == "wide")
         if order:
-            say("\n".join(fleet.legend(order[:limit], pricing, sums.money, source)))
+            say("\n".join(top.legend(order[:limit], pricing, sums.money, source)))
         _print_next(order, selected, places)
 
 
@@ -143,7 +143,7 @@ def _print_table(order: list[Headline], limit: int, chosen: str, *, wide: bool) 
     """The first ``limit`` lines, and the command that gives them all, of the profiles and in the order that the options
     ``chosen`` select."""
     if order:
-        say(table(fleet.WIDE_HEADER if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
+        say(table(top.WIDE_HEADER if wide else top.HEADER, top.rows(order[:limit], wide=wide)))
     if len(order) > limit:
         most = min(len(order), _MAX_ROWS)
         shape = " -o wide" if wide else ""
@@ -153,12 +153,12 @@ def _print_table(order: list[Headline], limit: int, chosen: str, *, wide: bool) 
 def _print_next(order: list[Headline], selected: Sequence[Mapping[str, Any]], chosen: str) -> None:
     """Where to read on: the items below the thresholds of the ``selected`` profiles, which options ``chosen`` select, and
     details of the first line, named as in its columns where no other profile is about the same workflow."""
-    if below := fleet.minor_count(selected):
+    if below := top.minor_count(selected):
         items = text.count(below, "minor item")
         say(f"{items} below the thresholds: kubectl concertmaster list --all{chosen}")
     if order:
         first = order[0]
-        same = {p["metadata"]["name"] for p in selected if fleet.place(p) == (first.namespace, first.workflow)}
+        same = {p["metadata"]["name"] for p in selected if list_entries.place(p) == (first.namespace, first.workflow)}
         name = first.workflow if len(same) == 1 else first.profile
         say(f"Details: kubectl concertmaster explain {name} {first.id} -n {first.namespace}")
 
@@ -170,6 +170,6 @@ def _document(items: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:
         profile = by_name[h.namespace, h.profile]
         item = profiles.entry(profile, h.id)
         if item is not None:
-            entries.append(fleet.entry(profile, item))
-    sums = totals([h for p in items for h in fleet.headlines(p)])
-    return {"totals": fleet.totals_document(sums, fleet.minor_count(items)), "top": entries}
+            entries.append(list_entries.entry(profile, item))
+    sums = totals([h for p in items for h in top.headlines(p)])
+    return {"totals": top.totals_document(sums, top.minor_count(items)), "top": entries}

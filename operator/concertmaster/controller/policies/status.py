@@ -18,8 +18,8 @@ from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedules.windows import WindowUnusable, next_opening
 from concertmaster.core.text import count
-from concertmaster.report.fleet import top_line, totals_document
 from concertmaster.report.status.recommendation_log import clip
+from concertmaster.report.top import top_line, totals_document
 
 
 def policy_status(

@@ -27,7 +27,7 @@ from concertmaster.core.fleet.ranking import Headline, Totals, ranked, ranked_co
 from concertmaster.core.model.enums import ChangePhase, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import HOUR
-from concertmaster.report import fleet
+from concertmaster.report import list_entries, top
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.progress import late_since, running_rows
 
@@ -143,7 +143,7 @@ class FleetView:
     @cached_property
     def headlines(self) -> list[Headline]:
         """Active recommendations of all workflows."""
-        return [h for p in self.profiles for h in fleet.headlines(p)]
+        return [h for p in self.profiles for h in top.headlines(p)]
 
     @cached_property
     def ranked(self) -> list[Headline]:
@@ -172,7 +172,7 @@ class FleetView:
         actions = []
         for h in self.ranked_copies[:limit]:
             entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
-            actions += [fleet.top_action(entry, h)] if entry is not None else []
+            actions += [list_entries.top_action(entry, h)] if entry is not None else []
         return actions
 
     @cached_property
@@ -245,7 +245,7 @@ class FleetView:
             failed_runs=sum(r.failed_runs or 0 for r in self.rows),
             missed_objectives=sum(r.missed for r in self.rows),
             recommendations=worth.recommendations,
-            minor=fleet.minor_count(self.profiles),
+            minor=top.minor_count(self.profiles),
             waiting_changes=len(self.waiting),
             late_runs=len(self.late),
             running=len(self.running),

@@ -13,7 +13,7 @@ from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules.base import ELSEWHERE, INIT
 from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.engines.labels.definition import TRAITS, preset_of
-from concertmaster.report import fleet
+from concertmaster.report import list_entries
 
 # Rules that recommend to optimize a step: what-if shows the gain beforehand.
 TRIED = frozenset(
@@ -45,7 +45,7 @@ def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
         return traits.concurrency(labels.value, int(count[0]))
     sizes: dict[tuple[str, str], dict[str, str]] = {}
     for line in item.get("items") or ():
-        row = fleet.item_of(str(line))
+        row = list_entries.item_of(str(line))
         if row is not None:
             sizes.setdefault((row["step"] or "", row["container"] or ""), {})[row["field"] or ""] = row["new"] or ""
     return traits.remedies(sizes)

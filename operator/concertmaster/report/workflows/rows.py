@@ -12,7 +12,7 @@ from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.enums import ChangePhase, RuleName, Severity, Verdict
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.units import DAY, HOUR
-from concertmaster.report import fleet
+from concertmaster.report import list_entries
 from concertmaster.report.overview import INSUFFICIENT
 from concertmaster.report.workflows.fields import (
     Raw,
@@ -101,7 +101,7 @@ def recommendations(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
     for item in _items(profile):
         if not rule or rule_of(str(item["id"])) == rule:
             try:
-                yield fleet.entry_model(profile, item)
+                yield list_entries.entry_model(profile, item)
             except ValueError:
                 continue  # edited by hand
 

@@ -30,7 +30,7 @@ from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
-from concertmaster.report.fleet import item_of
+from concertmaster.report.list_entries import item_of
 from concertmaster.report.overview import too_rare
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.status import document as status_document

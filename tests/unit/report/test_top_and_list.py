@@ -12,7 +12,7 @@ from concertmaster.api.models.list_entry import ListEntry, json_schema
 from concertmaster.core.fleet.ranking import Headline, ranked_copies, totals
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
-from concertmaster.report import fleet
+from concertmaster.report import list_entries, top
 from concertmaster.report.html.environment import impact_line
 
 PROFILE: dict[str, Any] = {
@@ -51,7 +51,7 @@ PROFILE: dict[str, Any] = {
 
 
 def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
-    entry = fleet.entry(PROFILE, PROFILE["status"]["recommendations"][0])
+    entry = list_entries.entry(PROFILE, PROFILE["status"]["recommendations"][0])
     assert (entry["kind"], entry["workflow"], entry["namespace"]) == ("WorkflowTemplate", "etl", "demo")
     assert entry["interval"] == {"low": 10.0, "likely": 12.5, "high": 15.0, "unit": "USD/month"}
     amounts = {"runMinutesPerMonth": 150.0, "failedRunsPerMonth": None, "moneyPerMonth": 12.5}
@@ -65,11 +65,11 @@ def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
 
 
 def test_what_is_remembered_in_short_is_an_entry_too() -> None:
-    entry = fleet.entry(PROFILE, PROFILE["status"]["remaining"][0])
+    entry = list_entries.entry(PROFILE, PROFILE["status"]["remaining"][0])
     assert entry["impact"]["failedRunsPerMonth"] == 3.0
     assert entry["interval"] == {"low": 3.0, "likely": 3.0, "high": 3.0, "unit": "failed runs/month"}
     assert entry["severity"] is None
-    assert fleet.entry(PROFILE, {"id": "x", "action": "y"}, minor=True)["state"] is None
+    assert list_entries.entry(PROFILE, {"id": "x", "action": "y"}, minor=True)["state"] is None
 
 
 def test_the_schema_in_the_docs_is_the_one_of_the_model(request: pytest.FixtureRequest) -> None:
@@ -80,10 +80,10 @@ def test_the_schema_in_the_docs_is_the_one_of_the_model(request: pytest.FixtureR
 
 
 def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
-    headlines = list(fleet.headlines(PROFILE))
+    headlines = list(top.headlines(PROFILE))
     assert [h.id for h in headlines] == ["right-size", "retry-policy.a"]
     sums = totals(headlines)
-    assert fleet.totals_document(sums, 3) == {
+    assert top.totals_document(sums, 3) == {
         "failedRunsPerMonth": "3",
         "minor": 3,
         "moneyPerMonth": "12.5 USD",
@@ -92,15 +92,15 @@ def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
         "workflows": 1,
     }
     worth = "save 2.5 run-hours and 12.5 USD and avoid 3 failed runs a month"
-    assert fleet.totals_sentence(sums) == f"2 recommendations for 1 workflow: together they {worth}"
-    assert fleet.totals_sentence(replace(sums, run_hours=0.0, failed_runs=0.0)).endswith("they save 12.5 USD a month")
-    assert fleet.totals_sentence(replace(sums, run_hours=0.0, money={})).endswith("they avoid 3 failed runs a month")
+    assert top.totals_sentence(sums) == f"2 recommendations for 1 workflow: together they {worth}"
+    assert top.totals_sentence(replace(sums, run_hours=0.0, failed_runs=0.0)).endswith("they save 12.5 USD a month")
+    assert top.totals_sentence(replace(sums, run_hours=0.0, money={})).endswith("they avoid 3 failed runs a month")
     one = replace(sums, run_hours=1.0, failed_runs=1.0, money={})
-    assert fleet.totals_sentence(one).endswith("they save 1 run-hour and avoid 1 failed run a month")
+    assert top.totals_sentence(one).endswith("they save 1 run-hour and avoid 1 failed run a month")
     nothing = replace(sums, run_hours=0.0, failed_runs=0.0, money={"USD": 0.0})
-    assert fleet.totals_sentence(nothing) == "2 recommendations for 1 workflow"
-    assert fleet.minor_count([PROFILE, PROFILE]) == 6
-    assert fleet.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
+    assert top.totals_sentence(nothing) == "2 recommendations for 1 workflow"
+    assert top.minor_count([PROFILE, PROFILE]) == 6
+    assert top.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,16 @@ def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
     ],
 )
 def test_a_long_change_is_cut_where_its_sense_ends(action: str, shown: str) -> None:
-    assert fleet.change(action) == shown
+    assert top.change(action) == shown
 
 
 def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> None:
-    first, second = fleet.headlines(PROFILE)
-    order, rest = fleet.legend([first], Pricing(run_hour=3.0), {"USD": 1.0}, "the default")
+    first, second = top.headlines(PROFILE)
+    order, rest = top.legend([first], Pricing(run_hour=3.0), {"USD": 1.0}, "the default")
     assert order.endswith("counted as 3 USD and a failed run as 10 USD (the default).")
     assert "Not measured" not in rest
     assert rest.startswith("Confidence: that the recommendation is right, from how many runs there are")
-    order, rest = fleet.legend(
+    order, rest = top.legend(
         [first, replace(second, impact=Impact())], Pricing(), {"EUR": 1.0, "USD": 1.0}, "--run-hour"
     )
     assert order.endswith("counted as 2.5 and a failed run as 10 (--run-hour).")
@@ -138,21 +138,21 @@ def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> No
 
 def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
     """An id such as right-size tells a stranger neither what to do nor in which direction."""
-    first, second = fleet.headlines(PROFILE)
+    first, second = top.headlines(PROFILE)
     long = replace(second, action=f"Investigate regression in {'transform-' * 6}a since 2025-10-05 01:02 UTC (+35%)")
-    rows = [dict(zip(fleet.HEADER, row, strict=True)) for row in fleet.rows([first, long])]
+    rows = [dict(zip(top.HEADER, row, strict=True)) for row in top.rows([first, long])]
     assert rows[0]["CHANGE"] == "Right-size 2 containers"
     assert rows[1]["CHANGE"] == "Investigate regression in…"
     assert [r["ID"] for r in rows] == ["right-size", "retry-policy.a"]
     assert [r["IMPACT PER MONTH"] for r in rows] == ["2.5 run-hours (2 to 3), 12.5 USD (10 to 15)", "3 failed runs"]
-    (wide,) = (dict(zip(fleet.WIDE_HEADER, row, strict=True)) for row in fleet.rows([long], wide=True))
+    (wide,) = (dict(zip(top.WIDE_HEADER, row, strict=True)) for row in top.rows([long], wide=True))
     assert wide["CHANGE"] == long.action
 
 
 @pytest.mark.parametrize("category", ["Cost", "Performance", "Reliability"])
 def test_an_amount_of_money_keeps_its_currency_whatever_the_recommendation_is_about(category: str) -> None:
     item = {"id": "cache-step.a", "category": category, "impact": "2.5 run-hours (2 to 3), 12.5 EUR (10 to 15) a month"}
-    entry = fleet.entry_model(PROFILE, item)
+    entry = list_entries.entry_model(PROFILE, item)
     assert impact_line(entry).startswith("2.5 run-hours")
     assert " 12.5 EUR" in impact_line(entry)
     assert entry.impact.currency == "EUR"
@@ -173,12 +173,12 @@ def test_copies_of_a_workflow_in_many_namespaces_are_one_line_with_the_impact_of
     assert first.action == "Raise parallelism of etl: 2 -> 47"
     assert first.impact.run_minutes is not None
     assert first.impact.run_minutes.likely == pytest.approx(60 * sum(2.0 + n / 100 for n in range(40)))
-    assert fleet.rows([first])[0][1] == "team-39 and 39 more"
-    assert fleet.top_line(first).startswith(
+    assert top.rows([first])[0][1] == "team-39 and 39 more"
+    assert top.top_line(first).startswith(
         "team-39/p and 39 more namespaces parallelism: 87.8 run-hours (43.9 to 132) a"
     )
-    assert "More namespaces: the impact is that of the workflows" in fleet.legend([first], Pricing(), (), "")[1]
-    assert "More namespaces" not in fleet.legend([second], Pricing(), (), "")[1]
+    assert "More namespaces: the impact is that of the workflows" in top.legend([first], Pricing(), (), "")[1]
+    assert "More namespaces" not in top.legend([second], Pricing(), (), "")[1]
 
 
 def test_others_are_no_copies() -> None:
