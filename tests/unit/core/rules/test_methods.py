@@ -15,7 +15,7 @@ from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import AGES, CacheLookup, hits_at, recommended_cache
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retry.limit import AttemptChain, retry_limit
-from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up, tolerance_factor
+from concertmaster.core.rules.reliability.tolerance_bound import recommended_timeout, round_up, tolerance_factor
 from concertmaster.core.units import HOUR
 
 

@@ -8,7 +8,7 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import RUN_TIMEOUT, Finding, Level, Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
-from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up
+from concertmaster.core.rules.reliability.tolerance_bound import recommended_timeout, round_up
 
 _REACHED_SHARE = 0.95  # of the limit: a run begins with its first pod, a little later than its object
 

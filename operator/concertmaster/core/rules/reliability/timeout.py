@@ -23,7 +23,7 @@ from concertmaster.core.rules.intervals import failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.fields.time_limit import from_creation, time_limit_edits
 from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans, spans_on_node
-from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
+from concertmaster.core.rules.reliability.tolerance_bound import RecommendedTimeout, recommended_timeout, round_up
 
 _MIN_MARGIN = 60.0  # seconds: a slow image pull must not time out a two-second step
 _MIN_PER_ITEM = 3  # executions of an item

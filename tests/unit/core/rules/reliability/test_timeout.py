@@ -15,7 +15,7 @@ from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.reliability.hangs import DeadlineSpan
 from concertmaster.core.rules.reliability.timeout import _apart, _Times
-from concertmaster.core.rules.reliability.timeouts import recommended_timeout
+from concertmaster.core.rules.reliability.tolerance_bound import recommended_timeout
 from tests.support.builders import NOW, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, noise, scenario, task
