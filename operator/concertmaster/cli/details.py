@@ -43,12 +43,14 @@ def ask_each(
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """The same about many profiles, in their order, over one connection. Ends where the operator answers about none: the
     reason is that of the others too."""
-    from concertmaster.cli.archive import Archive  # it imports the reports, for which other commands do not wait
+    from concertmaster.cli.operator_history import (
+        OperatorHistory,  # it imports the reports, for which other commands do not wait
+    )
 
     answered = False
     try:
         with closing(KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)) as client:
-            for document, problem in Archive(client, operator).documents(profiles):
+            for document, problem in OperatorHistory(client, operator).documents(profiles):
                 yield document, problem
                 answered = answered or problem in ("", operator_service.NOT_ANALYSED)
                 if not answered:

@@ -13,9 +13,9 @@ import click
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cluster_options, details, gather, options, policies, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
-from concertmaster.cli.archive import Archive
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
+from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core.text import count, listing, plain
 from concertmaster.core.units import DAY
 from concertmaster.kube import operator_service
@@ -101,9 +101,9 @@ def command(
     if facts_file is None and not source.named:
         client = profiles.connect(kubeconfig, context)
         asking = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
-        archive = Archive(asking, details.place(operator))
+        history = OperatorHistory(asking, details.place(operator))
         made = from_cluster(
-            client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), archive=archive
+            client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), history=history
         )
     else:
         span = replace(span, window=span.window or days * DAY)
@@ -127,12 +127,12 @@ def from_cluster(
     days: float,
     label: str | None,
     now: float,
-    archive: Archive,
+    history: OperatorHistory,
 ) -> PeriodReport:
-    """From statuses and what the operator's ``archive`` holds, with the reader's own rights."""
+    """From statuses and what the operator's ``history`` holds, with the reader's own rights."""
     places: Sequence[str | None] = namespaces or [None]
     raw_profiles = [p for place in places for p in profiles.each(client, place, selector)]
-    kept = archive.days(raw_profiles)
+    kept = history.days(raw_profiles)
     rows, problem = kept.rows, kept.problem
     notes = [figures_of(len(rows), len(raw_profiles))]
     notes += [f"Daily rows and cost by step and component are left out: {problem}."] if problem else []
@@ -154,7 +154,7 @@ def from_cluster(
     pricing, source = policies.scale(client, None, None)
     view = FleetView(raw_profiles, changes, now, pricing, policies_read=policies.UNREAD not in source)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
-    priced = [] if problem else archive.priced(counting)
+    priced = [] if problem else history.priced(counting)
     return period_report(
         view, scope, priced=priced, days=rows, adoptions=None if problem else kept.adoptions, notes=notes
     )

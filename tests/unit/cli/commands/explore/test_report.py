@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
-from concertmaster.cli.archive import Archive
 from concertmaster.cli.commands.explore.report import command, figures_of, from_cluster
+from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.kube.client import KubeClient
 from concertmaster.report.period.render import document
 from tests.support.controller.apiserver import Answer, Request, failure, serving
@@ -86,8 +86,8 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         return Answer(body={"items": [profile()], "metadata": {}})
 
     with serving(answer) as (_, client):
-        archive = Archive(client, OPERATOR)
-        made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, archive=archive)
+        history = OperatorHistory(client, OPERATOR)
+        made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, history=history)
     assert made.summary.workflows == 1
     assert any(note.startswith("WorkflowChanges are left out") for note in made.notes)
     assert any(note.startswith("Ranked by default prices, a run-hour counted as 2.5") for note in made.notes)
@@ -112,8 +112,8 @@ def test_from_the_cluster_changes_belong_to_the_profiles_selected() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        archive = Archive(client, OPERATOR)
-        made = from_cluster(client, [], "team=data", days=30, label="team", now=NOW, archive=archive)
+        history = OperatorHistory(client, OPERATOR)
+        made = from_cluster(client, [], "team=data", days=30, label="team", now=NOW, history=history)
     assert made.summary.waiting_changes == 1
     assert made.scope == "All namespaces, team=data"
     assert server.requests[0].query["labelSelector"] == "team=data"
@@ -171,7 +171,9 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
         return Answer(body={"recommendations": [], "costComponents": COMPONENTS})
 
     with serving(answer) as (_, client):
-        made = from_cluster(client, [], None, days=100, label="team", now=NOW, archive=Archive(client, OPERATOR))
+        made = from_cluster(
+            client, [], None, days=100, label="team", now=NOW, history=OperatorHistory(client, OPERATOR)
+        )
     assert made.counted == 1
     assert "of 1 of 2 workflows" in made.notes[0]
     counted, other = sorted(made.workflows, key=lambda w: w.profile)
@@ -218,7 +220,7 @@ def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        made = from_cluster(client, [], None, days=100, label=None, now=NOW, archive=Archive(client, OPERATOR))
+        made = from_cluster(client, [], None, days=100, label=None, now=NOW, history=OperatorHistory(client, OPERATOR))
     assert sum("proxy" in r.path for r in server.requests) == 1
     assert any("--role=concertmaster-explain" in note for note in made.notes)
     assert (made.counted, made.months, made.cost_by_step, made.adopted) == (0, (), (), None)

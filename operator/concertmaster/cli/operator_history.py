@@ -21,7 +21,7 @@ _MAX_WORKFLOWS = 50  # workflows whose components are requested
 
 
 @dataclass(slots=True)
-class ArchivedDays:
+class KeptDays:
     """Daily rows by namespace and name of the profile, what became of recommendations, and why there is neither
     (``problem``), where nothing was answered at all."""
 
@@ -30,22 +30,22 @@ class ArchivedDays:
     problem: str = ""
 
 
-class Archive:
+class OperatorHistory:
     """Asks the operator through the API server. A problem that another question would meet again ends the asking."""
 
     def __init__(self, client: KubeClient, operator: tuple[str, str]) -> None:
         self._client = client
         self._operator = operator
 
-    def days(self, profiles: Sequence[Raw]) -> ArchivedDays:
+    def days(self, profiles: Sequence[Raw]) -> KeptDays:
         """What the operator keeps of these profiles beyond its runs."""
-        kept = ArchivedDays()
+        kept = KeptDays()
         for profile, (answer, problem) in self._each(profiles, "/days", "days"):
             kept.adoptions += daily.adoptions(answer.get("adoptions") or ())
             if answer.get("days"):
                 kept.rows[full_name(profile)] = daily.rows(answer["days"])
             elif problem and problem != operator_service.NOT_ANALYSED and not kept.rows:
-                return ArchivedDays(problem=problem)
+                return KeptDays(problem=problem)
         return kept
 
     def documents(self, profiles: Sequence[Raw]) -> Iterator[tuple[dict[str, Any], str]]:
