@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.shard.questions import ShardQueries
+from concertmaster.prometheus.collect.shard.shard_queries import ShardQueries
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
@@ -29,12 +29,12 @@ def lacking(drafts: Iterable[PodDraft]) -> bool:
     return any(not draft.phases and (draft.there or draft.terminal) for draft in drafts)
 
 
-def stand_in(questions: ShardQueries, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
+def stand_in(queries: ShardQueries, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
     """Treat pods that have ended without a phase and whose containers all completed as succeeded, as their phase would
     say. A container that failed before was restarted until it completed. Raises MetricsError."""
     bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}
     names, completed = [draft.pod for draft in bare.values()], set[tuple[str, ...]]()
-    for answer in questions.by_name("completed", names, lambda some: ended.completed(scope, window, some)):
+    for answer in queries.by_name("completed", names, lambda some: ended.completed(scope, window, some)):
         completed.update(labels for labels, _ in answer.select(*scope.state.columns("uid", "container")))
     for uid, draft in bare.items():
         working = [name for name, inside in draft.containers.items() if not inside.init]

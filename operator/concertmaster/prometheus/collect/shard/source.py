@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.collection import CollectOptions
-from concertmaster.prometheus.collect.shard.questions import ShardQueries
+from concertmaster.prometheus.collect.shard.shard_queries import ShardQueries
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
@@ -24,15 +24,15 @@ class ShardSource:
     end: float
     adopted: bool = False
     known_shape: ScrapeShape | None = None
-    questions: ShardQueries = field(init=False)
+    queries: ShardQueries = field(init=False)
 
     def __post_init__(self) -> None:
-        self.questions = ShardQueries(self.client, self.options, self.end)
+        self.queries = ShardQueries(self.client, self.options, self.end)
 
     def shape(self) -> ScrapeShape:
         """Where the labels are, asked once. Raises MetricsError."""
         if self.known_shape is None:
-            self.known_shape = detect(self.questions.ask("shape", queries.shape(self.scope, self.window)))
+            self.known_shape = detect(self.queries.ask("shape", queries.shape(self.scope, self.window)))
         return self.known_shape
 
     def adopt(self, *, state: bool = False) -> None:
