@@ -45,7 +45,6 @@ def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, 
     if size.request is not None:
         assert math.isfinite(size.request) and size.request > 0.0
         assert 0.0 <= size.coverage_confidence <= 1.0
-        assert size.failure_share_bound is not None and 0.0 <= size.failure_share_bound <= 1.0
     if size.model is not None:
         assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], size_ahead))
 
@@ -113,9 +112,10 @@ def test_what_is_applied_automatically_covers_every_recent_peak(rows: list[tuple
 @settings(max_examples=100, deadline=None)
 def test_below_the_largest_peak_the_failure_bound_holds(rows: list[tuple[float, float, float]]) -> None:
     size = memory_request([r[0] for r in rows], [r[1] for r in rows])
-    assert size.request is not None and size.failure_share_bound is not None
+    assert size.request is not None
     if size.request < max(r[0] for r in rows):
-        assert size.failure_share_bound <= MemoryOptions().failure_bound
+        (loss,) = fit_losses(np.array([[r[0] for r in rows]]), np.array([[r[1] for r in rows]]), MemoryOptions())
+        assert loss.failing(size.request) <= MemoryOptions().failure_bound
 
 
 @given(SAMPLES)

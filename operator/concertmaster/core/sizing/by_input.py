@@ -58,7 +58,7 @@ class InputModel:
     ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
     requests above ``floor``; ``blended`` with the authors' request ``fallback`` (0: none), which has the weight ``pull``,
     beyond ``largest_input`` BEYOND at least. Where a prediction exceeds ``high``, the request is at least RANGE times that,
-    or ``fallback`` if that is less. ``waste``: expected byte-seconds per run.
+    or ``fallback`` if that is less.
     """
 
     kind: str
@@ -73,7 +73,6 @@ class InputModel:
     floor: float
     fallback: float
     pull: float
-    waste: float
     inputs: tuple[float, ...]
     peaks: tuple[float, ...]
 
@@ -225,7 +224,6 @@ def best_by_input(
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
         weight_of_request(u / models.predicted[chosen], bound),
-        best.waste,
         tuple(x.tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u.tolist()) if kind in BY_NEIGHBOURS else (),
     )

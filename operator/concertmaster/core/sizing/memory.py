@@ -21,7 +21,7 @@ from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import order_z, orders_z, records_z
-from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
+from concertmaster.core.sizing.waste import BestMargin, bests, fit_losses
 
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
@@ -35,16 +35,15 @@ class MemorySize:
 
     ``request`` and ``largest_recent_peak`` in bytes, waste in byte-seconds per run of the step; None when unknown.
     ``coverage_confidence``: confidence that the request covers a share of 1 - failure bound of future runs; 1 - p^n when no
-    peak lies above it; 0 while peaks grow, since the statement requires exchangeable runs. ``failure_share_bound``: expected
-    share of failing attempts at the request, 0 to 1. ``drifting``: peaks grow from run to run, and the request leaves room
-    for that. ``model``: request as a function of input size, None when one number is enough.
+    peak lies above it; 0 while peaks grow, since the statement requires exchangeable runs. ``drifting``: peaks grow from run
+    to run, and the request leaves room for that. ``model``: request as a function of input size, None when one number is
+    enough.
     """
 
     request: float | None
     enough: bool
     coverage_confidence: float = 0.0
     largest_recent_peak: float | None = None
-    failure_share_bound: float | None = None
     model: InputModel | None = None
     drifting: bool = False
 
@@ -154,7 +153,7 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     found = iter(bests([*losses, *of_models], options.failure_price))
     single = list(islice(found, len(group)))
     judged = [None if fits is None else (fits, list(islice(found, len(fits.losses)))) for fits in models]
-    found_for = zip(group, losses, single, judged, _evidence(group, durations), strict=True)
+    found_for = zip(group, single, judged, _evidence(group, durations), strict=True)
     return [_size(*of_use, options) for of_use in found_for]
 
 
@@ -189,7 +188,6 @@ def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:
 
 def _size(
     use: _Usable,
-    loss: ExpectedLoss,
     best: BestMargin,
     judged: tuple[ModelFits, list[BestMargin]] | None,
     evidence: float,
@@ -210,7 +208,6 @@ def _size(
         enough=True,
         coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=largest,
-        failure_share_bound=loss.failing(request),
         model=model,
         drifting=use.drifting,
     )

@@ -25,11 +25,10 @@ MAX_LOG = 600.0  # exp() overflows a float above about 709
 
 
 class BestMargin(NamedTuple):
-    """The margin with the least expected loss within the bound, that loss (including the price), and the waste in it."""
+    """The margin with the least expected loss within the bound, and that loss, with the price of failed attempts."""
 
     margin: float
     loss: float
-    waste: float
 
 
 class ExpectedLoss(NamedTuple):
@@ -78,10 +77,9 @@ class ExpectedLoss(NamedTuple):
                 break
             margin = self._margin(level)
             idle = max(0.0, margin * (self.reserved - reserved) - (self.used - used))
-            waste = idle + self.tail.exceedance(level) * self.burn
-            loss = waste + price * failing
+            loss = idle + self.tail.exceedance(level) * self.burn + price * failing
             if loss <= best.loss:
-                best = BestMargin(margin, loss, waste)
+                best = BestMargin(margin, loss)
         return best
 
     @property
@@ -172,13 +170,12 @@ def bests(losses: Sequence[ExpectedLoss], price: float) -> list[BestMargin]:
         if loss.is_factor:
             margin[row] = np.exp(np.minimum(margin[row], MAX_LOG))
     failing = exceeded + (1.0 + (farther * over + more)) ** power / rare
-    waste = np.maximum(margin * reserved - used, 0.0) + exceeded * burn
-    total = waste + price * failing
+    total = np.maximum(margin * reserved - used, 0.0) + exceeded * burn + price * failing
     within = failing <= bound
     within[:, -1] = True
     places = np.where(within, total, np.inf).argmin(axis=-1).tolist()
     return [
-        loss.with_seen(BestMargin(float(margin[at]), float(total[at]), float(waste[at])), price)
+        loss.with_seen(BestMargin(float(margin[at]), float(total[at])), price)
         for loss, at in zip(losses, enumerate(places), strict=True)
     ]
 

@@ -97,7 +97,6 @@ def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor:
     (loss,) = row
     (best,) = bests([loss], options.failure_price)
     assert best.loss == pytest.approx(loss.waste(best.margin) + options.failure_price * loss.failing(best.margin))
-    assert best.waste == pytest.approx(loss.waste(best.margin))
     tail = loss.tail
     levels = np.concatenate([tail.ordered[-3:], tail.largest + tail.excess * np.linspace(0.0, 5.0, 200)])
     reach = (np.exp(levels) if factor else levels).tolist()
