@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +66,17 @@ def test_any_executions_are_moved(tmp_path_factory: pytest.TempPathFactory, exec
         assert store.runs(KEY) == new.runs(KEY)
 
 
-def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """All at once they would take the memory that the operator has, at every start again."""
     path = tmp_path / "h.db"
     make_earlier(path, RUNS)
     given: list[int] = []
     merge = legacy_executions.merge
     monkeypatch.setattr(legacy_executions, "_BATCH_PODS", 7)
+    monkeypatch.setattr(legacy_executions, "_LOG_EVERY", 1)
+    caplog.set_level("INFO", "concertmaster.history")
     monkeypatch.setattr(
         legacy_executions, "merge", lambda db, pods, lost: given.append(len(pods)) or merge(db, pods, lost)
     )
@@ -78,6 +84,10 @@ def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(tmp_path: Path, monke
         new.add(RUNS)
         assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
     assert (max(given), sum(given)) == (7, 121)
+    logged = [
+        int(number) for number in re.findall(r"converting the pods of an earlier version; (\d+) so far", caplog.text)
+    ]
+    assert logged == [0, *accumulate(given)][:-1]
 
 
 def test_a_file_is_not_left_with_the_room_its_rows_took(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class EarlierPods:
         self._db = db
         self._number = 0  # of the workflow whose turn it is: all before have none left
         self._times = 0
+        self._converted = 0
 
     def move_some(self) -> bool:
         """Move some of them, in the caller's transaction. Returns whether there were any. Unreadable ones are dropped."""
@@ -34,12 +35,13 @@ class EarlierPods:
             return False
         self._number = int(number)
         if self._times % _LOG_EVERY == 0:
-            log.info("history: moving the pods of an earlier version; at most %d are done", self._times * _BATCH_PODS)
+            log.info("history: converting the pods of an earlier version; %d so far", self._converted)
         self._times += 1
         query = "SELECT namespace, kind, name FROM workflows WHERE id = ?"
         key = WorkflowKey(*self._db.execute(query, (number,)).fetchone())
         query = "SELECT uid, run, body FROM earlier_pods WHERE workflow = ? ORDER BY run LIMIT ?"
         found = self._db.execute(query, (number, _BATCH_PODS)).fetchall()
+        self._converted += len(found)
         pods = [(rows.readable(decode_execution, body, run, set()), key, run, uid) for uid, run, body in found]
         merge(self._db, [(e, key, run) for e, key, run, uid in pods if e is not None and _sound(e, uid)], set())
         for some in rows.chunks([uid for uid, _, _ in found]):
