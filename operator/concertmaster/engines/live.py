@@ -113,6 +113,11 @@ def live_run(
     return LiveRun(record, over and complete, obj.problems.all(), why, created, at, until)
 
 
+def not_begun(run: LiveRun) -> LiveRun:
+    """``run`` without the start that its engine has given it: it waits, and nothing of it has begun."""
+    return replace(run, started=None, record=replace(run.record, start=None))
+
+
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:
     """First creation and last end of the pods of a run in unix seconds. Live and history records share this
     computation, so that they can be compared. The pod of a daemon, which the engine ends with the run, may take longer."""

@@ -25,7 +25,7 @@ from concertmaster.engines.common.manifest import Problems, fingerprint, flag, m
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run, one_line
+from concertmaster.engines.live import LiveRun, few, live_run, not_begun, one_line
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,
@@ -141,8 +141,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         complete=bool(nodes),
         message=obj.status.get("message"),
     )
-    if not executions and flag(obj.spec.get("suspend")):  # since its creation: it has a start, but has not begun
-        return replace(run, started=None, record=replace(run.record, start=None))
+    if not executions and flag(obj.spec.get("suspend")):  # since its creation
+        return not_begun(run)
     return replace(run, record=replace(run.record, pauses=_pause(executions, run.started)))
 
 

@@ -23,7 +23,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run, one_line
+from concertmaster.engines.live import LiveRun, few, live_run, not_begun, one_line
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 from concertmaster.engines.tekton.edges import with_edges
 from concertmaster.engines.tekton.resolvers import fetched_by
@@ -72,7 +72,7 @@ def read_run(
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
     steps += _skipped(status, problems)
     own, (outcome, _, message) = obj.spec.get("pipelineSpec"), _condition(status, problems)
-    return live_run(
+    found = live_run(
         obj,
         key,
         with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime"))),
@@ -84,6 +84,9 @@ def read_run(
         fetched=fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace),
         message=message,
     )
+    # Without a TaskRun it waits for a custom task, such as an approval, which is no time of a run that has ended either.
+    waits = outcome is Outcome.RUNNING and not tasks and bool(status.get("childReferences"))
+    return not_begun(found) if waits else found
 
 
 def run_values(raw: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]]) -> RunValues:

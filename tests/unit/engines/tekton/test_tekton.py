@@ -457,6 +457,16 @@ def test_a_run_that_was_cancelled_has_not_failed(reason: str, outcome: Outcome) 
     assert (found.record.outcome, found.complete) == (outcome, True)
 
 
+@pytest.mark.parametrize("kind", ["CustomRun", "TaskRun"])
+def test_a_run_that_waits_for_an_approval_before_its_first_pod_has_not_begun(kind: str) -> None:
+    """As a run that has ended begins with its first pod; else it would be in progress, and late, while it waits."""
+    first = {"apiVersion": "tekton.dev/v1beta1", "kind": kind, "name": f"{RUN}-approve", "pipelineTaskName": "approve"}
+    raw = pipeline_run(childReferences=[first], skippedTasks=[], completionTime=None, **condition("Unknown", "Running"))
+    found = read_run(raw, [], KEY)
+    assert found.record.outcome is Outcome.RUNNING
+    assert (found.record.start is None, found.started is None) == (kind == "CustomRun", kind == "CustomRun")
+
+
 @pytest.mark.parametrize(
     ("reason", "ended_by", "outcome"),
     [
