@@ -16,6 +16,7 @@ from concertmaster.core.changes.verification.before_after import (
     BeforeAfter,
     of_one_image,
     released,
+    released_often,
     requested,
     split_runs,
 )
@@ -110,9 +111,11 @@ class ComparedRuns:
         return not self._edited_for_each_run(context, definition, since)
 
     def _edited_for_each_run(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
-        """Whether runs had an edit of their own each before the change at ``since``: then one since then says nothing."""
+        """Whether runs had an edit of their own each, or every few of them had one, before the change at ``since``: one
+        since then says nothing."""
         window = context.policy.analysis.window_seconds
-        return edited_for_each_run(self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since))
+        before = self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since)
+        return edited_for_each_run(before) or bool(released_often(before, definition.graph))
 
 
 def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applied: float) -> float:

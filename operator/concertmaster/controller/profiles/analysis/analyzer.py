@@ -15,6 +15,7 @@ from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.runs.changes import edited_for_each_run
+from concertmaster.core.changes.verification.before_after import released_often
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
@@ -118,7 +119,9 @@ def _proposed(request: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
 def remembered(request: AnalysisRequest, result: AnalysisResult) -> RecommendationHistory:
     """The state of each recommendation now, and the measured effect of those that were applied."""
     past, analysis = request.past, result.analysis
-    steps = [s.name for s in analysis.definition.graph.steps]
+    graph = analysis.definition.graph
+    steps = [s.name for s in graph.steps]
+    edited = edited_for_each_run(analysis.runs) or bool(released_often(analysis.runs, graph))
     memory = advance(
         past.memory,
         Observation(
@@ -128,8 +131,8 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
             target=past.target,
             by=past.by,
             written=past.written,
-            # Where each run has an edit of its own, one ends no measurement: runs before had theirs as well.
-            fingerprint=None if edited_for_each_run(analysis.runs) else request.definition.fingerprint,
+            # Where every few runs have an edit of their own, one ends no measurement: runs before had theirs as well.
+            fingerprint=None if edited else request.definition.fingerprint,
             steps=steps,
             dismissals=dismissed(request.profile, request.now),
             lines=past.lines,
@@ -143,7 +146,7 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
         scheduled(request.policy.apply.verify, request.definition, request.now),
         now=request.now,
         policy=request.policy,
-        graph=analysis.definition.graph,
+        graph=graph,
         others=request.others,
     )
     memory = replace(memory, outcomes=outcomes)

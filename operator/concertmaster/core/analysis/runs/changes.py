@@ -21,7 +21,7 @@ POINTS = 5
 _OFFSETS = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
 _MIN_STEP_SHARE = 0.2  # least part of the change of the run that a step which is named makes up
 # Least share and number of runs with another image (or template) than the run before, from which it is an input of theirs.
-_INPUT_SHARE, _INPUT_RUNS = 1 / 3, 4
+INPUT_SHARE, _INPUT_RUNS = 1 / 3, 4
 
 ContainerSettings = tuple[str | None, float | None, float | None]
 """Image, and requests of CPU (cores) and memory (bytes), of a container; None where unknown."""
@@ -184,10 +184,11 @@ def build(given: GivenImages, at: int, step: str | None = None) -> str:
     return images.pop() if len(images) == 1 else ""
 
 
-def is_input(values: Sequence[Collection[str]]) -> bool:
-    """Whether consecutive ``values`` differ so often that they are given to each run, as its input is."""
+def is_input(values: Sequence[Collection[str]], share: float = INPUT_SHARE) -> bool:
+    """Whether consecutive ``values`` differ so often (in this ``share`` of them or more, 0 to 1) that they are given to each
+    run, as its input is."""
     changes = sum(old != new and not set(new) <= set(old) for old, new in pairwise(values))
-    return changes >= max(_INPUT_RUNS, _INPUT_SHARE * len(values))
+    return changes >= max(_INPUT_RUNS, share * len(values))
 
 
 def longest(run: RunRecord, lost: Callable[[StepExecution], float] | None = None) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from concertmaster.core.changes.verification.before_after import BeforeAfter
+from concertmaster.core.changes.verification.before_after import BeforeAfter, out_of_memory
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.amounts import same_amount
 from concertmaster.core.model.enums import RuleName
@@ -90,9 +90,3 @@ def _seconds(runs: Sequence[RunRecord], step: str) -> float:
 def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
     """Number of runs in which a container of these steps (empty: any) was OOM-killed."""
     return sum(out_of_memory(r, steps) for r in runs)
-
-
-def out_of_memory(run: RunRecord, steps: Collection[str]) -> bool:
-    """Whether a container of these steps (empty: any) was OOM-killed in the run."""
-    rows = [e for e in run.steps if not steps or e.step in steps]
-    return any(e.reason == "OOMKilled" or any(c.oom_killed for c in e.containers) for e in rows)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from concertmaster.core.analysis.runs.changes import is_input
+from concertmaster.core.analysis.runs.changes import INPUT_SHARE, is_input
 from concertmaster.core.analysis.runs.injected import own_containers
 from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
@@ -25,9 +25,11 @@ _CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
 )
+_OFTEN = 1 / 15  # share of runs with another image than the one before: two and more releases in a verification of 30
 _LASTING = 2  # runs in a row with another image from which on it is a release
 STUCK_FACTOR = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
+StepContainer = tuple[str, str]  # names of step and container
 InputSizes = dict[str, float]
 AmountsByRun = dict[str, float | None]
 
@@ -35,12 +37,14 @@ AmountsByRun = dict[str, float | None]
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
     """Finished runs before and after a change, each in order of start; ``begun``: number of runs started after it, finished
-    or not; ``left_out``: how many of these are not in ``after``, by reason, as clauses (``2 more with another image``)."""
+    or not; ``left_out``: how many of these are not in ``after``, by reason, as clauses (``2 more with another image``).
+    ``earlier``: the newest runs before it, also those that are no baseline."""
 
     before: tuple[RunRecord, ...]
     after: tuple[RunRecord, ...]
     begun: int = 0
     left_out: tuple[str, ...] = ()
+    earlier: tuple[RunRecord, ...] = ()
 
     def without(self, unfit: Callable[[RunRecord], bool], why: str) -> BeforeAfter:
         """These without the runs after the change that are ``unfit``; ``why``: a clause for those that are left out."""
@@ -94,14 +98,23 @@ def split_runs(
         else:
             unknown += 1
     clauses = ((behind, "begun after one that is in progress"), (unknown, "with an unknown outcome"))
-    return BeforeAfter(tuple(before), tuple(after), begun, tuple(f"{n} more {why}" for n, why in clauses if n))
+    left_out = tuple(f"{n} more {why}" for n, why in clauses if n)
+    earlier = [r for r in dated if _finished(r) and (r.start or 0.0) < applied][-BASELINE:]
+    return BeforeAfter(tuple(before), tuple(after), begun, left_out, tuple(earlier))
 
 
 def of_one_image(sides: BeforeAfter, graph: WorkflowGraph) -> BeforeAfter:
     """``sides`` without those runs after the change in which a container has another image than in any run before: what
-    they show is the effect of both. Where images differ from run to run, they are noise to both sides."""
-    other = {id(r) for r, is_other in zip(sides.after, _released(sides, graph), strict=True) if is_other}
-    return sides.without(lambda r: id(r) in other, "with another image")
+    they show is the effect of both. Where images differ every few runs, they are noise to both sides, but for failures:
+    those of a release that is broken come together. A container that is killed for lack of memory counts."""
+    other, new = (
+        {id(r) for r, is_other in zip(sides.after, _released(sides, graph, share), strict=True) if is_other}
+        for share in (_OFTEN, INPUT_SHARE)
+    )
+    found = sides.without(lambda r: id(r) in other, "with another image")
+    return found.without(
+        lambda r: id(r) in new and r.outcome is Outcome.FAILED and not out_of_memory(r), "failed with another image"
+    )
 
 
 def released(sides: BeforeAfter, graph: WorkflowGraph) -> bool:
@@ -110,15 +123,28 @@ def released(sides: BeforeAfter, graph: WorkflowGraph) -> bool:
     return len(newest) == _LASTING and all(newest)
 
 
-def _released(sides: BeforeAfter, graph: WorkflowGraph) -> list[bool]:
-    """Whether each run after the change has another image than all before it."""
+def released_often(runs: Sequence[RunRecord], graph: WorkflowGraph, share: float = _OFTEN) -> frozenset[StepContainer]:
+    """The containers whose image changes every few of the ``runs`` (oldest first), in this ``share`` of them or more: it
+    distinguishes none of those after a change from those before it."""
+    by_place = _by_place(map(_images(graph), runs[-BASELINE:]))
+    return frozenset(place for place, each in by_place.items() if is_input(each, share))
+
+
+def _released(sides: BeforeAfter, graph: WorkflowGraph, share: float = _OFTEN) -> list[bool]:
+    """Whether each run after the change has another image than all before it, of a container that is not released often."""
     images = _images(graph)
-    before: dict[tuple[str, str], list[set[str]]] = {}
-    for run in sides.before[-BASELINE:]:
-        for place, own in images(run).items():
-            before.setdefault(place, []).append(own)
-    known = {place: set[str]().union(*each) for place, each in before.items() if not is_input(each)}
+    often, before = released_often(sides.earlier, graph, share), _by_place(map(images, sides.before[-BASELINE:]))
+    known = {place: set[str]().union(*each) for place, each in before.items() if place not in often}
     return [any(_others(own, known.get(place, own)) for place, own in images(run).items()) for run in sides.after]
+
+
+def _by_place(runs: Iterable[Mapping[StepContainer, set[str]]]) -> dict[StepContainer, list[set[str]]]:
+    """The images of each of some runs, by place."""
+    found: dict[StepContainer, list[set[str]]] = {}
+    for run in runs:
+        for place, own in run.items():
+            found.setdefault(place, []).append(own)
+    return found
 
 
 def _others(images: set[str], known: set[str]) -> set[str]:
@@ -128,12 +154,12 @@ def _others(images: set[str], known: set[str]) -> set[str]:
     return {i for i in images - known - tags if i.partition("@")[0] not in known}
 
 
-def _images(graph: WorkflowGraph) -> Callable[[RunRecord], dict[tuple[str, str], set[str]]]:
+def _images(graph: WorkflowGraph) -> Callable[[RunRecord], dict[StepContainer, set[str]]]:
     """The images of a run, by step and name of the container, without those that are injected into pods."""
     own = own_containers(graph)
 
-    def of(run: RunRecord) -> dict[tuple[str, str], set[str]]:
-        images: dict[tuple[str, str], set[str]] = {}
+    def of(run: RunRecord) -> dict[StepContainer, set[str]]:
+        images: dict[StepContainer, set[str]] = {}
         for e in run.steps:
             working = [c for c in e.containers if not (c.init or c.sidecar)]
             names = own(e.step, frozenset(c.name for c in working))
@@ -247,6 +273,12 @@ def comparable(before_after: BeforeAfter) -> InputSizes:
 def good(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Succeeded runs: the durations of others are not comparable."""
     return [r for r in runs if r.outcome.timed]
+
+
+def out_of_memory(run: RunRecord, steps: Collection[str] = ()) -> bool:
+    """Whether a container of these steps (empty: any) was OOM-killed in the run."""
+    rows = [e for e in run.steps if not steps or e.step in steps]
+    return any(e.reason == "OOMKilled" or any(c.oom_killed for c in e.containers) for e in rows)
 
 
 def _finished(run: RunRecord) -> bool:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from concertmaster.core.changes.verification.attribution import LoweredMemory, out_of_memory
-from concertmaster.core.changes.verification.before_after import BeforeAfter
+from concertmaster.core.changes.verification.attribution import LoweredMemory
+from concertmaster.core.changes.verification.before_after import BeforeAfter, out_of_memory
 from concertmaster.core.changes.verification.harm import FAILURE_LEVEL
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import VerifySettings

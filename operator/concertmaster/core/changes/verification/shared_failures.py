@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from concertmaster.core.changes.verification.attribution import out_of_memory
-from concertmaster.core.changes.verification.before_after import BeforeAfter
+from concertmaster.core.changes.verification.before_after import BeforeAfter, out_of_memory
 from concertmaster.core.changes.verification.control_group import MIN_WORKFLOWS
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.stats.exact import beta_binomial_tail

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification.before_after import requested, split_runs
+from concertmaster.core.changes.verification.before_after import of_one_image, released, requested, split_runs
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
@@ -15,6 +15,7 @@ from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.engines.define import define
+from tests.support.controller.change_steps import with_image
 from tests.support.core.change_samples import cron_job
 from tests.support.core.verification_runs import run
 
@@ -35,6 +36,33 @@ def said(hours: float, definition: WorkflowDefinition | None, runs: int = 30, *a
     late = [run(100 + i, APPLIED + at * HOUR, 600.0) for i, at in enumerate(after)]
     found = split_runs([*RUNS[30 - runs :], *late], applied=APPLIED, since=None, now=until)
     return silent(found, definition, applied=APPLIED, until=until)
+
+
+@pytest.mark.parametrize(("every", "ended"), [(7, False), (12, True)])
+def test_a_release_every_few_runs_is_no_other_definition_however_few_runs_are_compared(every: int, ended: bool) -> None:
+    """The runs before another change that was kept tell how often the image changes; they are no baseline."""
+    runs = [run(i, APPLIED - (40 - i) * HOUR, 600.0) for i in range(50)]
+    runs = [replace(r, steps=tuple(replace(e, step="job") for e in r.steps)) for r in runs]
+    runs = [with_image(r, f"etl:{i // every}") for i, r in enumerate(runs)]
+    sides = split_runs(runs, applied=APPLIED, since=APPLIED - 4 * HOUR, now=APPLIED + 10 * HOUR)
+    graph = hourly().graph
+    assert (len(sides.before), released(sides, graph)) == (4, ended)
+    assert (len(of_one_image(sides, graph).after) == len(sides.after)) is not ended
+
+
+@pytest.mark.parametrize(("image", "reason", "left"), [("etl:9", None, 2), ("etl:9", "OOMKilled", 4), (None, None, 4)])
+def test_a_release_that_fails_where_there_are_many_is_no_harm_of_a_change(
+    image: str | None, reason: str | None, left: int
+) -> None:
+    """A release is broken now and then, and none of its runs succeeds. Failures of a known image count."""
+    runs = [with_image(r, f"etl:{i // 6}") for i, r in enumerate(RUNS)]
+    failed = [run(30 + i, APPLIED + (1 + i) * HOUR, 600.0, outcome=Outcome.FAILED, reason=reason) for i in range(2)]
+    fine = [run(32 + i, APPLIED + (3 + i) * HOUR, 600.0) for i in range(2)]
+    runs += [with_image(r, image or "etl:4") for r in (*failed, *fine)]
+    runs = [replace(r, steps=tuple(replace(e, step="job") for e in r.steps)) for r in runs]
+    found = of_one_image(split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10 * HOUR), hourly().graph)
+    assert len(found.after) == left
+    assert found.left_out == (("2 more failed with another image",) if left == 2 else ())
 
 
 @pytest.mark.parametrize(("hours", "harm"), [(1.9, False), (2.2, False), (2.4, True), (30.0, True)])
