@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, Line160, Line400, Line1000, RecommendationId, Timestamp, schema
+from concertmaster.core.lifecycle.implementation import MAX_LINE
 from concertmaster.core.model.enums import Category, Level, RecommendationState, Severity, Verdict
 from concertmaster.core.model.scalars import Percent
 
@@ -29,7 +30,7 @@ EffectLine = Annotated[
 ]
 SetLine = Annotated[
     str,
-    StringConstraints(pattern=r"^/[^ ]+: .+ -> .+$", max_length=1000),
+    StringConstraints(pattern=r"^/[^ ]+: .+ -> .+$", max_length=MAX_LINE),
     Field(json_schema_extra=schema(forms='a path with two values, such as "/spec/parallelism: 2 -> 8"')),
 ]
 ImpactLine = Annotated[

@@ -18,6 +18,9 @@ from concertmaster.core.model import TASK, Edit
 from concertmaster.core.model.amounts import quantity
 
 IMPLEMENTED_SHARE = 0.5  # share of the way from the old to the recommended value that counts as implemented
+MAX_LINE = 3000
+"""Characters of all fields of a recommendation in a status: CPU and memory of some twenty steps. Of more it is not known
+whether they were set."""
 _MAX_LENGTH = 100  # characters; longer values are stored as a digest
 
 

@@ -18,7 +18,7 @@ from concertmaster.core.lifecycle.history import (
     RelativeEffect,
     TrackedRecommendation,
 )
-from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.implementation import MAX_LINE, Field
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
@@ -129,7 +129,7 @@ def outcome(result: ImplementationResult) -> Document:
 def fields(changed: Sequence[Field]) -> str | None:
     """``/spec/parallelism: 2 -> 8; /spec/...``; None without any, and when they are too much to be remembered."""
     line = "; ".join(f"{f.path}: {f.old or _NOTHING} -> {f.new or _NOTHING}" for f in changed)
-    return line if line and len(line) <= 1000 and all(" " not in f.path for f in changed) else None
+    return line if line and len(line) <= MAX_LINE and all(" " not in f.path for f in changed) else None
 
 
 def effect(effect: RelativeEffect) -> str:

@@ -258,6 +258,33 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> No
     WorkflowProfile.model_validate({**profile, "status": status})
 
 
+@pytest.mark.parametrize("steps", [3, 16])
+def test_what_a_large_right_sizing_sets_is_remembered_until_it_is_applied(steps: int) -> None:
+    """It would be obsolete otherwise once it was, as if its condition had cleared, and have no result."""
+    sizes = (("cpu", "2", "750m"), ("memory", "2Gi", "832Mi"))
+    pairs = [(f"transform-{i}", *each) for i in range(steps) for each in sizes]
+    rows = tuple(Field(f"/spec/templates/{name}/container/resources/requests/{r}", a, b) for name, r, a, b in pairs)
+    templates = [
+        {"name": f"transform-{i}", "container": {"resources": {"requests": {r: b for r, _, b in sizes}}}}
+        for i in range(steps)
+    ]
+    found = [_recommendation(0, "x")]
+    (tracked,) = _memory(found).tracked
+    memory = RecommendationHistory((replace(tracked, fields=rows),))
+    status = document(_result(found), memory, data_until=NOW)
+    WorkflowProfile.model_validate(
+        {
+            "metadata": {"name": "x", "namespace": "demo"},
+            "spec": {"graph": {"steps": [{"name": "a"}]}},
+            "status": status,
+        }
+    )
+    seen = Observation(NOW + 3600.0, (), target={"spec": {"templates": templates}})
+    after = advance(remembered.read(status), seen)
+    assert [t.state for t in after.tracked] == [RecommendationState.IMPLEMENTED]
+    assert [o.fields for o in after.outcomes] == [rows]
+
+
 def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     """Eight recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
     found = [_recommendation(i, "y" * 150) for i in range(14)]
