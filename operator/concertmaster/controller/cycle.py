@@ -39,6 +39,7 @@ from concertmaster.kube.writer import WriteOutcome
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
 _MIN_PAST_SECONDS = 30.0  # seconds, also where somebody waits: every cycle reads the present first, which takes as long
+_COLLECTED_WITH = 20  # all garbage is collected once a workflow in so many was analysed
 _T = TypeVar("_T")
 
 
@@ -84,6 +85,7 @@ class Cycle:
         self._clock = clock
         self.awaited: Callable[[], bool] = lambda: False  # whether somebody has changed what the next cycle begins with
         self._tidied: float | None = None
+        self._uncollected = 0  # analyses since all garbage was collected
         self._behind = False  # the watches are: nothing new is written
 
     def __call__(self) -> bool:
@@ -128,7 +130,11 @@ class Cycle:
         )
         self._tidy(profiles, now, record)
         self._finish(record, tally, snapshot, profiles, begun)
-        give_back(worked=tally.analyzed > 0)
+        self._uncollected += tally.analyzed
+        complete = self._uncollected * _COLLECTED_WITH >= len(profiles)
+        give_back(worked=tally.analyzed > 0, complete=complete)
+        if complete:
+            self._uncollected = 0
         return self._collector.more or snapshot.more or (self._profile_reconciler.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------

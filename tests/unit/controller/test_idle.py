@@ -9,10 +9,11 @@ import pytest
 
 from concertmaster.api.models import policy as models
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller import snapshot
+from concertmaster.controller import cycle, snapshot
 from concertmaster.controller.discovery import policies
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.profiles import resolving
+from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.errors import Unreachable
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import INTERVAL, Bed, run
@@ -144,3 +145,24 @@ def test_equal_policies_are_one_object(bed: Bed) -> None:
     made = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
     profiles = bed.profile_reconciler.profiles(made)
     assert len({id(s.policy) for s in profiles if s.entry.namespace == "demo"}) == 1
+
+
+def test_all_garbage_is_collected_once_a_twentieth_of_the_workflows_was_analysed(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(cycle, "give_back", lambda *, worked, complete: asked.append((worked, complete)))
+
+    def with_runs_of(*workflows: int) -> tuple[bool, bool]:
+        for k in workflows:
+            bed.history.runs_of[f"w{k}"].append(run(f"w{k}", 2 + len(asked)))
+            bed.sources.changed.add(WorkflowKey("demo" if k % 2 else "other", "CronJob", f"w{k}"))
+        bed.run(seconds=INTERVAL)
+        return asked[-1]
+
+    assert with_runs_of() == (False, False)
+    assert with_runs_of(1) == (True, False)  # one of thirty
+    assert with_runs_of() == (False, False)
+    assert with_runs_of(2) == (True, True)
+    assert with_runs_of(3) == (True, False)
+    assert with_runs_of(4, 5) == (True, True)

@@ -56,6 +56,22 @@ def test_circles_of_garbage_go_after_a_cycle_that_worked(worked: bool) -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_garbage_that_was_long_in_use_goes_once_all_is_collected(complete: bool) -> None:
+    kept = Circle()
+    old = weakref.ref(kept)
+    gc.collect()
+    gc.disable()
+    try:
+        del kept
+        new = circle()
+        give_back(worked=True, complete=complete)
+        assert new() is None
+        assert (old() is None) is complete
+    finally:
+        gc.enable()
+
+
 def test_what_stays_is_left_out_of_every_search() -> None:
     try:
         leave_out_what_stays()
