@@ -108,6 +108,8 @@ class EngineTraits:
     """A step only waits for the step of its name with this suffix, if there is one; empty: none does."""
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
+    one_memory_size: bool = field(default=False, compare=False)
+    """Whether the one size of memory that can be set is both request and limit of a container."""
     tests_changes: bool = field(default=False, compare=False)
     """Whether runs test changes of a program (CI): that one fails may be its result, which a retry only repeats."""
     caller: re.Pattern[str] | None = field(default=None, compare=False)

@@ -27,6 +27,7 @@ TRAITS: Mapping[str, EngineTraits] = {
     preset.name: EngineTraits(
         name=preset.title,
         remedies=preset.remedies,
+        one_memory_size=preset.one_memory_size,
         retries=RETRIES.get(preset.name, lambda step, limit: None),
         concurrency=CONCURRENCY.get(preset.name, lambda workflow, limit: None),
         tests_changes=preset.tests_changes,

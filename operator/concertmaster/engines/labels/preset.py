@@ -60,7 +60,7 @@ class Preset:
     whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
     steps that run beside all others of a run; a step only waits for the one of its name with ``work_suffix``, if any.
     ``found_by`` is a key that all its pods have, None for the workflow's. ``tests_changes``: whether its runs test changes
-    of a program (CI)."""
+    of a program (CI). ``one_memory_size``: whether the memory that can be set is both request and limit."""
 
     name: str
     title: str
@@ -79,6 +79,7 @@ class Preset:
     work_suffix: str = ""
     found_by: str | None = None
     tests_changes: bool = False
+    one_memory_size: bool = False
 
     def remedies(self, sizes: Sizes) -> str | None:
         """What to paste where a workflow is defined, to set these sizes. A container beside the work has none there: its

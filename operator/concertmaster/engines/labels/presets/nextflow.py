@@ -41,5 +41,6 @@ NEXTFLOW = Preset(
     ),
     written=remedies,
     main=frozenset({MAIN}),
+    one_memory_size=True,
     comment="//",
 )

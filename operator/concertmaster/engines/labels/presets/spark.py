@@ -58,6 +58,7 @@ SPARK = Preset(
     of_workflow=_application,
     written=remedies,
     main=frozenset({"spark-kubernetes-driver", "spark-kubernetes-executor"}),
+    one_memory_size=True,
     # The driver replaces executors that fail, and deletes them when it ends: its end is that of the application.
     daemons=(StepSpec(EXECUTOR, daemon=True, conditional=True, tolerated=EXECUTOR),),
 )

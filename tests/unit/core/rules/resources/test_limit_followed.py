@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Level, Recommendation
 from concertmaster.core.model.amounts import quantity
-from tests.support.builders import MI
+from concertmaster.core.rules import Evidence, recommend
+from concertmaster.engines.labels.definition import TRAITS
+from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import measured, resources
 
@@ -118,3 +121,21 @@ def test_a_limit_that_ended_most_kills_is_raised_as_before() -> None:
     (item,) = found(seldom, (4, 8), rule="memory-request")
     assert item.edits
     assert not item.upper_bound
+
+
+@pytest.mark.parametrize(("engine", "one"), [("spark", True), ("nextflow", True), ("airflow", False)])
+def test_one_size_for_request_and_limit_keeps_the_room_of_a_limit(engine: str, *, one: bool) -> None:
+    """Memory of an executor was lowered as a request, although its limit and its heap are lowered with it: 15% of headroom,
+    and a promise for all later attempts."""
+    of = definition(step("work", containers=()), engine=TRAITS[engine])
+    fact = container(memory_request=8 * GI, memory_limit=8 * GI, memory_sampled_peak=3 * GI, memory_kernel_peak=3 * GI)
+    runs = [
+        run(of.graph, {"work": 3600.0}, number=i, start=NOW - (COUNT - i) * DAY / 3, containers=lambda _: (fact,))
+        for i in range(COUNT)
+    ]
+    (item,) = [r for r in recommend(Evidence(analyze(of, runs, now=NOW), "wfp")) if r.rule == "right-size"]
+    assert memory([item])[0] == (3.75 if one else 3.5)
+    assert memory([item], "limits.memory") == (memory([item]) if one else [])
+    assert ("unless what they use follows the lower limit" in item.expected) is one
+    assert any("such as the heap of a JVM" in line for line in item.evidence) is one
+    assert item.snippet is not None

@@ -56,9 +56,10 @@ def cpu_row(
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    right = max(least.kept("cpu", container) * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
+    kept = least.kept("cpu", limited=is_guaranteed(container))
+    right = max(kept * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
-        right = max(right, least.kept("cpu", container) * burst)
+        right = max(right, kept * burst)
     new = kept_size(evidence, unit, "cpu", new, least.change, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not differs(current, new, least.change, used=peak / healthy, enough=typical):

@@ -19,8 +19,9 @@ from concertmaster.core.rules.resources.rows.size_bounds import (
     LIMIT_HEADROOM,
     Sized,
     bounded,
-    is_guaranteed,
     least_accepted,
+    limit_follows,
+    one_memory_size,
     size_bounds,
 )
 from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, kept_size, memory_by_day, unseen
@@ -66,7 +67,8 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Le
         bound_by = _FILLED if filled else bound_by
     if new is None or new < max(peak, least_accepted(unit, "memory")):
         return None
-    right = max(least.kept("memory", container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
+    kept = least.kept("memory", limited=limit_follows(evidence, container, "memory"))
+    right = max(kept * peak, least_accepted(unit, "memory"), bounds.enough(peak))
     new = kept_size(evidence, unit, "memory", new, least.change, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
     enough = _enough(evidence, container, recent)  # rare large runs keep a request from being lowered, and raise none
@@ -89,6 +91,7 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Le
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
         earlier=earlier,
+        one_size=one_memory_size(evidence, container),
         grows=grown > 0.0 or (size.drifting and len(by_day) < MIN_DAYS),
     )
 
@@ -103,4 +106,4 @@ def _fills_limit(container: ContainerUsage) -> bool:
 def _enough(evidence: Evidence, container: ContainerUsage, peak: float) -> float:
     """The memory request (bytes) that covers a sampled peak."""
     enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
-    return max(enough, LIMIT_HEADROOM * peak) if is_guaranteed(container) else enough
+    return max(enough, LIMIT_HEADROOM * peak) if limit_follows(evidence, container, "memory") else enough

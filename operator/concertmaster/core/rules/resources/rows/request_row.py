@@ -40,8 +40,8 @@ class RequestRow:
     is admitted. ``limit``: the limit that moves to another value with it, and ``limit_by`` why. ``avoided``: share of the
     runs (0 to 1) that no longer fail. ``release``: since which the runs count, None where all do. ``earlier``: the peak
     where it is of a run that is not among these. ``followed``: the change of the limit that peaks followed, since which the
-    runs count. ``grows``: whether peaks grow. ``reserves``: what pods
-    reserve less by its row, where that is not what its request is lowered by: beside init containers (None: it is)."""
+    runs count. ``grows``: whether peaks grow. ``one_size``: whether request and limit are one field. ``reserves``: what
+    pods reserve less by its row, where that is not what its request is lowered by: beside init containers (None: it is)."""
 
     unit: SizingUnit
     resource: str
@@ -65,6 +65,7 @@ class RequestRow:
     earlier: EarlierPeak | None = None
     followed: FollowedLimit | None = None
     grows: bool = False
+    one_size: bool = False
     reserves: float | None = None
 
     @property
@@ -105,7 +106,7 @@ class RequestRow:
     @property
     def limited(self) -> bool:
         """Whether the limit changes with the request."""
-        return any("/limits/" in e.pointer for e in self.edits)
+        return self.one_size or any("/limits/" in e.pointer for e in self.edits)
 
 
 def items(row: RequestRow) -> Iterator[SizeItem]:

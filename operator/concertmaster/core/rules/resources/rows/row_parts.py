@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.releases import Release, level_since
-from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
@@ -33,9 +32,9 @@ class Least:
     change: float
     headroom: Mapping[str, float]
 
-    def kept(self, resource: str, container: ContainerUsage) -> float:
-        """The least headroom of a size that is published already."""
-        return self.headroom[resource] if is_guaranteed(container) else MIN_HEADROOM
+    def kept(self, resource: str, *, limited: bool) -> float:
+        """The least headroom of a size that is published already. ``limited``: its limit moves with it."""
+        return self.headroom[resource] if limited else MIN_HEADROOM
 
 
 def earlier_of(

@@ -61,7 +61,7 @@ def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str, sized: Size
     what an init container reserves once the ``sized`` ones are. A ratio is none of a request whose limit can be lowered with
     it."""
     policy = getattr(evidence.analysis.policy.apply.bounds, resource)
-    limit, tied = limit_of(unit.container, resource), is_guaranteed(unit.container)
+    limit, tied = limit_of(unit.container, resource), limit_follows(evidence, unit.container, resource)
     ratio = None if tied or limit is None or unit.container.name == POD else evidence.capacity.ratio(resource)
     bound = evidence.capacity.request(resource, limit, tied=tied or ratio is not None)
     least, least_by = policy.min, f"apply.bounds.{resource}.min of the policy"
@@ -142,6 +142,16 @@ def limit_of(container: object, resource: str) -> float | None:
     """The limit of a container in cores or bytes."""
     found: float | None = getattr(container, f"{resource}_limit")
     return found
+
+
+def limit_follows(evidence: Evidence, container: ContainerUsage, resource: str) -> bool:
+    """Whether the limit moves with the request: of a Guaranteed container, and of memory with one size."""
+    return is_guaranteed(container) or (resource == "memory" and one_memory_size(evidence, container))
+
+
+def one_memory_size(evidence: Evidence, container: ContainerUsage) -> bool:
+    """Whether the request of memory and its limit are one field of the engine."""
+    return evidence.analysis.definition.engine.one_memory_size and container.memory_limit is not None
 
 
 def is_guaranteed(container: ContainerUsage | ContainerFact) -> bool:
