@@ -202,7 +202,7 @@ OPERATOR = (
     Panel("Status writes", "Only what says something new is written.", [
         ("sum by (kind, outcome) (increase(concertmaster_status_writes_total[1h]))", "{{kind}} {{outcome}}"),
     ]),
-    Panel("Analyses and faults", "Workflows analysed anew, and faults isolated by stage.", [
+    Panel("Analyses and faults", "Workflows analyzed anew, and faults isolated by stage.", [
         ("sum(increase(concertmaster_analyses_total[1h]))", "analyses"),
         ("sum by (stage) (increase(concertmaster_failures_total[1h]))", "faults in {{stage}}"),
     ]),

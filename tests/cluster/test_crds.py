@@ -193,7 +193,7 @@ STATUS = {
     "conditions": [
         {
             "lastTransitionTime": "2027-01-31T00:40:00Z",
-            "message": "30 of 30 runs analysed.",
+            "message": "30 of 30 runs analyzed.",
             "observedGeneration": 1,
             "reason": "Analyzed",
             "status": "True",

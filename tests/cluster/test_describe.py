@@ -110,7 +110,7 @@ def test_the_plugin_describes_a_workflow_on_one_screen(
 
 
 CONDITIONS = (
-    ("Ready", "Analyzed", "30 runs in 14d analysed, the last ended 2025-10-09T06:00:00Z"),
+    ("Ready", "Analyzed", "30 runs in 14d analyzed, the last ended 2025-10-09T06:00:00Z"),
     ("MetricsAvailable", "Complete", "all queries to metrics source default succeeded"),
     ("TargetResolved", "Found", "WorkflowTemplate nightly-etl with 3 steps"),
 )

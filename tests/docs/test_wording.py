@@ -54,6 +54,14 @@ PRIVATE = {
 }
 
 
+# Words with two spellings, of which messages and pages have that of Kubernetes' documentation.
+BRITISH = re.compile(
+    r"\b(?:(?:analys|optimis|recognis|minimis|summaris)(?:e[drs]?|ing)|utilisation|behaviours?|realised)\b",
+    re.IGNORECASE,
+)
+PLURAL = re.compile(r"\banalyses\b", re.IGNORECASE)  # of analysis
+
+
 def literals(file: Path) -> Iterator[tuple[int, str]]:
     """Strings of a module that are sentences and no docstrings."""
     tree = ast.parse(file.read_text())
@@ -137,6 +145,20 @@ READ = [
 @pytest.mark.parametrize("file", READ, ids=lambda f: str(f.relative_to(ROOT)))
 def test_pages_and_output(file: Path) -> None:
     assert private(lines(file)) == []
+
+
+def british(places: Iterator[tuple[int, str]]) -> list[str]:
+    return [
+        f"{number}: {found[0]}" for number, text in places for found in [BRITISH.search(PLURAL.sub("", text))] if found
+    ]
+
+
+def test_a_word_has_one_spelling() -> None:
+    files = sorted((ROOT / "operator" / "concertmaster").rglob("*.py"))
+    logs = {"CHANGELOG.md", "accuracy-log.md", "speed-log.md"}
+    found = {f: british(literals(f)) for f in files} | {f: british(lines(f)) for f in READ if f.name not in logs}
+    assert {str(f.relative_to(ROOT)): words for f, words in found.items() if words} == {}
+    assert british(iter([(1, "all runs analysed"), (2, "two analyses, analyzed")])) == ["1: analysed"]
 
 
 def test_measured_results() -> None:

@@ -72,7 +72,7 @@ def analysed_again(loop: Bed) -> dict[str, Mapping[str, Any]]:
         if not behind:
             return found
         if time.monotonic() > end:
-            raise TestbedError(f"not analysed again for {AGAIN:.0f} s: {behind}\n{loop.operator.tail(30)}")
+            raise TestbedError(f"not analyzed again for {AGAIN:.0f} s: {behind}\n{loop.operator.tail(30)}")
         time.sleep(2.0)
 
 

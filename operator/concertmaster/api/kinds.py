@@ -87,7 +87,7 @@ KINDS: tuple[Kind, ...] = (
             ),
             _condition("Ready", "Whether the analysis is up to date."),
             Column("Currency", ".status.summary.currency", "Currency of Impact/Month.", priority=1),
-            Column("Runs", ".status.runs.observed", "Finished runs analysed.", type="integer", priority=1),
+            Column("Runs", ".status.runs.observed", "Finished runs analyzed.", type="integer", priority=1),
             Column("Policy", ".status.policy", "The policy in force.", priority=1),
             Column("Until", ".status.dataUntil", "Up to when the data is complete.", priority=1),
             _condition("ObjectivesMet", "Whether all objectives are met.", priority=1),

@@ -72,7 +72,7 @@ class LabelledDiscovery:
 
 
 def identity(labels: PodLabels) -> tuple[str, str]:
-    """Kind and name by which plans compare workflows, for one recognised by labels."""
+    """Kind and name by which plans compare workflows, for one recognized by labels."""
     return "podLabels", repr(labels)
 
 
@@ -82,7 +82,7 @@ def keys_of(declared: PodLabelKeys) -> PodLabels | None:
 
 
 def labels_of(spec: Mapping[str, object]) -> PodLabels | None:
-    """The labels by which a profile's spec recognises pods; None for one that does not."""
+    """The labels by which a profile's spec recognizes pods; None for one that does not."""
     declared = spec.get("podLabels")
     return read_labels(declared, Problems()) if isinstance(declared, Mapping) else None
 

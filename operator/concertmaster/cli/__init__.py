@@ -25,7 +25,7 @@ COMMANDS = {
     "run": ("concertmaster.cli.commands.run", "run the operator"),
     "analyze": (
         "concertmaster.cli.commands.analyze",
-        "analyse workflows from a Prometheus or a facts file, without cluster rights",
+        "analyze workflows from a Prometheus or a facts file, without cluster rights",
     ),
     "what-if": ("concertmaster.cli.commands.what_if", "replay the observed runs of a workflow with a change made"),
     "runs": ("concertmaster.cli.commands.explore.runs", "list the runs of a workflow, or show one of them in full"),
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="concertmaster")
 def cli() -> None:
-    """Measure, explain and optimise workflows on Kubernetes."""
+    """Measure, explain and optimize workflows on Kubernetes."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Every workflow that is seen in the facts, analysed: what the commands without a cluster show."""
+"""Every workflow that is seen in the facts, analyzed: what the commands without a cluster show."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class AnalyzedWorkflow:
 
 
 class FactsAnalysis:
-    """The workflows in the facts, each to be analysed by ``of``: on its own, so that processes can share the work."""
+    """The workflows in the facts, each to be analyzed by ``of``: on its own, so that processes can share the work."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class FactsAnalysis:
     def _by_day(
         self, definition: WorkflowDefinition, runs: Sequence[RunRecord], policy: Policy
     ) -> pipeline.EarlierAnalyses:
-        """What is known by day of all ``runs``, of which not all are analysed."""
+        """What is known by day of all ``runs``, of which not all are analyzed."""
         until, figures = self._facts.until, RunFigures()
         rows = daily_rows(runs, policy.pricing, figures, covered=0.0, until=until)
         return pipeline.EarlierAnalyses(peaks=daily_peaks(definition, runs), days=rows)

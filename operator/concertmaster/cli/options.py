@@ -171,7 +171,7 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
                 help="YAML file, directory of them or - (stdin) with workflows, profiles and policies; may be given again.",
             ),
             click.option(
-                "--window", callback=duration, help="Period to analyse. Default: as the policy says, else 14d."
+                "--window", callback=duration, help="Period to analyze. Default: as the policy says, else 14d."
             ),
             click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
         )

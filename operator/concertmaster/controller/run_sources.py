@@ -34,7 +34,7 @@ class LiveRunSource(Protocol):
 
 
 Reach = tuple[int, float]
-"""How much of the past of a workflow is analysed: the newest runs (number) of the last seconds."""
+"""How much of the past of a workflow is analyzed: the newest runs (number) of the last seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 
 NO_RIGHT, NO_SERVICE = "you have no right to reach it", "there is no Service"
-NOT_ANALYSED = "it has not analysed this profile since it started; wait for its next cycle"
+NOT_ANALYSED = "it has not analyzed this profile since it started; wait for its next cycle"
 LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
 
 

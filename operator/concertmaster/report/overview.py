@@ -68,11 +68,11 @@ def overview(
             lines.append(f"{analysis.failed} of {known} failed{f', at {where}' if where else ''}.")
         return lines
     runs = f"{text.count(known, 'run')} in {window}"
-    lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analysed."]
+    lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analyzed."]
     if missed := [o for o in analysis.objectives if o.verdict is ObjectiveResult.MISSED]:
         figures = text.listing([f"{o.name} {o.actual} (target {o.bound} {o.target})" for o in missed])
         which = "the missed objective" if len(missed) == 1 else f"{len(missed)} missed objectives"
-        lines = [f"No recommendation for {which}: {figures}; {runs} analysed."]
+        lines = [f"No recommendation for {which}: {figures}; {runs} analyzed."]
     if published:
         total = combined_gain((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)

@@ -23,7 +23,7 @@ from concertmaster.core.times import format_time
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600
-READY = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "30 of 30 runs analysed.")
+READY = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "30 of 30 runs analyzed.")
 STALE = ConditionUpdate(ConditionType.READY, False, Reason.STALE, "No data since noon.")
 
 findings = st.builds(
@@ -40,7 +40,7 @@ def test_a_new_condition_is_complete() -> None:
     assert update([], [READY], generation=3, now=NOW) == [
         {
             "lastTransitionTime": format_time(NOW),
-            "message": "30 of 30 runs analysed.",
+            "message": "30 of 30 runs analyzed.",
             "observedGeneration": 3,
             "reason": "Analyzed",
             "status": "True",
@@ -51,10 +51,10 @@ def test_a_new_condition_is_complete() -> None:
 
 def test_the_time_moves_only_when_the_status_flips() -> None:
     first = update([], [READY], generation=1, now=NOW)
-    reworded = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "31 of 31 runs analysed.")
+    reworded = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "31 of 31 runs analyzed.")
     second = update(first, [reworded], generation=2, now=LATER)
     assert second[0]["lastTransitionTime"] == format_time(NOW)
-    assert (second[0]["message"], second[0]["observedGeneration"]) == ("31 of 31 runs analysed.", 2)
+    assert (second[0]["message"], second[0]["observedGeneration"]) == ("31 of 31 runs analyzed.", 2)
     third = update(second, [STALE], generation=2, now=LATER)
     assert third[0]["lastTransitionTime"] == format_time(LATER)
 

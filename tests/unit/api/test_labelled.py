@@ -46,7 +46,7 @@ def test_every_value_in_reach_gets_a_profile() -> None:
     for d in found:
         document = {"metadata": {"name": d.name, "namespace": d.namespace}, "spec": d.target.spec}
         WorkflowProfile.parse(document, strict=True)
-        assert labels_of(d.target.spec) == d.target.labels, "a profile is recognised as the one that was made"
+        assert labels_of(d.target.spec) == d.target.labels, "a profile is recognized as the one that was made"
 
 
 def test_own_labels_need_no_preset() -> None:

@@ -246,7 +246,7 @@ def test_the_fleet_page_holds_what_its_guide_lists() -> None:
     for card in (
         "3workflows, 2 healthy",
         "37.5 USDsavings available per month",
-        "30 USDsavings realised per month",
+        "30 USDsavings realized per month",
         "90 USDcost per month",
         "scheduling latency per month",
         "1objectives missed",
@@ -284,15 +284,15 @@ def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommende
         assert served.get("/api/v1/summary").json["stale"] == 1
     assert "1 of 2 workflows is not up to date: showing figures based on data up to 2027-01-30 20:19 UTC." in text
     assert "etl/nightly-0 data until 2027-01-30 20:19 UTC" in text and "etl/nightly-1 insufficient data" in text
-    assert "No recommendations for 2 workflows: 1 analysed, 1 with insufficient data." in text
+    assert "No recommendations for 2 workflows: 1 analyzed, 1 with insufficient data." in text
 
 
 def test_the_first_page_after_an_installation_says_that_nothing_is_analysed_yet() -> None:
     with dashboard(memory(*(profile(n) | {"status": {}} for n in range(2)))) as served:
         text = " ".join(Elements(served.get("/").text).text.split())
     assert "Healthy: enough runs, no missed objective" in text
-    assert "workflows, 0 healthy, 2 not analysed yet" in text and "insufficient data" not in text
-    assert "No recommendations for 2 workflows: 2 not analysed yet." in text and "up to date" not in text
+    assert "workflows, 0 healthy, 2 not analyzed yet" in text and "insufficient data" not in text
+    assert "No recommendations for 2 workflows: 2 not analyzed yet." in text and "up to date" not in text
 
 
 def test_a_workflow_is_as_old_alone_as_it_is_in_the_list() -> None:

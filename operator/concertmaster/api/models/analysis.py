@@ -1,4 +1,4 @@
-"""What of the history is analysed, what the score weighs, and which recommendations are worth publishing."""
+"""What of the history is analyzed, what the score weighs, and which recommendations are worth publishing."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class AnalysisSpec(ApiModel):
         default=200,
         ge=1,
         le=2000,
-        description="Maximum number of runs analysed, newest first.",
+        description="Maximum number of runs analyzed, newest first.",
         examples=[500],
         json_schema_extra=schema(unit="runs, 1 to 2000"),
     )
@@ -136,7 +136,7 @@ class AnalysisSpec(ApiModel):
     )
     window: Duration = Field(
         default=Duration("14d"),
-        description="Period whose runs are analysed; runs beyond the retention of the metrics source come from the history.",
+        description="Period whose runs are analyzed; runs beyond the retention of the metrics source come from the history.",
         examples=["30d"],
         json_schema_extra=schema(
             rules=[

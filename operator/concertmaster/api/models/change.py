@@ -201,7 +201,7 @@ class WorkflowChangeStatus(ApiModel):
     restored: bool | None = Field(default=None, description="Whether the change was rolled back.", examples=[False])
     verdict: Verdict | None = Field(default=None, description="Verdict of the verification.", examples=["Improved"])
     verified_runs: int | None = Field(
-        default=None, ge=0, description="Runs after the change analysed so far.", examples=[12]
+        default=None, ge=0, description="Runs after the change analyzed so far.", examples=[12]
     )
 
 

@@ -223,7 +223,7 @@ class Condition(ApiModel):
         description="Time of the last transition of the status.", examples=["2027-01-31T00:00:00Z"]
     )
     message: Line1000 = Field(
-        description="The state and the next action, as a sentence.", examples=["30 of 30 runs analysed."]
+        description="The state and the next action, as a sentence.", examples=["30 of 30 runs analyzed."]
     )
     observed_generation: int | None = Field(
         default=None,

@@ -26,7 +26,7 @@ from concertmaster.core.model.scalars import DecimalAmount, Percent
 
 
 class RuleSpec(ApiModel):
-    """Changes one rule's behaviour. A name or setting that does not exist is reported in the condition Ready."""
+    """Changes one rule's behavior. A name or setting that does not exist is reported in the condition Ready."""
 
     mode: RuleMode = Field(
         default=RuleMode.ENABLED, description="Whether the rule is evaluated.", examples=["Disabled"]

@@ -124,7 +124,7 @@ class GraphStep(ApiModel):
     duration_query: Query | None = Field(
         default=None,
         description="Query for the duration of this step in seconds, one series per run, distinguished "
-        "by seriesRunLabel. $window is replaced by the analysed period.",
+        "by seriesRunLabel. $window is replaced by the analyzed period.",
         examples=['max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'],
     )
     end_query: Query | None = Field(

@@ -21,22 +21,22 @@ class RunsStatus(ApiModel):
 
     failed: int | None = Field(default=None, ge=0, description="Runs that failed.", examples=[1])
     first_start: Timestamp | None = Field(
-        default=None, description="Start of the oldest run analysed.", examples=["2027-01-17T00:00:00Z"]
+        default=None, description="Start of the oldest run analyzed.", examples=["2027-01-17T00:00:00Z"]
     )
     last_end: Timestamp | None = Field(
-        default=None, description="End of the newest run analysed.", examples=["2027-01-31T00:34:00Z"]
+        default=None, description="End of the newest run analyzed.", examples=["2027-01-31T00:34:00Z"]
     )
     limited_to: int | None = Field(
         default=None,
         ge=0,
         description="The policy's spec.analysis.maxRuns, where it limits the analysis: the newest runs "
-        "of the window are analysed, and firstStart is the start of the oldest of them. Absent: all runs are.",
+        "of the window are analyzed, and firstStart is the start of the oldest of them. Absent: all runs are.",
         examples=[200],
     )
     next_expected: Timestamp | None = Field(
         default=None, description="Next start according to the schedule.", examples=["2027-02-01T00:00:00Z"]
     )
-    observed: int | None = Field(default=None, ge=0, description="Finished runs analysed.", examples=[30])
+    observed: int | None = Field(default=None, ge=0, description="Finished runs analyzed.", examples=[30])
     succeeded: int | None = Field(default=None, ge=0, description="Runs that succeeded.", examples=[29])
     unknown: int | None = Field(
         default=None, ge=0, description="Runs with unknown outcome; excluded from rates.", examples=[0]
@@ -75,7 +75,7 @@ class RunningStatus(ApiModel):
 
 
 class CacheStatus(ApiModel):
-    """Use of one cache of memoized steps by the runs analysed."""
+    """Use of one cache of memoized steps by the runs analyzed."""
 
     entries: int | None = Field(
         default=None, ge=0, description="Entries in the cache; absent where it cannot be read.", examples=[12]
@@ -238,7 +238,7 @@ class WorkflowProfileStatus(ApiModel):
         json_schema_extra=schema(list_map="name"),
     )
     runs: RunsStatus | None = Field(
-        default=None, description="Runs analysed.", examples=[{"observed": 30, "succeeded": 29}]
+        default=None, description="Runs analyzed.", examples=[{"observed": 30, "succeeded": 29}]
     )
     score: int | None = Field(
         default=None,

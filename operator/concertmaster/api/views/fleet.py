@@ -27,7 +27,7 @@ class WorkflowRow(ApiModel):
     labels: dict[str, str] = Field(default_factory=dict)
     ready: bool | None = Field(description="Condition Ready; null: Unknown or not set.")
     healthy: bool | None = Field(
-        description="Analysed, no objective missed and no recommendation of severity High or Critical; null: not analysed,"
+        description="Analyzed, no objective missed and no recommendation of severity High or Critical; null: not analyzed,"
         " or insufficient data."
     )
     stale: bool = Field(
@@ -141,7 +141,7 @@ class FleetSummary(ApiModel):
     workflows: int
     healthy: int
     unhealthy: int
-    not_analysed: int = Field(description="Not analysed yet, or with insufficient data.")
+    not_analysed: int = Field(description="Not analyzed yet, or with insufficient data.")
     stale: int = Field(default=0, description="Workflows whose figures are not up to date.")
     runs: int
     failed_runs: int

@@ -72,7 +72,7 @@ def command(
     periods: tuple[str, ...],
     zone: ZoneInfo,
 ) -> None:
-    """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
+    """Analyze all workflows that can be seen and print what to change. Needs no rights in any cluster.
 
     Without --definitions the graphs are inferred from the observed times, which is said beside the result.
     """

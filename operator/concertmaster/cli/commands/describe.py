@@ -56,7 +56,7 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
     head = [
         f"{summary.get('target') or meta['name']}  namespace {meta['namespace']}, profile {meta['name']}{policy}",
         _runs(runs, summary, status.get("score")),
-        *(part for line in status.get("advice") or ("Not analysed yet.",) for part in _wrapped(line)),
+        *(part for line in status.get("advice") or ("Not analyzed yet.",) for part in _wrapped(line)),
     ]
     tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
     listing = _recommendations(raw)

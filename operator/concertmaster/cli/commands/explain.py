@@ -112,7 +112,7 @@ def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Row
     """``items`` as text, with their plans where a ``planner`` is given, and the implementations ``made``."""
     status = raw.get("status") or {}
     if not items and not made:
-        say(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
+        say(next(iter(status.get("advice") or ()), "the operator has not analyzed this profile yet"))
     for item in items:
         say(describe(item, raw, _step(detail, item)))
         if planner is not None and item["state"] in ("Active", "Dismissed"):

@@ -1,4 +1,4 @@
-"""``concertmaster record``: facts of a time span as a file, to analyse elsewhere or to attach to a question."""
+"""``concertmaster record``: facts of a time span as a file, to analyze elsewhere or to attach to a question."""
 
 from __future__ import annotations
 

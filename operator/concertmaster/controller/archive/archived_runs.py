@@ -38,7 +38,7 @@ _NOTES = 3
 _AWAY = "archive-away:"  # watermarks of no source: when an archive could last not be read
 
 _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
-"""Of the workflows of one namespace: the histories, where input sizes stand, and how many runs are analysed."""
+"""Of the workflows of one namespace: the histories, where input sizes stand, and how many runs are analyzed."""
 
 
 class ArchivedRuns:

@@ -45,7 +45,7 @@ from concertmaster.kube.objects import CHANGES
 log = logging.getLogger("concertmaster.changes")
 
 CandidatesOf = Callable[[str], Sequence[Candidate] | None]
-"""Recommendations that can be applied, by the profile's uid; None while this process has not analysed it."""
+"""Recommendations that can be applied, by the profile's uid; None while this process has not analyzed it."""
 
 
 @dataclass(slots=True)

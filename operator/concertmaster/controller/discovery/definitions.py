@@ -262,7 +262,7 @@ def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> Condi
     not be read."""
     problems = definition.graph.problems
     if problems:
-        message = f"{what} is analysed as far as it was understood: {_listed(problems)}{hidden}"
+        message = f"{what} is analyzed as far as it was understood: {_listed(problems)}{hidden}"
         return _finding(False, Reason.UNSUPPORTED, message)
     return _finding(True, Reason.FOUND, f"{what} with {text.count(len(definition.graph.steps), 'step')}{hidden}")
 

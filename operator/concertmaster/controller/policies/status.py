@@ -62,7 +62,7 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
     profiles = count(facts.matched, "profile")
     if policy.spec.suspend:
         return _is(
-            False, Reason.SUSPENDED, f"suspended: {profiles} analysed, nothing is discovered or changed; "
+            False, Reason.SUSPENDED, f"suspended: {profiles} analyzed, nothing is discovered or changed; "
             "set spec.suspend to false to go on"
         )  # fmt: skip
     if rules := settings_problems(resolved):

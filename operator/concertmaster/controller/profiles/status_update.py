@@ -157,7 +157,7 @@ def objectives_finding(outcome: ProfileOutcome, entry: CachedObject) -> Conditio
         return outcome.objectives
     if conditions.find(entry.status.conditions, ConditionType.OBJECTIVES_MET) is not None:
         return None
-    return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
+    return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analyzed yet")
 
 
 def status_update(

@@ -58,7 +58,7 @@ class Telemetry:
         self.failures = counter("failures", "Faults isolated by the loop, by stage.", "stage")
         self.profiles = gauge("profiles", "Workflow profiles by state of Ready.", "ready")
         self.policies = gauge("policies", "Optimization policies by state of Ready.", "ready")
-        self.analyzed = counter("analyses", "Workflows analysed anew.")
+        self.analyzed = counter("analyses", "Workflows analyzed anew.")
         self.promises = gauge(
             "rule_promises", "Judged promises of a rule by how they came out: held or broken.", "rule", "result"
         )

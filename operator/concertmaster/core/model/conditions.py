@@ -39,7 +39,7 @@ class Reason(StrEnum):
         "Backfilling",
         "The window is being read for the first time; recommendations follow, or rest on its newest runs.",
     )
-    ANALYZED = "Analyzed", "The runs were analysed; the recommendations are up to date."
+    ANALYZED = "Analyzed", "The runs were analyzed; the recommendations are up to date."
     TOO_FEW_RUNS = (
         "TooFewRuns",
         "Fewer finished runs than analysis.minRuns; the message tells when the next is expected.",

@@ -4,7 +4,7 @@ decoding it."""
 from __future__ import annotations
 
 MAX_STEPS = 2_000
-"""Maximum steps of a workflow; further ones are not analysed, which is reported as a problem."""
+"""Maximum steps of a workflow; further ones are not analyzed, which is reported as a problem."""
 
 MAX_EDGES = 200_000
 """Maximum edges between the steps of a workflow or of a run."""
@@ -13,10 +13,10 @@ MAX_EXECUTIONS = 100_000
 """Maximum step executions of a run that are read from its objects."""
 
 MAX_CONTAINERS = 200
-"""Maximum containers of each kind (app, init, sidecar) of a pod; further ones are not analysed, which is reported."""
+"""Maximum containers of each kind (app, init, sidecar) of a pod; further ones are not analyzed, which is reported."""
 
 MAX_LOCKS = 100
-"""Maximum mutexes and semaphores that one step holds or waits for; further ones are not analysed."""
+"""Maximum mutexes and semaphores that one step holds or waits for; further ones are not analyzed."""
 
 MAX_NAME = 253
 """Maximum characters of the name of a task, as of any name in Kubernetes; a task with a longer one is left out."""

@@ -168,7 +168,7 @@ def _items(source: Path, lines: Iterator[tuple[int, Any]]) -> Iterator[Item]:
             extra = next(lines, None)
             if extra is not None:
                 raise FactsFileError(
-                    f"{source}, line {extra[0]}: there is more after the end. Join recordings by analysing them one by one."
+                    f"{source}, line {extra[0]}: there is more after the end. Join recordings by analyzing them one by one."
                 )
             return
         yield _item(kind, content, where)

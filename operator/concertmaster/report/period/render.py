@@ -114,7 +114,7 @@ def markdown(report: PeriodReport) -> str:
         *(line for note in report.notes for line in (f"> {markdown_line(note)}", "")),
         f"- Workflows: {s.workflows} ({health})",
         f"- Savings available: {amounts(s.available)}",
-        f"- Savings realised (measured): {amounts(s.realised)}",
+        f"- Savings realized (measured): {amounts(s.realised)}",
         f"- Cost per month: {money(s.cost_per_month)}",
         f"- Scheduling latency per month: {hours(s.queueing_hours)}",
         f"- Objectives missed: {s.missed_objectives}",

@@ -43,4 +43,4 @@ def cache_totals(rows: Iterable[WorkflowCacheRow]) -> str:
     if not lookups:
         return ""
     hit = text.percent(sum(r.hits for r in known) / lookups)
-    return f"{hit} of {text.count(lookups, 'lookup')} hit, {text.duration(saved)} of work saved in the runs analysed"
+    return f"{hit} of {text.count(lookups, 'lookup')} hit, {text.duration(saved)} of work saved in the runs analyzed"

@@ -44,7 +44,7 @@ def _stale_text(view: FleetView) -> str:
 def none_text(view: FleetView) -> str:
     """Why there is no recommendation for any workflow of the fleet, which has some."""
     known = sum(row.healthy is not None for row in view.rows)
-    parts = [*([f"{known} analysed"] if known else []), *unknown_parts(view.rows)]
+    parts = [*([f"{known} analyzed"] if known else []), *unknown_parts(view.rows)]
     return f"No recommendations for {text.count(len(view.rows), 'workflow')}: {', '.join(parts)}."
 
 
@@ -65,4 +65,4 @@ def unknown_parts(rows: Sequence[WorkflowRow]) -> list[str]:
     pending = sum(row.runs is None for row in unknown)
     short = len(unknown) - pending
     parts = [f"{short} with insufficient data"] if short else []
-    return [*parts, *([f"{pending} not analysed yet"] if pending else [])]
+    return [*parts, *([f"{pending} not analyzed yet"] if pending else [])]

@@ -237,7 +237,7 @@ def test_an_empty_list_says_why(client: MemoryClient) -> None:
     few = {"advice": ["Insufficient data: 2 of 5 required runs in 14d."], "summary": {"target": "CronJob/new"}}
     client.put(PROFILES, "c", "cronjob-new", status={**few, "runs": {"observed": 2}})
     client.put(PROFILES, "c", "cronjob-newer")
-    said = "No recommendations for 2 workflows: 1 with insufficient data, 1 not analysed yet.\n"
+    said = "No recommendations for 2 workflows: 1 with insufficient data, 1 not analyzed yet.\n"
     assert shown("-n", "c") == said
     top_ = CliRunner().invoke(top.command, ["-n", "c"])
     assert (top_.exit_code, top_.stdout) == (0, said)

@@ -126,7 +126,7 @@ def test_where_everything_is_below_the_thresholds_their_number_still_stands(clie
     status = {"minor": 3, "runs": {"observed": 9}, "summary": {"target": "CronJob/minor"}}
     client.put(PROFILES, "c", "minor-only", status=status)
     assert shown("-n", "c").splitlines() == [
-        "No recommendations for 1 workflow: 1 analysed.",
+        "No recommendations for 1 workflow: 1 analyzed.",
         "3 minor items below the thresholds: kubectl concertmaster list --all -n c",
     ]
 

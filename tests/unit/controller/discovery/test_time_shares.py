@@ -62,7 +62,7 @@ def test_analyses_beyond_the_share_of_their_namespace_wait_for_the_next_cycle(
     waiting = next(name for name in MANY if name not in first)
     assert bed.state(name=waiting)["Ready"] == ("False", "Pending")
     assert not bed.run(seconds=2.0), "none waits any more"
-    assert sorted(first + analyzed(bed)) == sorted([*MANY, "etl"]), "each was analysed once"
+    assert sorted(first + analyzed(bed)) == sorted([*MANY, "etl"]), "each was analyzed once"
 
 
 def test_a_status_stands_while_its_analysis_waits(bed: Bed) -> None:
@@ -179,7 +179,7 @@ def test_an_analysis_is_not_lost_where_its_status_waits() -> None:
     while bed.run(seconds=2.0):
         cycles += 1
     assert cycles >= len(MANY)
-    assert sorted(analyzed(bed)) == sorted([*MANY, "etl"]), "each was analysed once"
+    assert sorted(analyzed(bed)) == sorted([*MANY, "etl"]), "each was analyzed once"
     assert {bed.state(name=name)["Ready"] for name in MANY} == {("True", "Analyzed")}
 
 

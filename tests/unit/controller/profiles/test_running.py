@@ -54,7 +54,7 @@ def test_nothing_is_written_while_the_forecast_stands(bed: Bed) -> None:
     for _ in range(4):
         cycle(bed, going(600.0))
     assert [w for w in bed.writes() if "/workflowprofiles/" in w[1]] == []
-    assert len(bed.analyzer.requests) == analysed, "runs in progress are no reason to analyse anew"
+    assert len(bed.analyzer.requests) == analysed, "runs in progress are no reason to analyze anew"
 
 
 def test_a_late_run_is_reported_once_and_counted(bed: Bed) -> None:

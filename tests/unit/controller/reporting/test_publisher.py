@@ -32,7 +32,7 @@ def test_the_next_batch_is_analysed_while_the_last_one_is_written(monkeypatch: p
 
     def write(updates: Any, done: Any = None) -> Any:
         if not seen:  # the first batch is not written before the second was begun
-            assert analysed.wait(20), "nothing was analysed while the batch was written"
+            assert analysed.wait(20), "nothing was analyzed while the batch was written"
         seen.append(len(updates))
         return real(updates, done)
 

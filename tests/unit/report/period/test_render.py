@@ -58,15 +58,15 @@ def test_old_figures_and_the_reason_for_no_recommendation_are_notes_of_the_repor
     for form in ("html", "md"):
         text = document(old, form)
         assert "1 of 1 workflow is not up to date: showing figures based on data up to 2027-01-20 20:19 UTC." in text
-        assert "No recommendations for 1 workflow: 1 analysed." in text
+        assert "No recommendations for 1 workflow: 1 analyzed." in text
 
 
 def test_workflows_not_analysed_yet_are_not_said_to_lack_runs() -> None:
     few = profile(1, recommendations=[], advice=["Insufficient data: 2 of 5 required runs in 14d."])
     new = [profile(n) | {"status": {}} for n in (2, 3)]
     for form in ("html", "md"):
-        assert "0 healthy, 1 with insufficient data, 2 not analysed yet" in document(report(few, *new), form)
-        assert "0 healthy, 2 not analysed yet" in document(report(*new), form)
+        assert "0 healthy, 1 with insufficient data, 2 not analyzed yet" in document(report(few, *new), form)
+        assert "0 healthy, 2 not analyzed yet" in document(report(*new), form)
 
 
 def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
@@ -197,7 +197,7 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
     text = re.sub(r"[\s|]+", " ", Elements(document(made, "html")).text if form == "html" else document(made, "md"))
     for part, shown in (
         ("savings available", "12.5 USD"),
-        ("savings realised", "30 USD"),
+        ("savings realized", "30 USD"),
         ("Most valuable actions", "Right-size CPU request of transform"),
         ("Degradations", "Investigate regression in search image 1 to 2"),
         ("Objectives", "success"),
@@ -238,7 +238,7 @@ def test_caches_of_all_workflows_are_added_up() -> None:
         ("one", "etl-cache", 7200),
         ("one", "private", 0),
     ]
-    total = "67% of 90 lookups hit, 6h00m of work saved in the runs analysed."
+    total = "67% of 90 lookups hit, 6h00m of work saved in the runs analyzed."
     lines = document(whole, "md").splitlines()
     assert total in lines
     cells = [[c.strip() for c in line.split("|")[2:-1]] for line in lines if "cache |" in line or "private" in line]

@@ -391,7 +391,7 @@ def test_where_an_objective_is_missed_it_is_not_said_that_no_action_is_needed(fa
     runs = [replace(r, outcome=Outcome.FAILED) if i in failing else r for i, r in enumerate(_runs(14))]
     result = _result([], analyze(CHAIN, runs, now=NOW))
     rate = f"{100 * (1 - len(failing) / 14):.1f}%"
-    missed = f"No recommendation for the missed objective: success {rate} (target >= 95.0%); 14 runs in 14d analysed."
+    missed = f"No recommendation for the missed objective: success {rate} (target >= 95.0%); 14 runs in 14d analyzed."
     assert document(result, RecommendationHistory(), data_until=NOW)["advice"] == [missed]
     view = result_view(result)
     assert "No recommendations: no remedy found for the missed objective success." in workflow_text(view)

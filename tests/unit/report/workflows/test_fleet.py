@@ -95,7 +95,7 @@ def test_workflows_with_too_few_runs_are_not_counted_as_healthy() -> None:
     new = profile(2) | {"status": {}}
     found = view(few, new)
     assert (found.summary.healthy, found.summary.unhealthy, found.summary.not_analysed) == (0, 0, 2)
-    assert none_text(found) == "No recommendations for 2 workflows: 1 with insufficient data, 1 not analysed yet."
+    assert none_text(found) == "No recommendations for 2 workflows: 1 with insufficient data, 1 not analyzed yet."
     missed = profile(1, advice=["Insufficient data: 2 of 5 required runs in 14d."], objectives=["success: Missed, 80%"])
     assert view(missed).summary.unhealthy == 1
 

@@ -289,6 +289,6 @@ def test_a_fault_of_the_dashboards_own_rights_names_no_namespace() -> None:
 
 def test_a_document_is_asked_for_with_the_rights_of_the_dashboard(bed: Bed) -> None:
     text = bed.get("/workflows/team-a/mine", "alice").text
-    assert "it has not analysed this profile since it started" in text
+    assert "it has not analyzed this profile since it started" in text
     with pytest.raises(KubeError):
         bed.client.get("/apis/concertmaster.dev/v1alpha1/namespaces/team-a/workflowprofiles/none")

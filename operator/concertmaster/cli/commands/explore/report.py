@@ -93,7 +93,7 @@ def command(
     output: str,
     file: Path | None,
 ) -> None:
-    """Report savings available and realised, top actions, degradations, objectives, adoption, demand and cost.
+    """Report savings available and realized, top actions, degradations, objectives, adoption, demand and cost.
 
     Reads the statuses in the cluster and the operator's daily rows, which reach back up to 400 days; or analyses facts or a
     Prometheus when one is given.

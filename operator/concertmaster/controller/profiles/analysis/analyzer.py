@@ -211,7 +211,7 @@ def ready(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
         message = f"no finished run in {window}{_due(result, request.now)}{rare}{_noted(result)}"
         kind = analysis.definition.engine.object_kind(analysis.definition.key.kind)
         if kind is not None and kind.referred:
-            message += "; templates that other workflows refer to (templateRef) are analysed with those workflows"
+            message += "; templates that other workflows refer to (templateRef) are analyzed with those workflows"
         message += "; if there were runs, see why with:"
         namespace = shlex.quote(analysis.definition.key.namespace)
         command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"
@@ -223,7 +223,7 @@ def ready(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     if rules or wrong:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
         return ConditionUpdate(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
-    message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
+    message = f"{text.count(len(analysis.runs), 'run')} in {window} analyzed, the last ended {iso(analysis.last_run)}"
     if request.provisional:
         message += "; older runs are still being read, and what is said here may change with them"
         return ConditionUpdate(ConditionType.READY, True, Reason.BACKFILLING, message + _noted(result))

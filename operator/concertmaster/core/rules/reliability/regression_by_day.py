@@ -35,7 +35,7 @@ def regression_by_day(evidence: Evidence, published: frozenset[str], least: floa
             f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of"
             f" {text.count(len(rise.after), 'day')} after against {len(rise.before)} before)"
             f"{since}{when}: {found.blame(name)}; the"
-            f" {text.count(len(evidence.analysis.runs), 'run')} analysed began on {day(evidence.analysis.first_run or 0.0)}"
+            f" {text.count(len(evidence.analysis.runs), 'run')} analyzed began on {day(evidence.analysis.first_run or 0.0)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly(evidence, seconds.likely)}",
         current=f"{text.duration(now)} median",

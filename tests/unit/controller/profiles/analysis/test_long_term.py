@@ -98,7 +98,7 @@ def test_templates_that_others_refer_to_need_no_runs_of_their_own(kind: str, sai
     of = replace(CASE.definition, key=key, engine=ARGO)
     message = analyze_profile(replace(request_of(runs=()), definition=of)).ready.message
     assert (
-        "templates that other workflows refer to (templateRef) are analysed with those workflows" in message
+        "templates that other workflows refer to (templateRef) are analyzed with those workflows" in message
     ) is said
 
 
