@@ -21,7 +21,7 @@ from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, reach, requests, retained
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History
-from concertmaster.controller.malloc import give_back
+from concertmaster.controller.malloc import FreeMemory
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.reconciler import CycleCounts, ProfileReconciler
@@ -39,7 +39,6 @@ from concertmaster.kube.writer import WriteOutcome
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
 _MIN_PAST_SECONDS = 30.0  # seconds, also where somebody waits: every cycle reads the present first, which takes as long
-_COLLECTED_WITH = 20  # all garbage is collected once a workflow in so many was analysed
 _T = TypeVar("_T")
 
 
@@ -85,7 +84,7 @@ class Cycle:
         self._clock = clock
         self.awaited: Callable[[], bool] = lambda: False  # whether somebody has changed what the next cycle begins with
         self._tidied: float | None = None
-        self._uncollected = 0  # analyses since all garbage was collected
+        self._free_memory = FreeMemory()
         self._behind = False  # the watches are: nothing new is written
 
     def __call__(self) -> bool:
@@ -130,11 +129,7 @@ class Cycle:
         )
         self._tidy(profiles, now, record)
         self._finish(record, tally, snapshot, profiles, begun)
-        self._uncollected += tally.analyzed
-        complete = self._uncollected * _COLLECTED_WITH >= len(profiles)
-        give_back(worked=tally.analyzed > 0, complete=complete)
-        if complete:
-            self._uncollected = 0
+        self._free_memory(tally.analyzed, len(profiles))
         return self._collector.more or snapshot.more or (self._profile_reconciler.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 _GC_THRESHOLD = 10_000  # objects; Python's 700 are two runs
+_COLLECTED_WITH = 20  # all garbage is collected once a workflow in so many was analysed
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
@@ -88,3 +89,18 @@ def give_back(*, worked: bool, complete: bool = True) -> None:
         gc.collect(2 if complete else 1)
     if _LIBRARY is not None:
         _LIBRARY.malloc_trim(0)
+
+
+class FreeMemory:
+    """Gives memory back after each cycle. All garbage is collected once a twentieth of the workflows was analysed."""
+
+    def __init__(self) -> None:
+        self._analyzed = 0
+
+    def __call__(self, analyzed: int, workflows: int) -> None:
+        """``analyzed``: workflows that the cycle analysed, of ``workflows``."""
+        self._analyzed += analyzed
+        complete = self._analyzed * _COLLECTED_WITH >= workflows
+        give_back(worked=analyzed > 0, complete=complete)
+        if complete:
+            self._analyzed = 0

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.api.models import policy as models
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller import cycle, snapshot
+from concertmaster.controller import malloc, snapshot
 from concertmaster.controller.discovery import policies
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.profiles import resolving
@@ -151,7 +151,7 @@ def test_all_garbage_is_collected_once_a_twentieth_of_the_workflows_was_analysed
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[bool, bool]] = []
-    monkeypatch.setattr(cycle, "give_back", lambda *, worked, complete: asked.append((worked, complete)))
+    monkeypatch.setattr(malloc, "give_back", lambda *, worked, complete: asked.append((worked, complete)))
 
     def with_runs_of(*workflows: int) -> tuple[bool, bool]:
         for k in workflows:
