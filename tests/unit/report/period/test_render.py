@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from html.parser import HTMLParser
 
@@ -113,6 +114,8 @@ def test_hostile_texts_stay_text(form: str) -> None:
     if form == "md":
         assert "\x00" not in text
         assert not re.search(r"(?<!\\)<[a-zA-Z/!]", text), "a wiki may let HTML pass"
+    if form == "json":
+        assert json.loads(text)["summary"]["workflows"] == len(hostile())
     if form == "csv":
         assert len(list(csv.reader(io.StringIO(text)))) == len(hostile()) + 1
 
