@@ -10,12 +10,13 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.operations import limit_beside
+from concertmaster.core.changes.operations import limit_beside, named_members
 from concertmaster.core.model import Edit, ObjectKind
 from concertmaster.core.model.amounts import quantity, whole
 from concertmaster.core.model.policy import Bounds
 
 _MI = 1024.0**2
+_MEMBERS = {"templates": "template", "tasks": "task", "finally": "task", "replicatedJobs": "replicated job"}  # of lists
 
 
 class Refused(Exception):
@@ -29,14 +30,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One field set by a plan. Numbers are cores, bytes or pods; ``old``: current value (None: not set); ``limit``: limit of
-    the same resource. ``source``: pointer of the inherited value elsewhere in the object, e.g. a stepTemplate that a Tekton
-    step's own request overrides while other steps keep it. ``sure``: the evidence (many runs, or a verified first step)
-    allows the full change at once."""
+    """One field set by a plan. ``place``: whose it is in the object, as text. Numbers are cores, bytes or pods; ``old``:
+    current value (None: not set); ``limit``: limit of the same resource. ``source``: pointer of the inherited value
+    elsewhere in the object, e.g. a stepTemplate that a Tekton step's own request overrides while other steps keep it.
+    ``sure``: the evidence (many runs, or a verified first step) allows the full change at once."""
 
     pointer: str
     resource: str  # cpu, memory, parallelism
-    container: str | None
+    place: str
     old: float | None
     new: float
     old_literal: object
@@ -54,10 +55,10 @@ class Setting:
 def describe(setting: Setting) -> str:
     """One setting as text."""
     name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[setting.resource]
-    container = f" of container {setting.container}" if setting.container else ""
+    place = f" of {setting.place}" if setting.place else ""
     before = "nothing" if setting.old_literal is None else str(setting.old_literal)
     whose = " (of the stepTemplate)" if setting.source else ""
-    return f"{name}{container} from {before}{whose} to {setting.new_literal}"
+    return f"{name}{place} from {before}{whose} to {setting.new_literal}"
 
 
 def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:
@@ -72,7 +73,7 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
         old = whole(literal)
         if there and literal is not None and old is None:
             raise Refused(f"{edit.pointer} is {literal!r}, which is no whole number")
-        return Setting(edit.pointer, resource, None, old, new, literal, new)
+        return Setting(edit.pointer, resource, _place(raw, edit.pointer), old, new, literal, new)
     source = None if there else kind.inherited(edit.pointer)
     if source is not None:
         there, literal = jsonpatch.find(raw, source)
@@ -85,13 +86,10 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
     new_literal: object = edit.proposed
     if bounds is not None and amount is not None:
         new_literal = _step(resource, amount, proposed, bounds, edit, literal)
-    *above, _, _ = jsonpatch.parts(edit.pointer)
-    holder = jsonpatch.find(raw, jsonpatch.join(above[:-1]))[1]
-    name = holder.get("name") if isinstance(holder, Mapping) else None
     return Setting(
         edit.pointer,
         resource,
-        str(name) if name and above[-2].isdigit() else None,
+        _place(raw, edit.pointer),
         amount,
         quantity(new_literal) or proposed,
         literal,
@@ -100,6 +98,12 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
         source,
         edit.sure,
     )
+
+
+def _place(raw: Mapping[str, Any], pointer: str) -> str:
+    """Whose field it is, the innermost first: ``container main of template fetch``."""
+    found = [f"{_MEMBERS.get(way[-2], 'container')} {name}" for way, name in named_members(raw, pointer)]
+    return " of ".join(reversed(found))
 
 
 def _check_unchanged(edit: Edit, resource: str, there: bool, literal: object) -> None:

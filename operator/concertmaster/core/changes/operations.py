@@ -5,7 +5,7 @@ Minimal: one field each; where parents are missing, the first missing one is add
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.changes import json_patch as jsonpatch
@@ -37,14 +37,20 @@ def operations(
 
 def _names(raw: Mapping[str, Any], pointer: str) -> list[Operation]:
     """Tests that named list members on the path are still at their positions."""
-    tests: list[Operation] = []
+    return [
+        {"op": "test", "path": f"{jsonpatch.join(way)}/name", "value": name}
+        for way, name in named_members(raw, pointer)
+    ]
+
+
+def named_members(raw: Mapping[str, Any], pointer: str) -> Iterator[tuple[list[str], str]]:
+    """The list members with a name on the way to a field, the outermost first: the parts of their pointers, and the name."""
     walked: list[str] = []
     for part in jsonpatch.parts(pointer):
         walked.append(part)
         member = jsonpatch.find(raw, jsonpatch.join(walked))[1]
         if part.isdigit() and isinstance(member, Mapping) and isinstance(member.get("name"), str):
-            tests.append({"op": "test", "path": f"{jsonpatch.join(walked)}/name", "value": member["name"]})
-    return tests
+            yield list(walked), member["name"]
 
 
 def _change(raw: Any, pointer: str, new: object) -> tuple[list[Operation], list[Operation]]:

@@ -14,7 +14,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
 from concertmaster.controller.changes.in_progress import InProgress
-from concertmaster.controller.changes.writing.status import prediction
+from concertmaster.controller.changes.writing.status import PARTIAL, prediction
 from concertmaster.controller.discovery import definitions
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes import json_patch as jsonpatch
@@ -233,6 +233,14 @@ def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
 def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
     made = replace(planned(), predicted=PredictedEffect("Duration", low, likely, high))
     assert prediction(made).endswith(f": {said}")
+
+
+def test_the_prediction_of_many_fields_keeps_what_is_expected_of_them() -> None:
+    made = planned()
+    many = replace(made, settings=made.settings * 20, whole=False, predicted=PredictedEffect("Cost", -0.3, -0.2, -0.1))
+    shown = prediction(many)
+    assert len(shown) == 400
+    assert shown.endswith(f"…{PARTIAL}: 10% to 30% less cost, likely 20%")
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:

@@ -36,7 +36,29 @@ def test_a_plan_tests_names_and_the_literal_old_value_and_sets_one_field() -> No
     assert found.operations("41")[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
     assert found.kind is ChangeKind.RESOURCES
     assert found.aim is Aim.CHEAPER
-    assert found.says() == "CPU request from 2 to 1500m"
+    assert found.says() == "CPU request of template train from 2 to 1500m"
+
+
+@pytest.mark.parametrize(
+    ("spec", "place", "said"),
+    [
+        ({"templates": [{"name": "fit", "script": {}}]}, "templates/0/script", "template fit"),
+        (
+            {"templates": [{"name": "fit", "containerSet": {"containers": [{"name": "main"}]}}]},
+            "templates/0/containerSet/containers/0",
+            "container main of template fit",
+        ),
+    ],
+)
+def test_a_plan_says_whose_fields_it_sets(spec: dict[str, Any], place: str, said: str) -> None:
+    """Of several templates, "CPU request from 2 to 1" would not say which."""
+    raw = {**template(), "spec": spec}
+    pointer = f"/spec/{place}/resources/requests"
+    member = jsonpatch.find(raw, f"/spec/{place}")[1]
+    member["resources"] = {"requests": {"cpu": "2", "memory": "4Gi"}}
+    edits = Edit(f"{pointer}/cpu", "2", "1500m"), Edit(f"{pointer}/memory", "4Gi", "3Gi")
+    says = planned(recommended(*edits), raw).says()
+    assert says == f"CPU request of {said} from 2 to 1500m; memory request of {said} from 4Gi to 3Gi"
 
 
 def test_the_inverse_tests_our_value_and_brings_the_old_one_back() -> None:

@@ -66,9 +66,7 @@ def plan_status(plan: Plan) -> dict[str, Any]:
             "patch": compact(list(plan.patch)),
             "target": {k: v for k, v in where.items() if v},
         },
-        "predicted": _correction(plan.factor)
-        | effect(plan.predicted, MEASURES[plan.aim])
-        | {"text": clip(prediction(plan), 400)},
+        "predicted": _correction(plan.factor) | effect(plan.predicted, MEASURES[plan.aim]) | {"text": prediction(plan)},
     }
 
 
@@ -86,19 +84,24 @@ def _correction(factor: float) -> dict[str, str]:
 
 
 def prediction(plan: Plan) -> str:
-    """What a plan changes and what is expected of it, as a sentence."""
-    part = "" if plan.whole else PARTIAL
+    """What a plan changes and what is expected of it, as a sentence. Of many fields the last are left out: the patch has
+    them."""
+    expected = ("" if plan.whole else PARTIAL) + _expected(plan)
+    return f"{clip(plan.says(), 400 - len(expected))}{expected}"
+
+
+def _expected(plan: Plan) -> str:
     expected = plan.predicted
     if expected is None:
-        return f"{plan.says()}{part}"
+        return ""
     less, more, what = _WORDS[expected.measure]
     way, likely = less if expected.likely <= 0 else more, text.percent(abs(expected.likely))
     if expected.low < 0 < expected.high:
         span = f"{text.percent(-expected.low)} {less} to {text.percent(expected.high)} {more} {what}"
-        return f"{plan.says()}{part}: {span}, likely {likely} {way}"
+        return f": {span}, likely {likely} {way}"
     near, far = (text.percent(v) for v in sorted((abs(expected.low), abs(expected.high))))
     span = near if near == far else f"{near} to {far}"
-    return f"{plan.says()}{part}: {span} {way} {what}, likely {likely}"
+    return f": {span} {way} {what}, likely {likely}"
 
 
 def effect(predicted: PredictedEffect | None, measure: str) -> dict[str, Any]:

@@ -43,4 +43,4 @@ def _settings(
         old, new = quantity(present.get(pointer)), quantity(literal)
         if kind is not None and resource is not None and resource != "parallelism" and None not in (old, new):
             limit = quantity(limit_beside(kind, pointer, resource, raw))
-            yield Setting(pointer, resource, None, old, new or 0.0, present.get(pointer), literal, limit)
+            yield Setting(pointer, resource, "", old, new or 0.0, present.get(pointer), literal, limit)
