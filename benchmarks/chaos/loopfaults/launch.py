@@ -50,6 +50,8 @@ def break_disk(fault: str) -> None:
         return made
 
     vars(sqlite3)["connect"] = broken
+    if fault == "full":
+        vars(os)["statvfs"] = lambda _: os.statvfs_result((4096, 4096, 2**30, 0, 0, 0, 0, 0, 0, 255))
 
 
 def main() -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from concertmaster.core.units import MIB
 from concertmaster.history.errors import HistoryFull, HistoryLocked, translate, translated
 from concertmaster.history.rows import delete_days
 from concertmaster.history.runs.row_sources import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
 from concertmaster.history.sql import ANYWHERE, DAILY, RunPlaces, Transaction
+
+_ROOM = 64 * MIB  # as much as the log may take
 
 
 class RowsOfDays:
@@ -54,6 +59,7 @@ class SqliteEngine:
         self.lasting = not copy
         self._lock = threading.RLock()
         self.db, self.recovered = open_copy(path) if copy else open_database(path)
+        self._page: int = self.db.execute("PRAGMA page_size").fetchone()[0]
         self.daily = RowsOfDays(self.db, self.transaction)
         self.run_retention = RowsOneByOne()
         self.runs = DatabaseRows(self.db)
@@ -65,6 +71,7 @@ class SqliteEngine:
             try:
                 if durable:  # an entry lost in a power failure could never be rolled back
                     self.db.execute("PRAGMA synchronous = FULL")
+                self._leave_room(0 if durable else _ROOM)
                 try:
                     with together(self.db):
                         yield
@@ -72,7 +79,23 @@ class SqliteEngine:
                     if durable:
                         self.db.execute("PRAGMA synchronous = NORMAL")
             except sqlite3.Error as error:
-                raise translate(error, self.place) from error
+                fault = translate(error, self.place)
+                if isinstance(fault, HistoryFull):  # the log holds what was given up as well
+                    with suppress(sqlite3.Error):
+                        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                raise fault from error
+
+    def _leave_room(self, room: int) -> None:
+        """Let the file grow until ``room`` bytes of its disk are left, or a quarter of a small one. On a disk that is full
+        to the last byte nothing can be deleted: a deletion is written to the log first, and the log cannot be emptied into
+        a file that cannot grow."""
+        try:
+            disk, size = os.statvfs(self.place), Path(self.place).stat().st_size
+        except OSError:
+            return  # in memory; or the write itself meets it
+        spare = disk.f_bavail * disk.f_frsize - min(room, disk.f_blocks * disk.f_frsize // 4)
+        # SQLite takes no bound below what there is.
+        self.db.execute(f"PRAGMA max_page_count = {max(1, (size + spare) // self._page)}")
 
     def claim(self, names: Iterable[str]) -> None:
         """See ``sql.Engine``. A transaction has the file to itself."""

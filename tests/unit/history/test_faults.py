@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,16 +85,15 @@ def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
         assert store.keys() == []
 
 
-def test_a_full_database_loses_nothing_and_says_so(path: str) -> None:
-    with Store(path) as store:
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages}")
+def test_a_full_database_loses_nothing_and_says_so(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(path) as store, monkeypatch.context() as disk:
+        disk.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=1, f_blocks=2**40, f_bavail=0))
         with pytest.raises(HistoryFull, match=r"no space left to write .* Nothing was lost"):
             store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}})
             store.set_watermark("s", "x", 99.0)
         assert store.watermark("s", "x") == 7.0
         assert len(store.runs(KEY)) == 300
-        store._db.execute("PRAGMA max_page_count = 1000000")
+        disk.undo()
         store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}})
         store.set_watermark("s", "x", 99.0)
         assert store.watermark("s", "x") == 99.0
@@ -117,6 +117,24 @@ def test_a_full_disk_loses_nothing_and_says_so(path: str) -> None:
     with Store(path) as store:
         assert store.recovered is None
         assert len(store.runs(KEY)) == 301
+
+
+def test_a_disk_keeps_room_for_deleting_and_for_the_journal(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it was full to the last byte, fewer runs could not be kept either, as the condition asks for."""
+    total, folder = 24 * 2**20, Path(path).parent
+
+    def left() -> int:
+        return total - sum(file.stat().st_size for file in folder.iterdir())
+
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=1, f_blocks=total, f_bavail=max(0, left())))
+    with Store(path) as store:
+        with pytest.raises(HistoryFull):
+            for n in range(100):
+                store.add({KEY: {f"big-{n}": [ran(f"big-{n}-{i}", message=os.urandom(4000).hex()) for i in range(50)]}})
+        assert total // 8 < left() < total // 2
+        store.write_journal("pending", "x" * 10_000, 1.0)
+        assert store.prune(max_runs=10, before=0.0) > 300
+        store.add({KEY: {"after": [ran("after", message=os.urandom(100_000).hex())]}})
 
 
 def test_space_that_cannot_be_given_back_on_a_full_disk_is_given_back_later(path: str) -> None:
