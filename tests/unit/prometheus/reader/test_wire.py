@@ -25,6 +25,7 @@ PODS = st.builds(
     labels=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     finished=NUMBERS,
     node_prices=st.none() | st.tuples(*[st.floats(0, 9)] * 3),
+    overhead=st.none() | st.tuples(*[st.floats(0, 9)] * 2),
     containers=st.lists(CONTAINERS, max_size=3).map(tuple),
 )
 JOBS = st.builds(JobFact, st.text(max_size=9), st.text(max_size=9), succeeded=st.none() | st.booleans())
