@@ -237,4 +237,4 @@ def test_its_section_of_the_page_has_the_exact_setting(preset: Any) -> None:
 
 def test_every_preset_is_an_engine() -> None:
     assert {p.title for p in (*ALL, PLAIN)} <= {e.name for e in ENGINES}
-    assert all(e.remedies({("a", "b"): SIZES}) for e in ENGINES if e.name in {p.title for p in ALL})
+    assert all(e.traits.remedies({("a", "b"): SIZES}) for e in ENGINES if e.name in {p.title for p in ALL})
