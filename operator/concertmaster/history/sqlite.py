@@ -71,7 +71,8 @@ class SqliteEngine:
             try:
                 if durable:  # an entry lost in a power failure could never be rolled back
                     self.db.execute("PRAGMA synchronous = FULL")
-                self._leave_room(0 if durable else _ROOM)
+                if self.lasting:  # a copy is in memory
+                    self._leave_room(0 if durable else _ROOM)
                 try:
                     with together(self.db):
                         yield

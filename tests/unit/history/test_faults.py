@@ -229,6 +229,13 @@ def test_a_copy_has_what_the_file_holds_and_leaves_it_alone(path: str) -> None:
         assert store.watermark("s", "x") == 7.0
 
 
+def test_a_copy_of_a_file_on_a_full_disk_can_grow(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=1, f_blocks=2**40, f_bavail=0))
+    with Store(path, copy=True) as store:
+        store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}})
+        assert len(store.runs(KEY)) == 301
+
+
 @pytest.mark.parametrize("content", [b"this is not a database at all", b""])
 def test_a_copy_of_what_cannot_be_read_is_empty(path: str, content: bytes) -> None:
     Path(path).write_bytes(content)
