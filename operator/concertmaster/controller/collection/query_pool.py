@@ -77,9 +77,10 @@ class QueryPool:
     def __init__(self, most: int, *, patience: float = MAX_WAIT, clock: Callable[[], float] = time.monotonic) -> None:
         """``most`` queries per cycle; ``patience``: seconds to wait for one namespace."""
         self._patience = patience
-        self._most = most
+        self.most = most
         self._clock = clock
         self._asked: Counter[str] = Counter()  # queries of this cycle, by namespace
+        self._owed: Counter[str] = Counter()  # queries beyond the shares of earlier cycles, by namespace
         # Namespaces with queries, in the last and in this cycle.
         self._asking: tuple[set[str], set[str]] = (set(), set())
         self._rests: dict[QueryAuthor, _Rest] = {}
@@ -91,6 +92,9 @@ class QueryPool:
 
     def begin(self) -> None:
         """A new cycle: the full number of queries may be asked again."""
+        share = self._share()
+        owed = {namespace: asked - share for namespace, asked in (self._owed + self._asked).items()}
+        self._owed = +Counter(owed)
         self._asked.clear()
         self._asking = (self._asking[1], set())
         self._waited.clear()
@@ -114,14 +118,17 @@ class QueryPool:
         return keys
 
     def may(self, namespace: str, number: int) -> bool:
-        """Whether the namespace's share of the cycle's queries allows this many more. If so, they are counted."""
+        """Whether the namespace's share of the cycle's queries allows this many more. If so, they are counted. What cannot
+        be parted may be more than a share; the namespace then waits until its shares add up to it."""
         self._asking[1].add(namespace)
-        share = max(1, self._most // len(self._asking[0] | self._asking[1]))
-        asked = self._asked[namespace]
-        if self._asked.total() + number > self._most or (asked and asked + number > share):
+        asked = self._owed[namespace] + self._asked[namespace]
+        if self._asked.total() + number > self.most or (asked and asked + number > self._share()):
             return False
         self._asked[namespace] += number
         return True
+
+    def _share(self) -> int:
+        return max(1, self.most // max(1, len(self._asking[0] | self._asking[1])))
 
     def later(self, workflow: WorkflowKey) -> None:
         """The share of the workflow's namespace was used up: it is due again in the next cycle."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from concertmaster.api.conditions import Reason
@@ -34,14 +34,6 @@ from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 _KEEP_CYCLES = 100  # cycles after which what is known of a workflow that is gone is forgotten
 
 
-@dataclass(slots=True)
-class DurationsRead:
-    """The result of reading the duration queries of one source."""
-
-    changed: set[WorkflowKey] = field(default_factory=set)
-    more: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class _Durations:
     """Answers of the queries of each step by run, for runs that ended in one span."""
@@ -58,6 +50,7 @@ class UserQueries:
         self._keeper = keeper
         self._pool = pool or QueryPool(most)
         self._cycle = 0
+        self._at: float | None = None  # the cycle's time (unix seconds), the same for all sources
         self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
         self._known: dict[tuple[WorkflowKey, str], dict[tuple[str, str], Outcome]] = {}
         self._problems: dict[WorkflowKey, str] = {}
@@ -80,11 +73,13 @@ class UserQueries:
         """Send the users' queries for a source that has just been read, over the last ``reach`` seconds. Returns its
         report, completed with their results."""
         before = client.requests
-        self.begin()
-        answered, read = self.arrived(), DurationsRead()
+        if demand.now != self._at:  # sources share the number of queries, too
+            self._at = demand.now
+            self.begin()
+        answered, changed = self.arrived(), set[WorkflowKey]()
         if demand.due and report.ok:
             try:
-                read = self.durations(client, demand.workflows, now=demand.now, reach=reach)
+                changed = self.durations(client, demand.workflows, now=demand.now, reach=reach)
             except HistoryError as error:
                 if isinstance(error, HistoryDamaged):
                     self._keeper.renew()
@@ -92,8 +87,7 @@ class UserQueries:
         return replace(
             report,
             queries=report.queries + client.requests - before,
-            more=report.more or (read.more and report.ok),
-            changed=report.changed | answered | read.changed,
+            changed=report.changed | answered | changed,
             answered=frozenset(answered),
             query_problems=self.problems(demand.workflows),
         )
@@ -110,11 +104,11 @@ class UserQueries:
 
     def durations(
         self, client: PrometheusClient, definitions: Sequence[WorkflowDefinition], *, now: float, reach: float
-    ) -> DurationsRead:
-        """Read the durations since the last time, and those of the past newest first. A fault of a query affects only its
-        author and is kept in ``problems``; a query that the metrics source refused or did not answer in time is not
-        repeated at once."""
-        read = DurationsRead()
+    ) -> set[WorkflowKey]:
+        """Read the durations since the last time, and those of the past newest first. Returns the workflows with new ones.
+        A fault of a query affects only its author and is kept in ``problems``; a query that the metrics source refused or
+        did not answer in time is not repeated at once."""
+        changed: set[WorkflowKey] = set()
         end = float(int(now - client.source.delay_seconds))
         asking = [d for d in definitions if _asks(d)]
         self._seen.update((d.key, self._cycle) for d in asking)
@@ -123,7 +117,8 @@ class UserQueries:
             if self._pool.rest(author, now):
                 continue
             try:
-                self._read(client, definition, author, end, now - reach, read)
+                if not self._read(client, definition, author, end, now - reach, changed):
+                    continue
             except NotYet:
                 continue
             except QueryRefused as error:  # nothing was sent
@@ -135,7 +130,7 @@ class UserQueries:
                 self._problems.pop(definition.key, None)
                 self._pool.succeeded(author)
             self._served[definition.key.namespace] = self._cycle
-        return read
+        return changed
 
     def _read(
         self,
@@ -144,24 +139,34 @@ class UserQueries:
         author: QueryAuthor,
         end: float,
         horizon: float,
-        read: DurationsRead,
-    ) -> None:
-        """Read one workflow's durations, as far as its share of queries allows. Raises NotYet and MetricsError."""
+        changed: set[WorkflowKey],
+    ) -> bool:
+        """Read one workflow's durations, as far as its share of queries allows; False where that is not at all. Raises
+        NotYet and MetricsError."""
         source = client.source.name
         queries = sum(len(step.queries) for step in definition.graph.steps)
-        if self._pool.waits(author):
-            self._take(source, definition, self._pool.take(author), read)
+        if queries > self._pool.most:
+            raise QueryRefused(
+                f"the steps have {queries} queries, and limits.extraQueriesPerCycle allows {self._pool.most}",
+                where="graph",
+                remedy="Describe fewer steps by queries, or raise the limit",
+            )
+        if served := self._pool.waits(author):
+            self._take(source, definition, self._pool.take(author), changed)
         for since, until in self._spans(source, definition, end, horizon):
             if not self._pool.may(definition.key.namespace, queries):
-                read.more = True
-                break
+                return served
             call = partial(_ask_durations, client, definition, since, until)
-            self._take(source, definition, self._pool.ask(author, call), read)
+            self._take(source, definition, self._pool.ask(author, call), changed)
+            served = True
+        return True
 
-    def _take(self, source: str, definition: WorkflowDefinition, durations: _Durations, read: DurationsRead) -> None:
+    def _take(
+        self, source: str, definition: WorkflowDefinition, durations: _Durations, changed: set[WorkflowKey]
+    ) -> None:
         for step, answers in durations.by_step.items():
             if self._store(definition, step, answers, durations.until):
-                read.changed.add(definition.key)
+                changed.add(definition.key)
         DurationMarks(self._keeper.store, source, definition).extend(durations.since, durations.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:

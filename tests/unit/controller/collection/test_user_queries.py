@@ -15,6 +15,7 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import QueryPool
 from concertmaster.controller.collection.user_queries import UserQueries
+from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.model.inputs import ExtraMetric
@@ -48,6 +49,7 @@ class FakeClient:
     source: FakeSource = field(default_factory=FakeSource)
     asked: list[str] = field(default_factory=list)
     error: Exception | None = None
+    requests: int = 0
 
     def instant(
         self, query: str, at: float, *, limit: int | None = None, name: str = "", of_user: bool = False
@@ -69,14 +71,14 @@ def _seconds(query: str) -> float:
     return sum(float(n) * units[u] for n, u in re.findall(r"(\d+)([dhms])", found.group(1)))
 
 
-def graph(query: str = QUERY, *, name: str = "g", namespace: str = "demo") -> WorkflowDefinition:
-    steps = [{"name": "train", "durationQuery": query}]
+def graph(query: str = QUERY, *, name: str = "g", namespace: str = "demo", steps: int = 1) -> WorkflowDefinition:
+    described = [{"name": f"train{n}" if n else "train", "durationQuery": query} for n in range(steps)]
     found = define(
         {
             "apiVersion": "concertmaster.dev/v1alpha1",
             "kind": "WorkflowProfile",
             "metadata": {"name": name, "namespace": namespace},
-            "spec": {"graph": {"steps": steps}},
+            "spec": {"graph": {"steps": described}},
         }
     )
     assert found is not None
@@ -93,7 +95,7 @@ def keeper(tmp_path: Path) -> HistoryProvider:
     return HistoryProvider(str(tmp_path / "history.db"))
 
 
-def read(queries: UserQueries, client: Any, *definitions: WorkflowDefinition, now: float = NOW) -> Any:
+def read(queries: UserQueries, client: Any, *definitions: WorkflowDefinition, now: float = NOW) -> set[WorkflowKey]:
     queries.begin()
     return queries.durations(client, definitions, now=now, reach=3 * DAY)
 
@@ -105,14 +107,14 @@ def ends(keeper: HistoryProvider, definition: WorkflowDefinition) -> dict[str, f
 def test_durations_are_read_back_and_forward_and_kept_once_seen(keeper: HistoryProvider) -> None:
     times = {"old": NOW - 2.5 * DAY, "recent": NOW - 100.0}
     client, queries, definition = FakeClient(durations_at(times)), UserQueries(keeper, 100), graph()
-    assert read(queries, client, definition).changed == {definition.key}
+    assert read(queries, client, definition) == {definition.key}
     assert ends(keeper, definition) == {"old": NOW - 2 * DAY, "recent": NOW}
     asked = len(client.asked)
     times["new"] = NOW + 50.0
-    assert read(queries, client, definition, now=NOW + 300.0).changed == {definition.key}
+    assert read(queries, client, definition, now=NOW + 300.0) == {definition.key}
     assert len(client.asked) == asked + 1
     assert ends(keeper, definition)["new"] == NOW + 300.0
-    assert read(queries, client, definition, now=NOW + 320.0).changed == set()  # seen again within the overlap
+    assert read(queries, client, definition, now=NOW + 320.0) == set()  # seen again within the overlap
     assert ends(keeper, definition)["new"] == NOW + 300.0
 
 
@@ -128,22 +130,21 @@ def test_what_was_read_once_is_not_asked_again(keeper: HistoryProvider) -> None:
 def test_a_new_process_knows_what_the_last_one_kept(keeper: HistoryProvider) -> None:
     client, definition = FakeClient(durations_at({"a": NOW - 10.0})), graph()
     read(UserQueries(keeper, 100), client, definition)
-    assert read(UserQueries(keeper, 100), client, definition, now=NOW + 60.0).changed == set()
+    assert read(UserQueries(keeper, 100), client, definition, now=NOW + 60.0) == set()
 
 
 def test_a_changed_graph_is_read_anew(keeper: HistoryProvider) -> None:
     client, queries = FakeClient(durations_at({"a": NOW - 2.5 * DAY})), UserQueries(keeper, 100)
     read(queries, FakeClient(durations_at({})), graph())
     changed = graph(QUERY.replace("my_step_seconds", "other_seconds"))
-    assert read(queries, client, changed).changed == {changed.key}
+    assert read(queries, client, changed) == {changed.key}
 
 
 def test_the_number_of_queries_is_bounded_and_the_rest_follows(keeper: HistoryProvider) -> None:
     client, queries, definition = FakeClient(durations_at({"old": NOW - 2.5 * DAY})), UserQueries(keeper, 2), graph()
-    first = read(queries, client, definition)
-    assert (len(client.asked), first.more, first.changed) == (2, True, set())
-    second = read(queries, client, definition)
-    assert (second.more, second.changed) == (False, {definition.key})
+    assert read(queries, client, definition) == set()
+    assert len(client.asked) == 2
+    assert read(queries, client, definition) == {definition.key}
 
 
 def test_every_query_is_confined_to_the_profile_s_namespace(keeper: HistoryProvider) -> None:
@@ -243,21 +244,64 @@ def test_one_namespace_does_not_use_up_the_number_of_queries(keeper: HistoryProv
     assert len(asked) >= 3  # its whole past, while the greedy one goes on reading
 
 
+def test_a_workflow_with_as_many_queries_as_a_cycle_has_takes_turns_with_other_namespaces(
+    keeper: HistoryProvider,
+) -> None:
+    greedy, modest = graph(steps=10), graph(namespace="modest")
+    client, queries = FakeClient(durations_at({})), UserQueries(keeper, 10)
+    asked = []
+    for cycle in range(8):
+        client.asked.clear()
+        read(queries, client, greedy, modest, now=NOW + 300.0 * cycle)
+        asked.append({space: sum(f'"{space}"' in q for q in client.asked) for space in ("demo", "modest")})
+    assert [c["demo"] for c in asked].count(10) >= 3
+    assert sum(c["modest"] > 0 for c in asked) >= 3
+
+
+def test_metrics_of_a_namespace_have_their_share_beside_such_a_workflow(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query="sum by (run) (last_over_time(llm_tokens_total[$window]))")
+    client, queries = FakeClient(lambda *_: [(("r1",), 7.0)]), UserQueries(keeper, 10)
+    greedy, modest = graph(steps=10), graph(namespace="modest")
+    problems = []
+    for cycle in range(4):
+        now = NOW + 300.0 * cycle
+        read(queries, client, greedy, now=now)
+        found: Any = client
+        problems.append(queries.extras(found, modest, [metric], [record("r1")], now=now, window=DAY)[1])
+    assert problems.count("") >= 2
+
+
+def test_more_queries_than_a_cycle_allows_are_reported_to_their_author(keeper: HistoryProvider) -> None:
+    client, queries, definition = FakeClient(durations_at({})), UserQueries(keeper, 10), graph(steps=11)
+    assert read(queries, client, definition) == set()
+    assert client.asked == []
+    assert "limits.extraQueriesPerCycle allows 10" in queries.problems([definition])[definition.key]
+
+
+def test_sources_share_the_number_of_queries_of_a_cycle(keeper: HistoryProvider) -> None:
+    queries = UserQueries(keeper, 4)
+    clients: list[Any] = [FakeClient(durations_at({}), source=FakeSource(name)) for name in ("a", "b")]
+    for client in clients:
+        demand = CollectionRequest(client.source.name, (graph(name=client.source.name),), DAY, NOW)
+        queries.add_to(report(), client, demand, 3 * DAY)
+    assert sum(len(client.asked) for client in clients) == 4
+
+
 def test_a_slow_duration_query_is_taken_up_in_a_later_cycle_with_its_own_span(keeper: HistoryProvider) -> None:
     gate = threading.Event()
     client = FakeClient(durations_at({"r1": NOW - 100.0, "r2": NOW + 100.0}))
     rows, client.rows = client.rows, lambda since, until: (gate.wait(20), rows(since, until))[1]  # type: ignore[misc]
     queries = UserQueries(keeper, 100, impatient())
     begun = time.monotonic()
-    assert read(queries, client, graph()).changed == set()
-    assert read(queries, client, graph(), now=NOW + 300.0).changed == set()
+    assert read(queries, client, graph()) == set()
+    assert read(queries, client, graph(), now=NOW + 300.0) == set()
     assert time.monotonic() - begun < 10  # the query takes 20 s
     assert queries.problems([graph()]) == {}
     gate.set()
     until(lambda: bool(queries.arrived()))
-    assert read(queries, client, graph(), now=NOW + 600.0).changed == {graph().key}
+    assert read(queries, client, graph(), now=NOW + 600.0) == {graph().key}
     assert ends(keeper, graph())["r1"] == NOW
-    until(lambda: read(queries, client, graph(), now=NOW + 600.0) and "r2" in ends(keeper, graph()))
+    until(lambda: (read(queries, client, graph(), now=NOW + 600.0), "r2" in ends(keeper, graph()))[1])
     assert ends(keeper, graph()) == {"r1": NOW, "r2": NOW + 600.0}
 
 
