@@ -64,11 +64,11 @@ class KeptChanges:
         then on. Otherwise, where a pipeline applies its manifest every night, each would be made again every day."""
         newer: set[str] = set()
         for change in sorted((c for c in context.changes if c.applied), key=lambda c: c.applied or 0.0, reverse=True):
-            if change.restored is not None or change.phase == ChangePhase.CONFLICT:
-                continue  # what it had set is not there: the one before it is the last
+            if change.restored is not None:
+                continue
             patch = change.operations("patch") or ()
             pointers = written_values(patch).keys() - newer
-            newer |= pointers
+            newer |= _in_place(context, change) if change.phase == ChangePhase.CONFLICT else pointers
             lately = _kept(change) and context.now - (change.since(ConditionType.RESTORED) or 0.0) < OBJECTION
             listed = context.listed(change.task) if lately else None
             if listed is None or not replaced(listed, patch, pointers):
@@ -144,6 +144,13 @@ class KeptChanges:
 
     def _release(self, uid: str) -> None:
         self._writer.noted(partial(self._writer.journal.release, uid))
+
+
+def _in_place(context: WorkflowContext, change: WorkflowChangeView) -> set[str]:
+    """The pointers at which its object still has what a change has set, of which somebody has replaced a part. Of the others
+    the change before it is the last."""
+    listed, patch = context.listed(change.task), change.operations("patch") or ()
+    return {p for p in written_values(patch) if listed is None or not replaced(listed, patch, (p,))}
 
 
 def _kept(change: WorkflowChangeView) -> bool:

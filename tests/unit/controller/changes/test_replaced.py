@@ -77,6 +77,21 @@ def test_what_takes_back_two_steps_ends_both(to: str, first: str) -> None:
     assert (old.phase, new.phase) == (first, "Conflict")
 
 
+def test_what_a_newer_change_has_set_is_nobody_elses_while_another_part_of_it_is_taken_back() -> None:
+    bed = kept()
+    both = [Edit(CPU, "1500m", "1200m"), Edit(MEMORY, "1Gi", "768Mi")]
+    bed.items = [recommended(*both, id="right-size", rule="right-size", step=None)]
+    bed.run(2 * HOUR)
+    assert bed.cpu() == "1200m"
+    later(bed, 9, cpu=0.6)
+    bed.items = []
+    bed.edit(MEMORY, "1Gi")
+    for _ in range(2):
+        bed.run()
+    old, new = sorted(bed.all(), key=lambda c: c.applied or 0.0)
+    assert (old.phase, new.phase) == ("Completed", "Conflict")
+
+
 def test_the_rule_asks_for_thirty_days_since_then() -> None:
     bed = kept()
     bed.items = []
