@@ -34,6 +34,7 @@ from concertmaster.engines import PATCHABLE
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support.builders import DAY, NOW
+from tests.support.controller.change_steps import with_image
 from tests.support.core import change_samples
 from tests.support.core.cases import POLICY, cases
 
@@ -118,9 +119,15 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     assert "results" not in back.document
 
 
-@pytest.mark.parametrize("each", [False, True])
-def test_another_edit_ends_a_measurement_unless_each_run_has_its_own(each: bool) -> None:
-    runs = [replace(r, fingerprint=f"f{i}") if each else r for i, r in enumerate(CASE.runs)]
+@pytest.mark.parametrize(("edits", "images", "measured"), [(2, 2, False), (30, 1, True), (6, 6, True)])
+def test_another_edit_ends_a_measurement_unless_every_few_runs_have_their_own(
+    edits: int, images: int, measured: bool
+) -> None:
+    number = len(CASE.runs)
+    runs = [
+        with_image(replace(r, fingerprint=f"f{i * edits // number}"), f"etl:{i * images // number}")
+        for i, r in enumerate(CASE.runs)
+    ]
     first = recommend(runs=runs)
     _, step, value = fields(first)
     second = recommend(
@@ -128,7 +135,7 @@ def test_another_edit_ends_a_measurement_unless_each_run_has_its_own(each: bool)
     )
     third = recommend(second, now=NOW + 120, runs=runs, fingerprint="g2", target=target(**{step: value}))
     (outcome,) = StatusView.of(third.document).memory.outcomes
-    assert (outcome.until is None) is each
+    assert (outcome.until is None) is measured
 
 
 def test_a_change_that_was_rolled_back_is_not_advised_or_proposed_again() -> None:
