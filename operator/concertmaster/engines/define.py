@@ -89,10 +89,9 @@ def _with_triggers(
     that all of them set."""
     timed = _starting(mine)
     scheduled = [t for t in timed if not t.suspended]
-    other = [t.name for t in mine if t.spec.get("entrypoint") not in (None, "", shared.get("entrypoint"))]
-    notes = [
-        f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
-    ]
+    own = definition.declared.get("entrypoint")
+    other = [t.name for t in mine if own and t.spec.get("entrypoint") not in (None, "", own)]
+    notes = [f"CronWorkflow {n} starts it at an entrypoint of its own: those runs are not counted." for n in other]
     conditions = [t.declared["when"] for t in timed if t.declared.get("when")]
     kept = [name for name in UNPATCHED if shared.get(name) is not None]
     notes += [f"CronWorkflow {t.name} sets {', '.join(kept)} of its runs: change them there." for t in timed if kept]

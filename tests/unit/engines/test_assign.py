@@ -57,8 +57,10 @@ def started_with(name: str = "night", suspend: bool = False, **fields: Any) -> d
 def test_a_suspended_trigger_and_those_with_different_entrypoints() -> None:
     suspended = {**CRON, "spec": {**CRON["spec"], "suspend": True}}
     assert define_all([template("etl", SPEC), suspended])[0].suspended
-    other = started_with("day", entrypoint="x")
-    assert "an entrypoint of its own" in define_all([template("etl", SPEC), CRON, other])[0].notes[0]
+    other, same = started_with("day", entrypoint="x"), started_with("noon", entrypoint="main")
+    assert define_all([template("etl", SPEC), CRON, other, same])[0].notes == (
+        "CronWorkflow day starts it at an entrypoint of its own: those runs are not counted.",
+    )
 
 
 @pytest.mark.parametrize("labels", [{}, {"cronworkflows.argoproj.io/completed": "true"}])
