@@ -11,8 +11,8 @@ from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.analysis.running.by_input import adjusted
-from concertmaster.core.analysis.running.forecast import RunForecast, deadline_seconds, forecast_run
-from concertmaster.core.analysis.running.timeline import NEWEST, Timeline, progress, timelines
+from concertmaster.core.analysis.running.forecast import MIN_RUNS, RunForecast, deadline_seconds, forecast_run
+from concertmaster.core.analysis.running.timeline import NEWEST, Timeline, comparable, progress, timelines
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.core.model.enums import MetricRole
 from concertmaster.history import HistoryError
@@ -76,7 +76,7 @@ class RunningForecasts:
         # Sizes by query win once a run is over; what its object says until then may be of another kind.
         queried = policy.metric(MetricRole.INPUT_SIZE) is not None
         forecasts = []
-        for at in (progress(run, now) for run in runs):
+        for at in (progress(comparable(run, known[1], MIN_RUNS), now) for run in runs):
             if at is None:
                 continue
             at = replace(at, inputs={}) if queried else at

@@ -73,6 +73,12 @@ def test_a_late_run_is_reported_once_and_counted(bed: Bed) -> None:
     assert 'run_late{namespace="demo",kind="CronJob",workflow="etl"} 0.0' in series.render()
 
 
+def test_a_run_that_waits_for_an_approval_is_not_late_where_earlier_ones_are_known_by_their_pods(bed: Bed) -> None:
+    cycle(bed)
+    run = going(4 * HOUR)
+    assert cycle(bed, replace(run, steps=tuple(replace(e, step="gate", pod=None) for e in run.steps))) == []
+
+
 def test_an_objective_is_the_deadline(bed: Bed) -> None:
     bed.policy(objectives={"duration": {"p95": "20m"}})
     cycle(bed)

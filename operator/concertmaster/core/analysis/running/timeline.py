@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
@@ -49,18 +49,28 @@ def timelines(runs: Sequence[RunRecord]) -> list[Timeline]:
         span = run.run_span
         if run.outcome is not Outcome.SUCCEEDED or span is None or not run.makespan:
             continue
-        began, ended = _times(
-            run.steps, span[0]
-        )  # as ``progress``, which has a run begin with an approval before its pods
+        began, ended = _times(run.steps, span[0])  # as ``progress``: with an approval before the first pod
         selected.append(Timeline(span[1] - span[0], began, ended, _inputs(run, run.input_total)))
         if len(selected) == NEWEST:
             break
     return selected[::-1]
 
 
+def comparable(run: RunRecord, earlier: Sequence[Timeline], least: int) -> RunRecord:
+    """A run in progress without the steps that have no pod, such as an approval, and that fewer than ``least`` earlier runs
+    have: where these are known from the metrics, they began with their first pod."""
+    unlike = {e.step for e in run.steps if e.pod is None and sum(e.step in c.began for c in earlier) < least}
+    if not any(e.step in unlike and e.outcome is not Outcome.SKIPPED for e in run.steps):
+        return run
+    steps = tuple(e for e in run.steps if e.step not in unlike or e.outcome is Outcome.SKIPPED)
+    begins = (e.created for e in steps if e.created is not None and e.outcome is not Outcome.SKIPPED)
+    return replace(run, start=min(begins, default=None), steps=steps)
+
+
 def progress(run: RunRecord, now: float) -> Progress | None:
     """Progress of a run at ``now`` (unix seconds); None when it has not started."""
-    starts = [t for t in (run.start, *(e.created for e in run.steps)) if t is not None]
+    begins = (e.created for e in run.steps if e.outcome is not Outcome.SKIPPED)
+    starts = [t for t in (run.start, *begins) if t is not None]
     if not starts or min(starts) > now:
         return None
     start = min(starts)

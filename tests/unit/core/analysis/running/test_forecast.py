@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.running.forecast import MIN_RUNS, deadline_seconds, forecast_run
-from concertmaster.core.analysis.running.timeline import NEWEST, Progress, Timeline, progress, timelines
+from concertmaster.core.analysis.running.timeline import NEWEST, Progress, Timeline, comparable, progress, timelines
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import run_record
@@ -181,6 +181,26 @@ def test_a_run_that_waits_for_an_approval_before_its_first_pod_is_not_late(waite
     found = forecast_run(now, earlier, deadline_seconds(Objectives(), earlier)) if now is not None else None
     assert found is not None and not found.late
     assert found.end >= START + 7800.0
+
+
+def test_an_approval_is_no_time_of_a_run_where_earlier_ones_are_known_by_their_pods() -> None:
+    """They began with their first pod: the run would be late for what it waited."""
+    earlier = timelines([record(execution("work", 0.0, 600.0), end=600.0)] * 20)
+    gate = replace(execution("gate", 0.0, None), pod=None, outcome=Outcome.RUNNING)
+    skipped = replace(execution("other", 0.0, 0.0), pod=None, outcome=Outcome.SKIPPED)
+    waiting = record(gate, skipped, outcome=Outcome.RUNNING, end=None)
+    assert progress(comparable(waiting, earlier, MIN_RUNS), START + 3600.0) is None
+    going = record(
+        replace(gate, finished=START + 7200.0),
+        skipped,
+        execution("work", 7200.0, None),
+        outcome=Outcome.RUNNING,
+        end=None,
+    )
+    found = progress(comparable(going, earlier, MIN_RUNS), START + 7500.0)
+    assert found == Progress("r", START + 7200.0, START + 7500.0, {"work": 0.0}, {}, frozenset({"other"}))
+    known = [*earlier, *[replace(earlier[0], began={"gate": 0.0}, ended={"gate": 7200.0})] * MIN_RUNS]
+    assert comparable(going, known, MIN_RUNS) is going
 
 
 def test_progress_tells_steps_under_way_from_those_that_are_over() -> None:
