@@ -110,11 +110,11 @@ class ContainerUsage:
         found: T = self._remembered[key]
         return found
 
-    def where_known(self, name: str) -> UsageColumns:
-        """``columns`` of those runs of which that figure is known."""
-        if len(self.known(name)) == len(self.runs):
+    def where_known(self, *names: str) -> UsageColumns:
+        """``columns`` of those runs of which these figures are known."""
+        if all(len(self.known(name)) == len(self.runs) for name in names):
             return self.columns
-        return _columns([r for r in self.runs if getattr(r, name) is not None])
+        return _columns([r for r in self.runs if all(getattr(r, name) is not None for name in names)])
 
     def runs_with(self, *names: str) -> list[RunUsage]:
         """The runs with the present ``cpu_request``, ``cpu_limit`` or ``gpu_request``, as far as it is known: too little of

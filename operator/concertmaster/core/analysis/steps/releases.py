@@ -56,12 +56,14 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class FollowedLimit:
     """A change of the memory limit (bytes, ``old`` to ``new``) that the peaks followed, as those of a JVM do whose heap is a
-    share of it. ``before`` and ``since``: the container with the runs before it and under the ``new`` limit."""
+    share of it. ``before`` and ``since``: the container with the runs before it and under the ``new`` limit, of which the
+    first ended at ``time`` (unix seconds)."""
 
     old: float
     new: float
     before: ContainerUsage
     since: ContainerUsage
+    time: float
 
 
 def memory_peaks(runs: UsageColumns) -> Sequence[float]:
@@ -100,18 +102,21 @@ def followed_limit(container: ContainerUsage) -> FollowedLimit | None:
     was used under another limit does not show either that more than the present one is needed."""
 
     def find() -> FollowedLimit | None:
-        runs = container.where_known("memory_peak")
+        runs = container.where_known("memory_peak", "memory_limit")  # short pods miss the series of limits by chance
         limits = runs["memory_limit"]
         start = next((at for at in range(len(limits) - 1, 0, -1) if limits[at - 1] != limits[-1]), 0)
         old, new = (limits[start - 1], limits[start]) if start else (None, None)
-        if not old or not new or not same_amount(container.memory_limit or new, new):
+        present = container.memory_limit or container.runs[-1].memory_limit
+        if not old or not new or present is None or not same_amount(present, new):
             return None
         found = moved(memory_peaks(runs), [start], runs["time"], input_sizes(runs))
         if found is None or math.log(found.factor) / math.log(new / old) < _FOLLOWS:
             return None
         time = runs["time"][start]
         before, since = ([r for r in container.runs if (r.time >= time) is later] for later in (False, True))
-        return FollowedLimit(old, new, replace(container, runs=tuple(before)), replace(container, runs=tuple(since)))
+        return FollowedLimit(
+            old, new, replace(container, runs=tuple(before)), replace(container, runs=tuple(since)), time
+        )
 
     return container.remembered("followed_limit", find)
 

@@ -145,7 +145,12 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *headroom(evidence, ordered),
             *unlike_seen(evidence, ordered),
-            *(x for r in ordered if r.resource == "memory" for x in memory_outlook(evidence, r.unit, r.new, r.release)),
+            *(
+                x
+                for r in ordered
+                if r.resource == "memory"
+                for x in memory_outlook(evidence, r.unit, r.new, r.release or r.followed)
+            ),
             *_released(ordered),
             *_bound(evidence, ordered),
             *by_limit(evidence, ordered),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Level, Recommendation
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.daily import DailyPeaks
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.engines.labels.definition import TRAITS
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
@@ -26,10 +27,12 @@ def found(
     rule: str = "right-size",
     *,
     kills: bool = True,
+    earlier: Mapping[int, float] | None = None,
+    unknown: int | None = None,
 ) -> list[Recommendation]:
     """What the rule says of a step whose limit (GiB) went from the one to the other. ``peak``: what it would need in a run
     under such a limit (GiB), for which it is killed above the limit unless ``kills`` is false. ``request``: GiB, None: as
-    the limit."""
+    the limit. ``earlier``: the largest peaks (GiB) of days so long ago; ``unknown``: the run of which no limit is known."""
     now = f"{request or limits[1]:g}Gi"
     declared = resources(requests={"cpu": "1", "memory": now}, limits={"memory": f"{limits[1]:g}Gi"})
     value = noise()
@@ -37,11 +40,14 @@ def found(
     def work(i: int) -> Work:
         limit = limits[i >= CHANGED]
         needed = value(peak(i, limit))
-        had = {"memory_request": (request or limit) * GI, "memory_limit": limit * GI}
+        had = {"memory_request": (request or limit) * GI, "memory_limit": None if i == unknown else limit * GI}
         facts = measured(**had, memory_sampled_peak=min(needed, limit) * GI)
         return {"a": Pod(900.0, containers=facts, fails="OOMKilled" if kills and needed > limit else None)}
 
-    return scenario(argo(task("a"), templates={"a": declared}), COUNT, work, every=8 * 3600.0).recommended(rule)
+    runs = scenario(argo(task("a"), templates={"a": declared}), COUNT, work, every=8 * 3600.0)
+    by_day = {int(NOW // DAY) - ago: amount * GI for ago, amount in (earlier or {}).items()}
+    evidence = Evidence(runs.analysis(), "wfp", peaks=DailyPeaks({("a", "memory/main"): by_day}, every_day=False))
+    return [r for r in recommend(evidence) if r.rule == rule]
 
 
 def memory(items: list[Recommendation], field: str = "requests.memory") -> list[float | None]:
@@ -66,6 +72,18 @@ def test_a_request_below_a_lowered_limit_is_raised_to_what_is_used_under_it() ->
     assert memory(items, "limits.memory") == []
     line = "memory of a/main: sized from the 20 runs under the present limit, since what it uses followed the limit from 8Gi"
     assert any(line in text for text in items[0].evidence)
+
+
+def test_what_was_used_before_the_window_under_another_limit_is_no_need_either() -> None:
+    """The heap under 8Gi, of three weeks ago, counted as an exceptional run: 7680Mi, and the limit as well."""
+    items = found(heap, (8, 4), request=2, earlier={20: 6.5})
+    assert memory(items) == memory(found(heap, (8, 4), request=2))
+    assert memory(items, "limits.memory") == []
+
+
+def test_a_run_of_which_no_limit_is_known_is_no_change_of_the_limit() -> None:
+    assert not found(heap, (8, 4), unknown=COUNT - 1)
+    assert not found(heap, (8, 4), unknown=CHANGED)
 
 
 def test_a_heap_that_a_larger_limit_lets_grow_does_not_grow_from_run_to_run() -> None:

@@ -106,7 +106,7 @@ def headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     kept = [row for row in sizes if _kept_from_failing(row)]
     if kept:
         grown = ", or continue their growth" if any(row.grows for row in kept) else ""
-        days = [day for row in kept for day in memory_by_day(evidence, row.unit, row.release)]
+        days = [day for row in kept for day in memory_by_day(evidence, row.unit, row.release or row.followed)]
         largest = (
             f" and the largest of each day of the last {text.window(evidence.analysis.now - min(days) * DAY)}"
             if days

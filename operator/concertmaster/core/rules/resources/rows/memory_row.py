@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concertmaster.core.analysis.steps.releases import counted, memory_release
+from dataclasses import replace
+
+from concertmaster.core.analysis.steps.releases import FollowedLimit, counted, memory_release
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
@@ -37,7 +39,17 @@ _FILLED = (
 )
 
 
-def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Least, inits: Sized) -> RequestRow | None:
+def memory_row(
+    evidence: Evidence,
+    unit: SizingUnit,
+    size: MemorySize,
+    least: Least,
+    inits: Sized,
+    followed: FollowedLimit | None = None,
+) -> RequestRow | None:
+    """The row for a ``size``, which is that of the runs under the present limit where peaks ``followed`` it."""
+    if followed is not None:
+        unit = replace(unit, container=followed.since)
     release = memory_release(unit.container, evidence.analysis.options.min_runs)
     if any(counted(unit.container, release).columns["oom_killed"]):
         return None
@@ -46,12 +58,12 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Le
     recent = size.largest_recent_peak
     if not size.enough or recent is None or size.automatic_request is None:
         return None
-    earlier = earlier_of(evidence, unit, "memory", recent, release)
+    earlier = earlier_of(evidence, unit, "memory", recent, release, followed)
     if earlier is not None and earlier.killed and current is not None:
         return None  # how much it needed is not known
     peak = recent if earlier is None else earlier.amount
     # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
-    by_day = memory_by_day(evidence, unit, release)
+    by_day = memory_by_day(evidence, unit, release or followed)
     grown = largest_ahead(by_day, MemoryOptions()) or 0.0
     target = max(size.automatic_request, _enough(evidence, container, peak), least.headroom["memory"] * peak, grown)
     if current is None:
@@ -91,6 +103,7 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: Le
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
         earlier=earlier,
+        followed=followed,
         one_size=one_memory_size(evidence, container),
         grows=grown > 0.0 or (size.drifting and len(by_day) < MIN_DAYS),
     )

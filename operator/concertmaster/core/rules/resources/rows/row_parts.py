@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.steps.releases import Release, level_since
+from concertmaster.core.analysis.steps.releases import FollowedLimit, Release, level_since
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
@@ -38,12 +38,19 @@ class Least:
 
 
 def earlier_of(
-    evidence: Evidence, unit: SizingUnit, resource: str, recent: float, release: Release | None
+    evidence: Evidence,
+    unit: SizingUnit,
+    resource: str,
+    recent: float,
+    release: Release | None,
+    followed: FollowedLimit | None = None,
 ) -> EarlierPeak | None:
-    """The peak of the runs that are not analysed, if it is larger, at the level since a release."""
+    """The peak of the runs that are not analysed, if it is larger, at the level since a release; of those under the present
+    limit where peaks ``followed`` it."""
     steps, name = (unit.step.step, *unit.others), f"{resource}/{unit.container.name}"
     released = {int(release.time // DAY): level_since(release, resource)} if release is not None else {}
-    return earlier_peak(evidence, steps, name, recent, release=released)
+    since = followed.time + DAY if followed is not None else 0.0
+    return earlier_peak(evidence, steps, name, recent, since, released)
 
 
 def since_release(unit: SizingUnit, release: Release | None) -> SizingUnit:

@@ -7,8 +7,6 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.steps.releases import cpu_release, followed_limit
 from concertmaster.core.rules.base import resource_edits
@@ -70,8 +68,8 @@ def _under_present_limit(
     if followed is None:
         return row
     size = memory_sizes([(followed.since, authors)], evidence.analysis.options)[0]
-    found = memory_row(evidence, replace(row.unit, container=followed.since), size, least, inits)
-    return replace(found, followed=followed) if found is not None and not found.lowered else None
+    found = memory_row(evidence, row.unit, size, least, inits, followed)
+    return found if found is not None and not found.lowered else None
 
 
 def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import days_last_until, memory_by_input, memory_lasts_until
-from concertmaster.core.analysis.steps.releases import Release
+from concertmaster.core.analysis.steps.releases import FollowedLimit, Release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
@@ -46,10 +46,12 @@ def bursts_slowed(container: ContainerUsage, request: float) -> float:
     return sum(mean * (1.0 / request - 1.0 / peak) for mean, peak in used if peak > request) / max(1, len(used))
 
 
-def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release: Release | None) -> Iterator[str]:
+def memory_outlook(
+    evidence: Evidence, unit: SizingUnit, request: float, changed: Release | FollowedLimit | None
+) -> Iterator[str]:
     """What a memory request (bytes) means for future inputs: requests by input size where memory depends on it, and how long
     the proposed one lasts where peaks grow: from run to run or, where the window has more than are analysed, from day to
-    day. ``release``: the one that changed them, if any."""
+    day. ``changed``: since when they are at their level, if they changed."""
     step, container = unit.step.step, unit.container
     measure = evidence.analysis.policy.input_unit(step)
     if levels := memory_by_input(container, evidence.analysis.options):
@@ -61,7 +63,7 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
             f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
     by_day, of_runs = (
-        memory_by_day(evidence, unit, release),
+        memory_by_day(evidence, unit, changed),
         memory_lasts_until(container, request, evidence.analysis.options),
     )
     # The newest of many runs may be of the rising half of a day.
@@ -78,10 +80,11 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
         )
 
 
-def memory_by_day(evidence: Evidence, unit: SizingUnit, release: Release | None) -> dict[int, float]:
-    """The largest memory peak (bytes) of each day, of those after the day of a ``release``; empty unless the window has more
-    runs than are analysed. Without the day in progress, unless that has needed most already: it may still need more."""
-    steps, since = (unit.step.step, *unit.others), release.time + DAY if release is not None else 0.0
+def memory_by_day(evidence: Evidence, unit: SizingUnit, changed: Release | FollowedLimit | None) -> dict[int, float]:
+    """The largest memory peak (bytes) of each day, of those after the day on which their level ``changed``; empty unless the
+    window has more runs than are analysed. Without the day in progress, unless that has needed most already: it may still
+    need more."""
+    steps, since = (unit.step.step, *unit.others), changed.time + DAY if changed is not None else 0.0
     by_day = earlier_days(evidence, steps, f"memory/{unit.container.name}", since)
     today = int(evidence.analysis.now // DAY)
     so_far = by_day.pop(today, None)
