@@ -218,6 +218,34 @@ def test_the_headroom_is_what_the_policy_asks_for() -> None:
     assert all(1.0 < share < usual[name] for name, share in least.items() if "memory" in name), "the bound on failures"
 
 
+@pytest.mark.parametrize(
+    ("percent", "limits", "published", "kept"),
+    [
+        ("0", {}, 0.51, True),
+        ("15", {}, 0.51, False),
+        ("50", {"cpu_limit": "4", "memory_limit": "1Gi"}, 0.68, True),
+        ("0", {"cpu_limit": "4", "memory_limit": "1Gi"}, 0.52, False),
+    ],
+    ids=["less than usual", "usual", "more, with a limit", "none, with a limit"],
+)
+def test_a_published_size_is_not_moved_by_the_headroom_of_new_ones(
+    percent: str, limits: dict[str, str], published: float, *, kept: bool
+) -> None:
+    """A size without headroom was proposed anew in each analysis, and one whose limit moves, with each larger peak. What is
+    used at most is 0.5 cores."""
+    had = {name: quantity(literal) for name, literal in limits.items()}
+    used = fact(cpu_request=4.0, cpu_seconds=50.0, cpu_peak_cores=0.5, **had)
+    item = only(
+        sized(
+            [spec("a", 0, cpu="4", **limits)],
+            {"a": used},
+            sizing=SizingHistory(proposed={("a", "main", "cpu"): published}),
+            settings={"cpuHeadroomPercent": percent},
+        )
+    )
+    assert ([quantity(i.new) for i in item.items if i.field == "requests.cpu"] == [published]) is kept
+
+
 @pytest.mark.parametrize(("share", "says"), [(0.01, "at most 1% of later"), (0.015, "at most 1.5% of later")])
 def test_the_headroom_of_memory_names_the_bound_it_serves(share: float, says: str) -> None:
     settings = AnalysisSettings(max_failure=share)

@@ -16,7 +16,9 @@ from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import DAY
 
-MIN_HEADROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
+# Times the largest peak, for a size proposed when the peak was lower; and for one with which a limit moves. Less than new
+# sizes get, so that a slightly larger peak does not move them.
+MIN_HEADROOM, _MIN_LIMITED = 1.05, 1.15
 # A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
 # target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
 FAR_BELOW = 0.6
@@ -34,7 +36,7 @@ class Least:
 
     def kept(self, resource: str, *, limited: bool) -> float:
         """The least headroom of a size that is published already. ``limited``: its limit moves with it."""
-        return self.headroom[resource] if limited else MIN_HEADROOM
+        return _MIN_LIMITED if limited else min(MIN_HEADROOM, self.headroom[resource])
 
 
 def earlier_of(
