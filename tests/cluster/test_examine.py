@@ -162,10 +162,23 @@ def test_pods_that_are_deleted_before_their_end_is_scraped_are_counted(
     check = examined(make_prometheus(history=render(lives, GRID)).url)["pod ends"]
     if early == 4:
         assert check.mark is DiagnosticStatus.WARN
-        assert check.result.startswith("4 of 12 deleted pods of runs were gone before their end was scraped")
+        said = "4 of 12 pods of runs that were deleted in the last 6 h were gone before their end was scraped"
+        assert check.result.startswith(said)
         assert "podGC.deleteDelayDuration" in check.fix
     else:
-        assert (check.mark, check.result) == (DiagnosticStatus.OK, f"seen of {12 - early} of 12 deleted pods of runs")
+        said = f"seen for {12 - early} of 12 deleted pods of runs in the last 6 h"
+        assert (check.mark, check.result) == (DiagnosticStatus.OK, said)
+
+
+def test_pods_are_not_deleted_where_kube_state_metrics_is_gone(make_prometheus: MakePrometheus) -> None:
+    """All that ran when it was scraped last would have been deleted without an end."""
+
+    def stopped(line: str) -> Iterable[str]:
+        stamp = float(line.rsplit(" ", 1)[-1]) if line.startswith("kube_") else 0.0
+        return [line] if stamp < END - 1200 else []
+
+    check = examined(make_prometheus(history=history(stopped)).url)["pod ends"]
+    assert (check.mark, check.result) == (DiagnosticStatus.OK, "no pod of a run was deleted in the last 6 h")
 
 
 def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:

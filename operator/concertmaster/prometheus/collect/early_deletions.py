@@ -16,7 +16,9 @@ def ends_missed(client: PrometheusClient, now: float, within: str) -> tuple[int,
     pod = scheme.names(POD)
     runs = selector("kube_pod_info", [*where, *among(scheme.name("created_by_kind"), source.owner_kinds)])
     terminal = selector("kube_pod_status_phase", [*where, scheme.match("phase", "=~", "Failed|Succeeded")])
-    deleted = f"group by ({pod}) (last_over_time({runs}{within})) unless on ({pod}) {runs}"
+    # Without kube-state-metrics at that moment, all pods would be deleted ones.
+    scraped = f"on () group({selector('kube_pod_info', where)})"
+    deleted = f"group by ({pod}) (last_over_time({runs}{within})) unless on ({pod}) {runs} and {scraped}"
     ended = f"max_over_time({terminal}{within}) == 1"
     counts = by_stat(deleted=f"count({deleted})", missed=f"count(({deleted}) unless on ({pod}) ({ended}))")
     answer = client.instant(counts, now, name="pod ends", whole=False)

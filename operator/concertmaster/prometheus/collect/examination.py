@@ -178,11 +178,13 @@ class Examination:
             return Diagnostic(
                 "pod ends",
                 DiagnosticStatus.WARN,
-                f"{missed} of {of} deleted pods of runs were gone before their end was scraped: outcomes stay unknown",
+                f"{missed} of {of} pods of runs that were deleted in the last {_HOURS} h were gone before their end was"
+                " scraped: outcomes stay unknown",
                 "keep finished pods for two scrapes: podGC.deleteDelayDuration: 120s of Argo, ttlSecondsAfterFinished: 300"
                 " of Jobs",
             )
-        return Diagnostic("pod ends", DiagnosticStatus.OK, f"seen of {of - missed} of {of} deleted pods of runs")
+        seen = f"seen for {of - missed} of {of} deleted pods of runs" if of else "no pod of a run was deleted"
+        return Diagnostic("pod ends", DiagnosticStatus.OK, f"{seen} in the last {_HOURS} h")
 
     def _cgroup_id(self) -> Diagnostic:
         nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))
