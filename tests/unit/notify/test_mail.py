@@ -198,6 +198,7 @@ def test_nothing_is_said_without_tls(make: Make) -> None:
     assert "MAIL" not in bed.relay.commands
     other = make("smtp+plain://user:secret@127.0.0.1:{port}", tls=False)
     assert other.tell(message()) == {"failed": 1}
+    assert other.pauses == [], "another try would find the same URL"
     assert other.relay.commands == [], "a password never crosses a connection without TLS"
     wanted = make("smtp+plain://127.0.0.1:{port}", tls=False)
     assert wanted.tell(message()) == {"sent": 1}

@@ -338,6 +338,8 @@ def test_every_filter_of_the_fleet_page_chooses(query: str, names: list[str]) ->
     with dashboard(memory(profile(0, recommendations=high), profile(1), profile(2, namespace="ml"), other)) as served:
         text = served.get(f"/?sort=name&{query}").text
         listed = served.get(f"/api/v1/workflows?sort=name&{query}").json["items"]
+    offered = re.findall(r"<option[^>]*>([^<]+)</option>", text)
+    assert {"etl", "ml", "CronJob", "WorkflowTemplate", "team=data", "team=ml", "team=ops", "High"} <= {*offered}
     rows = text.partition("All workflows")[2]
     assert list(dict.fromkeys(re.findall(r'href="/workflows/\w+/([\w-]+)"', rows))) == names
     assert [row["profile"] for row in listed] == names

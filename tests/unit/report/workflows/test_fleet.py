@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from concertmaster.api.views.fleet import Amounts
 from concertmaster.core.times import parse_time
 from concertmaster.report.workflows.coverage import freshness_text, none_text
 from concertmaster.report.workflows.fields import seconds_of
@@ -60,9 +61,15 @@ def test_whatever_a_hand_made_of_a_status_is_survived(status: object) -> None:
 
 
 def test_sums_over_the_fleet() -> None:
-    found = view(profile(0), profile(1, results=[result()]), changes=(change(),))
+    other = recommendation(2, impact="3 run-hours, 2 failed runs a month")
+    third = recommendation(3, impact="1.5 failed runs, 4 EUR a month")
+    found = view(
+        profile(0),
+        profile(1, results=[result()], recommendations=[recommendation(), other, third]),
+        changes=(change(),),
+    )
     assert found.summary.workflows == 2
-    assert found.summary.available.money == {"USD": 25.0}
+    assert found.summary.available == Amounts(run_hours=3.0, failed_runs=3.5, money={"EUR": 4.0, "USD": 25.0})
     assert found.summary.cost_per_month == pytest.approx({"USD": 60.0})
     assert found.summary.waiting_changes == 1
     assert found.adoption.results == {"Improved": 1}

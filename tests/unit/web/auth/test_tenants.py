@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from concertmaster.kube.errors import KubeError
+from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.app import LIMITS
+from concertmaster.web.auth.tenants import Tenants
+from concertmaster.web.readers import MemoryReader
 from tests.support.web.analysed import analysed
 from tests.support.web.objects import change, profile, result
 from tests.support.web.tenants import Bed, TwoTenants, in_cluster
@@ -292,3 +295,20 @@ def test_a_document_is_asked_for_with_the_rights_of_the_dashboard(bed: Bed) -> N
     assert "it has not analyzed this profile since it started" in text
     with pytest.raises(KubeError):
         bed.client.get("/apis/concertmaster.dev/v1alpha1/namespaces/team-a/workflowprofiles/none")
+
+
+def test_a_tenant_sees_the_list_that_was_read_last(bed: Bed) -> None:
+    alice = bed.reviewer.identity("alice")
+    assert alice is not None
+
+    class Source(MemoryReader):
+        def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
+            return views[-1], ()
+
+    flows = [profile(n, namespace=place) for n, place in enumerate(("team-a", "team-b"))]
+    views = [FleetView(flows, (), 1.0)]
+    reader = Tenants(Source(views[0]), bed.reviewer).reader(alice)
+    first, _ = reader.fleet()
+    assert reader.fleet()[0] is first, "paging makes no new list"
+    views.append(FleetView([*flows, profile(2, namespace="team-a")], (), 2.0))
+    assert [p["metadata"]["name"] for p in reader.fleet()[0].profiles] == ["nightly-0", "nightly-2"]
