@@ -77,6 +77,26 @@ def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Sto
     assert store.daily.rows(KEY, step="s39")[0].metrics == {"tokens": 1.0}
 
 
+def test_a_day_keeps_the_longest_steps_whatever_names_they_have_in_each_run(store: Store) -> None:
+    for part in range(5):
+        counted = DailyRow(3, RUN, 1, 1, 0, until=part + 1.0, whole=False, largest={"seconds": 1.0})
+        steps = [replace(counted, step=f"s{part}-{i}", seconds=100.0 * part + i) for i in range(60)]
+        store.daily.record(KEY, [counted, *steps])
+    runs, *kept = store.daily.rows(KEY, step=None)
+    assert runs.count == 5
+    longest = {*(f"s4-{i}" for i in range(60)), *(f"s3-{i}" for i in range(20, 60))}
+    assert {row.step for row in kept} == longest
+    assert store.daily.largest(KEY, since=0).amounts.keys() == {(step, "seconds") for step in (RUN, *longest)}
+
+
+def test_a_row_that_is_added_to_keeps_ten_metrics_however_often_they_are_renamed(store: Store) -> None:
+    for part in range(5):
+        metrics = {f"m{part}{i}": 1.0 for i in range(4)}
+        store.daily.record(KEY, [DailyRow(3, RUN, 1, 1, 0, until=part + 1.0, whole=False, metrics=metrics)])
+    (row,) = store.daily.rows(KEY)
+    assert (row.count, len(row.metrics)) == (5, 10)
+
+
 def test_rows_can_be_read_without_amounts(store: Store) -> None:
     rows = [
         DailyRow(20, step, 3, 3, 0, 3, 30.0, 10.0, metrics={"tokens": 1.0}, largest={"seconds": 12.0})

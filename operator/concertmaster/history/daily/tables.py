@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
+from concertmaster.core.analysis.daily.rows import longest
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.units import DAY
@@ -141,6 +142,7 @@ class DailyTables(DailyReader):
                 known = {(r.day, r.step): r for r in self._select(number, min(r.day for r in rows), None)}
                 both = [(row, known.get((row.day, row.step))) for row in rows]
                 fresh = [(after, before) for row, before in both if (after := as_stored(row, before)) != before]
+                fresh = self._bounded(number, known, fresh)
             if fresh:
                 self._write(number, fresh)
             if any(before is None for _, before in fresh):  # once a day
@@ -181,6 +183,26 @@ class DailyTables(DailyReader):
             with self._engine.transaction():
                 self._engine.claim([namespace])  # or its number could be in use by a row that is being written
                 self._db.execute(query, (namespace,))
+
+    def _bounded(
+        self, number: int, known: Mapping[tuple[int, str], DailyRow], fresh: Sequence[tuple[DailyRow, DailyRow | None]]
+    ) -> list[tuple[DailyRow, DailyRow | None]]:
+        """Those of the ``fresh`` rows, each with what is stored of it, that their day has room for; what is ``known`` of
+        steps that take less time makes room. Steps may have other names in each run."""
+        by_day: dict[int, dict[str, DailyRow]] = {}
+        for row in (*known.values(), *(row for row, _ in fresh)):
+            if row.step != RUN:
+                by_day.setdefault(row.day, {})[row.step] = row
+        kept = {(row.day, row.step) for rows in by_day.values() for row in longest(rows.values())}
+        gone = [place for place in known if place[1] != RUN and place not in kept]
+        if gone:
+            places = self._places(number, [step for _, step in gone])
+            for table in ("daily", "daily_metrics"):
+                self._db.executemany(
+                    f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day = ?",
+                    [(number, places[step], day) for day, step in gone],
+                )
+        return [(row, before) for row, before in fresh if row.step == RUN or (row.day, row.step) in kept]
 
     def _write(self, number: int, rows: Sequence[tuple[DailyRow, DailyRow | None]]) -> None:
         """Rows, each with what is stored of it, in a few calls: a workflow of ten steps has eleven a day."""

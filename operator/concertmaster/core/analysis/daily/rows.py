@@ -66,6 +66,11 @@ def daily_rows(
     return rows
 
 
+def longest(rows: Iterable[DailyRow]) -> list[DailyRow]:
+    """Of the ``rows`` of steps on one day those that are kept."""
+    return sorted(rows, key=lambda r: (-r.seconds, r.step))[:STEPS]
+
+
 def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     """Rows of one step, or of the runs, merged into one with the date of the first; None for no rows."""
     ordered = sorted(rows, key=lambda r: (r.day, r.until))
@@ -93,7 +98,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
         cost=total(r.cost for r in ordered),
         wasted=total(r.wasted for r in ordered),
         queue=total(r.queue for r in ordered),
-        metrics=metrics,
+        metrics=_first(metrics),
         largest=largest,
         score=next((r.score for r in reversed(ordered) if r.score is not None), None),
         until=max(r.until for r in ordered),
@@ -134,7 +139,7 @@ def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _DayEnd) -
                 else:
                     rows.append((e, cost))
     daily = [_of_step(day, step, rows, end) for step, rows in by_step.items()]
-    return sorted(daily, key=lambda r: (-r.seconds, r.step))[:STEPS]
+    return longest(daily)
 
 
 def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _DayEnd) -> DailyRow:
@@ -185,7 +190,11 @@ def _metrics(extras: Iterable[Mapping[str, float]]) -> dict[str, float]:
     for extra in extras:
         for name, amount in extra.items():
             totals[name] = totals.get(name, 0.0) + amount
-    return dict(sorted(totals.items())[:METRICS])
+    return _first(totals)
+
+
+def _first(metrics: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(metrics.items())[:METRICS])
 
 
 def _pooled(rows: Sequence[DailyRow]) -> tuple[float | None, float | None]:
