@@ -21,12 +21,13 @@ from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.client.errors import MetricsError, TooLarge
 from concertmaster.prometheus.collect.labelled import Row, labels_seen
 
 MAX_WORKFLOWS = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
 MAX_SETS = 200  # sets of labels that are asked for, of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
+_MAX_REFUSED = 5  # namespaces whose answers are too large, beyond which it is the source that allows too little
 _Entry = tuple[AnyPolicy, DiscoveredLabels, PodLabels]
 _MIN_INTERVAL_SHARE = 0.9  # of the interval between two questions
 
@@ -113,7 +114,7 @@ class LabelledWorkflows:
             self._asked = {asked: at for asked, at in self._asked.items() if asked[:2] in requested}
         for (source, keys), places in requested.items():
             try:
-                self._ask(source, keys, places, now)
+                notes |= dict.fromkeys(self._ask(source, keys, places, now))
             except MetricsError as error:
                 notes[f"workflows are not discovered by pod labels now: {error}"] = None
         for keys in every:
@@ -129,27 +130,42 @@ class LabelledWorkflows:
         warnings = self._pods.follow(hidden) if self._pods is not None else ()
         return Labelled(workflows_now, (*notes, *warnings), left_out)
 
-    def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
+    def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> Iterable[str]:
+        """Ask for what is new. Returns sentences on namespaces with more workflows than an answer may have: next time they
+        are asked for what is new then."""
         asked = {place: self._asked.get((source, keys, place), 0.0) for place in places}
         # What was asked at a time to come was asked before the clock was set back: nobody knows how long ago.
         since = {place: at if at <= now else 0.0 for place, at in asked.items()}
         due = [place for place, at in since.items() if now - at >= _MIN_INTERVAL_SHARE * self._interval]
         if not due:
-            return
-        preset = preset_of(keys)
+            return ()
+        preset, refused = preset_of(keys), dict[str, str]()
         reach = min(DAY, max(now - since[place] for place in due) + _OVERLAP)
-        rows = labels_seen(
-            self._sources.client(source),
-            due,
-            preset.finder(keys),
-            (keys.workflow, *preset.more),
-            seconds=int(reach),
-            now=now,
-        )
+
+        def seen(some: Sequence[str]) -> list[Row]:
+            try:
+                return labels_seen(
+                    self._sources.client(source),
+                    some,
+                    preset.finder(keys),
+                    (keys.workflow, *preset.more),
+                    seconds=int(reach),
+                    now=now,
+                )
+            except TooLarge as error:
+                if len(some) > 1:
+                    return [*seen(some[: len(some) // 2]), *seen(some[len(some) // 2 :])]
+                if len(refused) == _MAX_REFUSED:
+                    raise
+                refused[some[0]] = f"workflows of namespace {some[0]} are not discovered by pod labels now: {error}"
+                return []
+
+        rows = seen(due)
         self._asked.update({(source, keys, place): now for place in due})
         if rows:
             self._exported[keys] = now
         self._take(keys, rows, now)
+        return refused.values()
 
     def _take(self, keys: PodLabels, rows: Iterable[Row], now: float) -> None:
         known, preset = self._known.setdefault(keys, {}), preset_of(keys)

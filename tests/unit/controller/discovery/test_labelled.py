@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.api.models.policy import OptimizationPolicy
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.discovery import labelled
 from concertmaster.controller.discovery.labelled import MAX_WORKFLOWS, LabelledWorkflows
 from concertmaster.core.model import PodFact
 from concertmaster.core.units import DAY
-from concertmaster.prometheus.client.errors import SourceUnreachable
+from concertmaster.prometheus.client.errors import SourceUnreachable, Truncated
 
 HOUR = 3600.0
 
@@ -20,6 +21,7 @@ class Sources:
         self.rows: list[tuple[str, dict[str, str]]] = []
         self.asked: list[tuple[tuple[str, ...], str, int]] = []
         self.away = False
+        self.large: frozenset[str] = frozenset()  # namespaces with more workflows than an answer may have
 
     def names(self) -> Sequence[str]:
         return ("default",)
@@ -35,7 +37,9 @@ class Sources:
         if self.away:
             raise SourceUnreachable("no answer", where="default")
         self.asked.append((tuple(sorted(places)), finder, seconds))
-        return self.rows
+        if self.large.intersection(places) and seconds > 3600:
+            raise Truncated("the answer reached the limit of 50000 series", where="default")
+        return [row for row in self.rows if row[0] in places] if self.large else self.rows
 
 
 class Pods:
@@ -55,13 +59,18 @@ def policy(name: str = "all", namespace: str = "data", **entry: str) -> Optimiza
     return OptimizationPolicy.parse({"metadata": meta, "spec": {"discover": [{"podLabels": entry}]}})
 
 
+def of_the_cluster(**entry: str) -> ClusterOptimizationPolicy:
+    meta = {"name": "all", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return ClusterOptimizationPolicy.parse({"metadata": meta, "spec": {"discover": [{"podLabels": entry}]}})
+
+
 class Harness:
     def __init__(self, monkeypatch: Any, **more: Any) -> None:
         self.sources, self.now = Sources(), 100 * DAY
         monkeypatch.setattr(labelled, "labels_seen", self.sources.see)
         self.workflows = LabelledWorkflows(self.sources, interval=300.0, clock=lambda: self.now, **more)
 
-    def look(self, *policies: OptimizationPolicy, namespaces: Any = None) -> labelled.Labelled:
+    def look(self, *policies: AnyPolicy, namespaces: Any = None) -> labelled.Labelled:
         return self.workflows.refresh(policies or [policy(preset="airflow")], namespaces or {"data": {}})
 
 
@@ -133,6 +142,29 @@ def test_thousands_of_workflows_of_one_namespace_keep_out_no_other(monkeypatch: 
     found = harness.look().workflows
     assert len(found) == MAX_WORKFLOWS
     assert "other" in {workflow.namespace for workflow in found}
+
+
+def test_a_namespace_with_more_workflows_than_an_answer_holds_hides_no_others(monkeypatch: Any) -> None:
+    harness = Harness(monkeypatch)
+    everywhere = of_the_cluster(preset="airflow")
+    places: dict[str, dict[str, str]] = {f"team{i}": {} for i in range(8)} | {"greedy": {}}
+    harness.sources.rows = [(name, {"dag_id": f"of-{name}"}) for name in places]
+    harness.sources.large = frozenset({"greedy"})
+    found = harness.look(everywhere, namespaces=places)
+    assert values(found) == [f"of-team{i}" for i in range(8)]
+    assert [note for note in found.notes if "greedy" in note and "50000 series" in note] == list(found.notes)
+    harness.now += 300
+    assert "of-greedy" in values(harness.look(everywhere, namespaces=places)), "what is new is little"
+    assert harness.sources.asked[-1] == (tuple(sorted(places)), "dag_id", 900)
+
+
+def test_a_source_that_refuses_everything_is_not_asked_for_each_namespace(monkeypatch: Any) -> None:
+    harness = Harness(monkeypatch)
+    everywhere = of_the_cluster(preset="airflow")
+    places: dict[str, dict[str, str]] = {f"team{i}": {} for i in range(100)}
+    harness.sources.large = frozenset(places)
+    assert "workflows are not discovered by pod labels now" in harness.look(everywhere, namespaces=places).notes[0]
+    assert 5 < len(harness.sources.asked) < 30
 
 
 def test_an_engine_reads_its_own_meaning_into_labels(monkeypatch: Any) -> None:
