@@ -136,6 +136,7 @@ class Pod:
     fails: str | None = None  # reason of a failed last attempt
     back_off: float = 10.0
     node: str = "node-a-1"
+    instance_type: str | None = None
     inputs: str | None = None
     size: float | None = None
     cache_hit: bool | None = None
@@ -202,6 +203,7 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
                         pod=f"run-{number}-{spec.name}-{place}-{attempt}",
                         uid=f"uid-{number}-{spec.name}-{place}-{attempt}",
                         node=pod.node,
+                        instance_type=pod.instance_type,
                         ready=ready,
                         created=at,
                         scheduled=scheduled,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -15,6 +17,8 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from tests.support.builders import run_record
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.counting import all_calls
+
+FAN_OUT = argo(task("load", withItems=list(range(8))))
 
 
 def test_what_a_slow_node_adds_is_what_the_run_waits_for() -> None:
@@ -114,6 +118,63 @@ def test_a_slow_pool_of_thousands_of_nodes() -> None:
     assert slow is not None
     assert slow.title == "pool gke-old-*"
     assert slow.ratio == pytest.approx(1.5, rel=0.02)
+
+
+def _autoscaled(factors: Mapping[str, float], old: Callable[[int], float] = lambda i: 0.3) -> Callable[[int], Work]:
+    """Eight pods on nodes named by addresses, each of which lives a day (six runs), and takes ``factors`` of its instance
+    type as long. ``old``: the probability by run that a node is an m4."""
+    value, chance = noise(), random.Random(3)
+
+    @cache
+    def nodes(day: int) -> list[tuple[str, str]]:
+        found = []
+        for _ in range(8):
+            older = chance.random() < old(6 * day)
+            kind = chance.choice([k for k in factors if k.startswith("m4") == older])
+            found.append((f"ip-10-0-{chance.randrange(4)}-{chance.randrange(999)}.ec2.internal", kind))
+        return found
+
+    def work(i: int) -> Work:
+        taken = [chance.choice(nodes(i // 6)) for _ in range(8)]
+        return {"load": [Pod(value(200 * factors[kind]), node=node, instance_type=kind) for node, kind in taken]}
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("factors", "title", "types"),
+    [
+        ({"m4.large": 1.4, "m5.large": 1.0}, "instance type m4.large", ("m4.large",)),
+        (
+            {"m4.large": 1.4, "m4.xlarge": 1.4, "m5.large": 1.0, "m5.xlarge": 1.0},
+            "instance types m4.*",
+            ("m4.large", "m4.xlarge"),
+        ),
+        ({"m4.large": 2.0, "m4.xlarge": 1.0, "m5.large": 1.0}, "instance type m4.large", ("m4.large",)),
+    ],
+)
+def test_an_instance_type_is_named_where_an_autoscaler_keeps_no_node(
+    factors: Mapping[str, float], title: str, types: tuple[str, ...]
+) -> None:
+    """No node runs enough pods to be compared alone, and the names of nodes tell no pool."""
+    made = scenario(FAN_OUT, 84, _autoscaled(factors))
+    slow = made.analysis().slow_nodes
+    assert slow is not None
+    assert (slow.title, slow.types) == (title, types)
+    assert slow.ratio == pytest.approx(max(factors.values()), rel=0.07)
+    item = made.one("node-skew")
+    assert item.action.startswith(f"Avoid {title} for this workflow")
+    assert item.proposed.endswith(f"node.kubernetes.io/instance-type NotIn {' and '.join(types)}")
+
+
+def test_types_that_are_alike_are_not_named() -> None:
+    assert scenario(FAN_OUT, 84, _autoscaled({"m4.large": 1.0, "m5.large": 1.0})).analysis().slow_nodes is None
+
+
+def test_more_nodes_of_a_slower_type_are_no_regression_of_the_step() -> None:
+    made = scenario(FAN_OUT, 84, _autoscaled({"m4.large": 1.4, "m5.large": 1.0}, lambda i: 0.02 if i < 48 else 0.5))
+    assert made.recommended("degradation") == []
+    assert made.one("node-skew").action.startswith("Avoid instance type m4.large")
 
 
 def test_an_item_that_took_longest_by_its_retries_is_what_the_run_waits_for() -> None:

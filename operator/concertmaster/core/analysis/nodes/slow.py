@@ -3,12 +3,14 @@
 Executions are compared by step, so that a node with longer steps is not taken for slow, and only with others of the same
 run, so that runs with more work, or at busier hours, do not count against their nodes, and with those before and behind
 them in time, so that a step that takes longer since it was moved there does not.
-Nodes of one pool (recognized by name) are also examined together: an older machine type affects all of them.
+Nodes of one pool (recognized by name), of one instance type and of one family of these are also examined together: an older
+machine type affects all of them, and an autoscaler keeps no node long enough to be examined alone.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -27,14 +29,16 @@ _SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
 _SIDE = 0.01  # probability that it looks slower than before, or than behind, by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
 _NEAR = 6  # executions of a step, before and after one of it, whose time it would take elsewhere
+_GENERATION = re.compile(r"[a-z]+\d[a-z0-9]*[.-]")
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
 
 @dataclass(frozen=True, slots=True)
 class SlowNodes:
     """Nodes that are slower by the factor ``ratio``, with the number of runs that used them and others, and of the
-    executions of these runs on them and elsewhere. ``title``: ``node node-3`` or ``pool batch-*``. ``unaffected``: steps
-    that clearly take no longer there, since they wait for something else."""
+    executions of these runs on them and elsewhere. ``title``: ``node node-3``, ``pool batch-*``, ``instance type m4.large``
+    or ``instance types m4.*``; ``types``: the instance types meant by the last two. ``unaffected``: steps that clearly take
+    no longer there, since they wait for something else."""
 
     title: str
     nodes: frozenset[str]
@@ -42,6 +46,7 @@ class SlowNodes:
     runs: int
     inside: int
     outside: int
+    types: tuple[str, ...] = ()
     unaffected: frozenset[str] = frozenset()
 
     def slows(self, e: StepExecution) -> bool:
@@ -75,12 +80,13 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = MI
 
 
 class NodeExecution(NamedTuple):
-    """A succeeded execution of a step: its run, node and seconds (> 0)."""
+    """A succeeded execution of a step: its run, node, seconds (> 0), and the instance type of the node (None: unknown)."""
 
     step: str
     run: str
     node: str
     seconds: float
+    instance_type: str | None
 
 
 def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[NodeExecution]:
@@ -99,13 +105,20 @@ def _on_nodes(run: RunRecord) -> list[NodeExecution]:
     for e in run.steps:
         node = e.node
         if node and e.outcome.timed and (seconds := e.duration):
-            found.append(NodeExecution(e.step, run.run, node, seconds))
+            found.append(NodeExecution(e.step, run.run, node, seconds, e.instance_type))
     return found
 
 
 def _pool(node: str) -> str:
-    """A node's name without its unique suffix: ``gke-batch-1a2b-x7`` and the other nodes of its pool share the rest."""
-    return node.rpartition("-")[0]
+    """A node's pool, by its name without the unique suffix, which the other nodes share: ``pool gke-batch-1a2b-*``."""
+    rest = node.rpartition("-")[0]
+    return f"pool {rest}-*" if rest else ""
+
+
+def _family(instance_type: str) -> str:
+    """The types of its generation, as AWS and Google Cloud write it: ``instance types m4.*``, ``instance types n1-*``."""
+    generation = _GENERATION.match(instance_type)
+    return f"instance types {generation.group()}*" if generation else ""
 
 
 def _numbers(names: Sequence[str]) -> tuple[list[str], Indices]:
@@ -159,11 +172,12 @@ def _apart(step: Indices, run: Indices, values: Floats, elsewhere: Flags) -> Flo
     return found
 
 
-def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
-    """Whether a pool is still slow, by half of its ``shift`` (log scale), without its slowest node."""
-    levels = grouped_medians(rows.node, rows.value)
-    slowest = np.nanargmax(np.where(slow[: levels.size], levels, np.nan))
-    others = rows.where(rows.node != slowest)
+def _shared(rows: _Rows, slow: Flags, parts: Indices, shift: float) -> bool:
+    """Whether a group of nodes is still slow, by half of its ``shift`` (log scale), without the slowest of its ``parts``:
+    the nodes of a pool, the types of a family."""
+    part, there = parts[rows.node], slow[rows.node]
+    slowest = np.nanargmax(grouped_medians(part[there], rows.value[there]))
+    others = rows.where(part != slowest)
     rest = grouped_shift(others.run, slow[others.node], others.value)
     return rest is not None and rest.shift >= shift / 2
 
@@ -194,22 +208,35 @@ def _slowest(executions: Sequence[NodeExecution], runs: Sequence[str], least: fl
         np.log(np.array([e.seconds for e in executions], dtype=np.float64)),
     )
     centred = rows.value - grouped_medians(rows.step, rows.value)[rows.step]
-    pools, of_pool = _numbers([_pool(n) for n in nodes])
-    sizes = np.bincount(of_pool)
-    examined = np.array([bool(p) for p in pools]) & (sizes > 1) & (sizes < len(nodes))
-    groups = len(nodes) + np.count_nonzero(examined)
+    known = {e.node: e.instance_type for e in executions if e.instance_type}
+    types = [known.get(node, "") for node in nodes]
+    named = [f"instance type {kind}" if kind else "" for kind in types]
+    own, of_type = np.arange(len(nodes)), _numbers(named)[1]
+    groupings = [  # the titles of groups, the group of each node, and what must not be slow alone
+        ([f"node {node}" for node in nodes], own, own),
+        (*_numbers([_pool(node) for node in nodes]), own),
+        (*_numbers(named), own),
+        (*_numbers([_family(kind) for kind in types]), of_type),
+    ]
+    examined = [_examined(titles, of, of is own) for titles, of, _ in groupings]
+    groups = sum(int(np.count_nonzero(allowed)) for allowed in examined)
     candidates: list[SlowNodes] = []
-    for titles, of, allowed in (
-        ([f"node {n}" for n in nodes], np.arange(len(nodes)), np.ones(len(nodes), dtype=bool)),
-        ([f"pool {p}-*" for p in pools], of_pool, examined),
-    ):
+    for (titles, of, parts), allowed in zip(groupings, examined, strict=True):
         for k in np.flatnonzero(allowed & _roughly(rows, centred, of[of_node], least)).tolist():
-            found = _clearly(rows, of == k, least, _SIGNIFICANCE / groups)
+            found = _clearly(rows, of == k, parts, least, _SIGNIFICANCE / groups)
             if found is not None:
-                members = frozenset(nodes[n] for n in np.flatnonzero(of == k).tolist())
-                candidates.append(SlowNodes(titles[k], members, *found))
+                members = np.flatnonzero(of == k).tolist()
+                kinds = sorted({types[n] for n in members}) if titles[k].startswith("instance") else ()
+                candidates.append(SlowNodes(titles[k], frozenset(nodes[n] for n in members), *found, tuple(kinds)))
     # The larger group first: a slow pool explains its nodes.
-    return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.title.partition(" ")[2]), default=None)
+    return max(candidates, key=lambda s: s.inside * math.log(s.ratio), default=None)
+
+
+def _examined(titles: Sequence[str], of: Indices, single: bool) -> Flags:
+    """Which groups of nodes (``of``: that of each node, by number) are compared with the others: each ``single`` node, and
+    of what has a title several nodes that are not all of them."""
+    sizes = np.bincount(of)
+    return np.array([bool(title) for title in titles]) & (single | ((sizes > 1) & (sizes < of.size)))
 
 
 def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
@@ -220,9 +247,11 @@ def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
     return np.asarray(enough & (grouped_shifts(rows.run, of, centred) >= math.log1p(least) / 2))
 
 
-def _clearly(rows: _Rows, slow: Flags, least: float, chance: float) -> tuple[float, int, int, int] | None:
+def _clearly(
+    rows: _Rows, slow: Flags, parts: Indices, least: float, chance: float
+) -> tuple[float, int, int, int] | None:
     """Figures of ``slow`` nodes (by number; see ``SlowNodes``) if they are slower by ``least`` (a share) or more, which
-    happens less often than ``chance`` where nodes are alike."""
+    happens less often than ``chance`` where nodes are alike. ``parts``: what each node is part of; one alone is no group."""
     compared, sides = _compared(rows, slow)
     there = slow[compared.node]
     inside, outside = int(there.sum()), int((~there).sum())
@@ -233,6 +262,6 @@ def _clearly(rows: _Rows, slow: Flags, least: float, chance: float) -> tuple[flo
         return None
     if any(side is None or side.p_value >= _SIDE for side in both):
         return None
-    if np.count_nonzero(slow) > 1 and not _shared(compared, slow, shift.shift):
+    if np.count_nonzero(slow) > 1 and not _shared(compared, slow, parts, shift.shift):
         return None
     return math.exp(shift.shift), np.unique(compared.run).size, inside, outside

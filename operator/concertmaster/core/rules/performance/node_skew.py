@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.nodes.delays import elsewhere
-from concertmaster.core.analysis.nodes.slow import MIN_SLOWDOWN, comparable, slow_nodes
+from concertmaster.core.analysis.nodes.slow import MIN_SLOWDOWN, SlowNodes, comparable, slow_nodes
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.performance.replays import scaled
+
+_TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -46,7 +48,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         ),
         otherwise=f"runs with pods there stay slower, by {text.duration(seconds.likely)} on average",
         current=f"{text.percent(len(there) / len(executions))} of the executions run there",
-        proposed="a nodeSelector or node affinity without it, or a repaired node",
+        proposed=_instead(slow),
         expected=gain_sentence(share, seconds),
         confidence=0.7,
         gain_seconds=seconds,
@@ -57,6 +59,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             *([f"not counted, since as fast there: {text.listing(as_fast)}"] if as_fast else []),
         ),
     )
+
+
+def _instead(slow: SlowNodes) -> str:
+    """What keeps the pods off these nodes."""
+    if not slow.types:
+        return "a nodeSelector or node affinity without it, or a repaired node"
+    return f"a node affinity with {_TYPE_LABEL} NotIn {text.listing(list(slow.types), 8)}"
 
 
 RULE = Rule(
