@@ -1,8 +1,9 @@
 """What the status of a WorkflowProfile leaves out, and in which order, so that it stays below 16 KiB.
 
 Dropped until enough is left for the conditions: step lines, what is no longer to be done, insights, the reasons of entries
-in short (the operator serves insights too, programs read reasons here), memory that any analysis can renew, results,
-decisions of people, and only then Active recommendations, from the end, remembered in short.
+in short (the operator serves insights too, programs read reasons here), memory that any analysis can renew, the many fields
+that results have set, results, decisions of people, and only then Active recommendations, from the end, remembered in
+short.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ MAX_BYTES = 16 * 1024
 _FOR_CONDITIONS = 2048  # bytes
 STEPS = 20
 MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
+_MANY_FIELDS = 1000  # characters
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 
 Document = dict[str, Any]
@@ -33,6 +35,7 @@ def bounded(status: Document) -> Document:
     reduction.drop("insights", MIN_KEPT)
     reduction.drop_reasons(active=True)
     reduction.forget(decisions=False)
+    reduction.forget_fields()
     reduction.learn_less()
     reduction.forget(decisions=True)
     reduction.give_way(active=True)
@@ -81,6 +84,13 @@ class _Reduction:
         rest = self._status.get("remaining", [])
         while self.large() and rest and (decisions or not remembered.decided(rest[remembered.least(rest)])):
             del rest[remembered.least(rest)]
+
+    def forget_fields(self) -> None:
+        """What results have set where it is much, of judged and of old ones first. Only whether somebody took it back is not
+        seen any more then."""
+        for entry in sorted(self._status.get("results", []), key=lambda o: ("verdict" not in o, o["since"])):
+            if len(entry.get("sets", "")) > _MANY_FIELDS and self.large():
+                del entry["sets"]
 
     def learn_less(self) -> None:
         """Open results give way before judged ones, from which more has been learned."""

@@ -285,6 +285,32 @@ def test_what_a_large_right_sizing_sets_is_remembered_until_it_is_applied(steps:
     assert [o.fields for o in after.outcomes] == [rows]
 
 
+@pytest.mark.parametrize("more", [3, 5])
+def test_what_large_right_sizings_have_set_costs_no_result_decision_or_recommendation(more: int) -> None:
+    found = [_recommendation(i, "y" * 120) for i in range(5)]
+    rows = tuple(
+        Field(f"/spec/templates/transform-{i}/container/resources/requests/{r}", a, b)
+        for i in range(16)
+        for r, a, b in (("cpu", "2", "750m"), ("memory", "2Gi", "832Mi"))
+    )
+    first, *others = _memory(found).tracked
+    words = {"action": "y" * 80, "severity": "Low", "category": "Cost"}
+    away = [
+        TrackedRecommendation(
+            f"timeout.s{i}", RecommendationState.DISMISSED, NOW, words, RelativeEffect("Cost"), (WIDER,), "z" * 100
+        )
+        for i in range(more)
+    ]
+    result = ImplementationResult("right-size", "y" * 100, "operator", NOW, rows, RelativeEffect("Cost"))
+    judged = [replace(result, since=NOW - i * DAY, verdict=Verdict.IMPROVED, judged=NOW) for i in range(more)]
+    memory = RecommendationHistory((replace(first, fields=rows), *others, *away), (result, *judged))
+    status = document(_result(found), memory, data_until=NOW)
+    assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
+    assert [r["id"] for r in status["remaining"]] == [s.id for s in away]
+    assert [("verdict" in o, "sets" in o) for o in status["results"]] == [(False, more == 3), *[(True, False)] * more]
+    assert "sets" in status["recommendations"][0]
+
+
 def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     """Eight recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
     found = [_recommendation(i, "y" * 150) for i in range(14)]
