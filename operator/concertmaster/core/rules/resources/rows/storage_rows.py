@@ -50,7 +50,7 @@ def _row(evidence: Evidence, unit: SizingUnit, headroom: float) -> RequestRow | 
     current, limit = container.storage_request, container.storage_limit
     peak = max([*peaks, *evicted], default=0.0)
     if evicted:
-        row = _sized(evidence, unit, _EVICTED_ROOM * peak, peak, runs)
+        row = _sized(evidence, unit, max(_EVICTED_ROOM, headroom) * peak, peak, runs)
         return replace(row, avoided=_avoided(evidence, unit, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None

@@ -51,8 +51,10 @@ def test_an_eviction_says_how_much_it_was() -> None:
         "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 500Mi. Container main was"
         " using 12Gi, request is 1Gi, has larger consumption of ephemeral-storage."
     )
-    item = used(0, 1 * GI, message=said).one("right-size")
-    assert [i.new for i in item.items] == ["18Gi"]
+    found = used(0, 1 * GI, message=said)
+    assert [i.new for i in found.one("right-size").items] == ["18Gi"]
+    roomy = found.one("right-size", storageHeadroomPercent="100")
+    assert [i.new for i in roomy.items] == ["24Gi"], "what is to be raised has the headroom of the policy, too"
 
 
 def test_evictions_above_a_limit_are_failed_runs_avoided() -> None:
