@@ -76,13 +76,13 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     enough_for = ended(share, need.usual, need.died, request)
     if follows is not None:
         enough_for = replace(enough_for, low=0.0)
-    first = (
+    admitted = (
         evidence.above_capacity("memory", request, request)
         or evidence.above_bounds("memory", request)
         or _beside_services(evidence, request)
-        or follows
     )
-    if first is not None:
+    first = [what for what in (follows, admitted) if what is not None]
+    if first:
         edits = ()
     known = f"the largest peak seen is {text.memory(need.peak)}"
     if not need.measured:
@@ -102,7 +102,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         proposed=proposed,
         expected=lost.expected
         + _expected(need, proposed, enough_for)
-        + (f"; {first}" if first is not None else "")
+        + "".join(f"; {what}" for what in first)
         + change_there(evidence, step, container, "memory", "requests", "limits"),
         confidence=need.confidence or UNMEASURED,
         gain_seconds=lost.seconds,

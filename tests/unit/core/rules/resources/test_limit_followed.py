@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
+from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.model import Level, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.daily import DailyPeaks
@@ -29,6 +31,7 @@ def found(
     kills: bool = True,
     earlier: Mapping[int, float] | None = None,
     unknown: int | None = None,
+    capacity: Capacity = UNBOUND,
 ) -> list[Recommendation]:
     """What the rule says of a step whose limit (GiB) went from the one to the other. ``peak``: what it would need in a run
     under such a limit (GiB), for which it is killed above the limit unless ``kills`` is false. ``request``: GiB, None: as
@@ -46,7 +49,9 @@ def found(
 
     runs = scenario(argo(task("a"), templates={"a": declared}), COUNT, work, every=8 * 3600.0)
     by_day = {int(NOW // DAY) - ago: amount * GI for ago, amount in (earlier or {}).items()}
-    evidence = Evidence(runs.analysis(), "wfp", peaks=DailyPeaks({("a", "memory/main"): by_day}, every_day=False))
+    evidence = Evidence(
+        runs.analysis(), "wfp", peaks=DailyPeaks({("a", "memory/main"): by_day}, every_day=False), capacity=capacity
+    )
     return [r for r in recommend(evidence) if r.rule == rule]
 
 
@@ -120,16 +125,18 @@ def test_a_limit_that_did_not_end_kills_is_not_raised_before_its_share_is_lowere
     def nearly(i: int, limit: float) -> float:
         return (1.2 if i % 3 == 0 else 0.9) * limit
 
-    (item,) = found(nearly, (4, 8), rule="memory-request")
+    quota = ResourceQuota("team", {"limits.memory": 10 * GI})
+    (item,) = found(nearly, (4, 8), rule="memory-request", capacity=Capacity((quota,)))
     assert item.proposed == "12Gi"
     assert item.risk is Level.MEDIUM
     assert item.edits == ()
     assert item.upper_bound
     assert item.failures_avoided is not None
     assert item.failures_avoided.low == 0.0
-    assert (
-        "when the limit went from 4Gi to 8Gi, peaks rose with it, and 6 of 20 runs were still killed" in item.expected
+    said = (
+        "when the limit went from 4Gi to 8Gi, peaks rose with it, and 6 of 20 runs were still killed (8 of 22 before)"
     )
+    assert item.expected.endswith(f"{said}; raise ResourceQuota team from 10Gi to at least 12Gi first")
 
 
 def test_a_limit_that_ended_most_kills_is_raised_as_before() -> None:
