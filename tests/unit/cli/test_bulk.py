@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli, main, profiles, selection
 from concertmaster.cli.commands import approve, describe, dismiss, explain
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.errors import Conflict, Forbidden
 from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
@@ -157,10 +157,22 @@ def test_names_and_texts_of_a_cluster_do_not_command_the_terminal(
         assert output.replace("\n", "").isprintable(), output
 
 
-@pytest.mark.parametrize("call", [[], ["etl"], ["etl", "x", "--all"], ["etl", "x", "-A"], ["--all", "--undo"]])
-def test_a_call_that_names_both_or_neither_is_refused(call: list[str], fleet: MemoryClient) -> None:
-    result = CliRunner().invoke(dismiss.command, [*call, "--reason", "x"])
-    assert isinstance(result.exception, UserError)
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ([], "name PROFILE and RECOMMENDATION, or select many"),
+        (["etl"], "name PROFILE and RECOMMENDATION, or select many"),
+        (["etl", "right-size", "--all"], "give neither PROFILE nor --undo"),
+        (["--all", "--undo"], "give neither PROFILE nor --undo"),
+        (["etl", "right-size", "-A"], "-A and -l select for --all and --below only"),
+        (["etl", "right-size", "-l", "team=data"], "-A and -l select for --all and --below only"),
+    ],
+)
+def test_a_call_that_names_both_or_neither_is_refused(call: list[str], said: str, fleet: MemoryClient) -> None:
+    result = CliRunner().invoke(dismiss.command, [*call, "-n", "demo", "--reason", "x"])
+    assert isinstance(result.exception, CallError)
+    assert said in str(result.exception)
+    assert fleet.calls == []
 
 
 def test_an_amount_is_a_number_with_or_without_a_currency() -> None:
@@ -235,6 +247,7 @@ def test_a_decision_shows_the_patch_as_kubectl_takes_it_and_one_that_cannot_be_r
     change = bed.one()
     monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
     shown = CliRunner().invoke(approve.command, ["-n", "demo", change.name], input="n\n").output
+    assert "Approve it?" in shown
     patch = [json.loads(line) for line in shown.splitlines() if line.startswith("    {")]
     assert patch == change.operations("patch")
     bed.decide("Approve")
@@ -242,6 +255,26 @@ def test_a_decision_shows_the_patch_as_kubectl_takes_it_and_one_that_cannot_be_r
     again = CliRunner().invoke(approve.command, ["-n", "demo", change.name, "--reject", "-y"])
     assert isinstance(again.exception, UserError)
     assert str(again.exception).endswith(f"; to roll it back, delete it: kubectl delete wfc -n demo {change.name}")
+
+
+def test_a_plan_that_the_operator_did_not_propose_is_rejected_but_never_approved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    change = bed.one()
+    monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    plan = bed.client.objects[change.ref.path]["status"]["plan"]
+    patch = json.loads(plan["patch"])
+    plan["patch"] = json.dumps([*patch[:-1], patch[-1] | {"value": "64"}])
+    one = ["-n", "demo", change.name, "-y"]
+    refused = CliRunner().invoke(approve.command, one)
+    assert str(refused.exception) == (
+        f"demo/{change.name} must not be approved: the plan in its status is not the one of spec.planDigest"
+    )
+    assert "no change waits" in CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"]).output
+    assert bed.one().decision is None
+    assert "Reject it?" in CliRunner().invoke(approve.command, [*one[:-1], "--reject"], input="n\n").output
 
 
 @pytest.mark.parametrize(

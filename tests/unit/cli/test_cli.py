@@ -148,6 +148,7 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["approve", "--below", "cheap"], 2, "--below: 'cheap' is not an amount"),
         (["explain", "etl", "--operator", "concertmaster"], 2, "NAMESPACE/SERVICE, not concertmaster"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "2.5"], 2, "--limit: 2.5 is not a whole number"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--drop", "spilt:search"], 1, "spilt"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "=2"], 2, "--limit is written [STEP=]N"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--batch", "search=1.5"], 2, "is not a whole number"),
         (["what-if", "blast-search", "--facts", str(FACTS)], 2, "name a change"),

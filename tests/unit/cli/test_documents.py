@@ -77,6 +77,15 @@ def test_wide_lists_have_workflow_confidence_effort_and_risk(opened: list[Any]) 
         assert len(header) > len(next(line for line in narrow.splitlines() if "NAMESPACE" in line).split())
 
 
+def test_without_the_operator_what_the_status_leaves_out_is_counted(opened: list[Any]) -> None:
+    whole, one = (CliRunner().invoke(cli, ["explain", "etl", *i, "-n", "demo"]).stderr for i in ([], ["right-size"]))
+    assert whole == (
+        "Showing only what the status contains; 3 more recommendations not shown: no details from the operator"
+        " (nobody is there).\n"
+    )
+    assert one == "Showing only what the status contains: no details from the operator (nobody is there).\n"
+
+
 def test_a_command_in_an_error_repeats_them_too(opened: list[Any]) -> None:
     result = CliRunner().invoke(cli, ["explain", "none", "-n", "demo", *PLACE])
     assert isinstance(result.exception, UserError)

@@ -219,6 +219,13 @@ def test_objects_without_a_namespace_are_said_to_be_in_default(
     )
 
 
+def test_an_object_keeps_the_namespace_that_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "etl.yaml").write_text(f"{CRON}---\n{CRON.replace('name: etl', 'name: other, namespace: prod')}")
+    found = load_objects([tmp_path / "etl.yaml"], ["demo"])
+    assert {raw["metadata"]["name"]: raw["metadata"]["namespace"] for raw in found} == {"etl": "demo", "other": "prod"}
+    assert capsys.readouterr().err == ""
+
+
 def test_objects_are_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CRON.encode())))
     (found,) = load_objects([Path("-")], ["demo"])

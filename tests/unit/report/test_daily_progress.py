@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.report import daily
 
@@ -27,6 +29,13 @@ def test_the_last_two_weeks_are_set_against_the_first_analysis() -> None:
         " -30%); p95 15m00s -> 9m00s (-40%); cost per run 0.42 USD -> 0.315 USD (-25%, target -15 to -25%);"
         " success 92% -> 100%"
     )
+
+
+def test_a_figure_that_is_not_known_now_or_was_not_then_is_left_out() -> None:
+    unpriced = [replace(day, cost=None) for day in days(540.0, 0.0)]
+    assert "cost" not in served(unpriced)
+    assert "success 92% -> 100%" in served(unpriced)
+    assert "p95" not in served(days(540.0, 0.3), replace(THEN, p95=None))
 
 
 def test_a_workflow_is_not_compared_with_the_days_of_its_baseline() -> None:

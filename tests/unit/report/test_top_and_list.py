@@ -100,6 +100,10 @@ def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
     nothing = replace(sums, run_hours=0.0, failed_runs=0.0, money={"USD": 0.0})
     assert top.totals_sentence(nothing) == "2 recommendations for 1 workflow"
     assert top.minor_count([PROFILE, PROFILE]) == 6
+    assert top.top_line(headlines[0]) == (
+        "demo/wftmpl-etl right-size: 2.5 run-hours (2 to 3), 12.5 USD (10 to 15) a month"
+        " (confidence 90%, effort Low, risk Low); Right-size 2 containers"
+    )
     assert top.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
 
 

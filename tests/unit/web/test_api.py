@@ -13,7 +13,8 @@ from concertmaster.web.api import Api, Route
 from concertmaster.web.openapi import encoded
 from concertmaster.web.queries import PARAMETERS
 from tests.support.web.analysed import analysed
-from tests.support.web.objects import change, profile
+from tests.support.web.objects import change, profile, recommendation
+from tests.support.web.objects import running as running_now
 from tests.support.web.server import Dashboard, dashboard, memory
 
 FILE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "openapi.json"
@@ -88,6 +89,42 @@ def test_lists_are_cut_into_pages_with_their_total(running: Dashboard) -> None:
     assert found["total"] > len(found["items"]) == 1
     assert running.get("/api/v1/recommendations?state=Dismissed").json["total"] == 0
     assert running.get("/api/v1/changes?namespace=ml").json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "workflows?sort=name",
+        "workflows?sort=name&reverse=1",
+        "recommendations",
+        "recommendations?state=Active",
+        "recommendations?state=Dismissed",
+        "changes",
+        "running",
+    ],
+)
+def test_pages_one_after_the_other_are_the_list(address: str) -> None:
+    """The answers for one and two items a page, from the first to beyond the last."""
+    items = [recommendation(n, state="Dismissed" if n % 2 else "Active", impact=f"{n} USD a month") for n in range(6)]
+    flows = [profile(n, recommendations=items, running=[running_now(name=f"run-{n}")]) for n in range(3)]
+    path = f"/api/v1/{address}{'&' if '?' in address else '?'}"
+    with dashboard(memory(*flows, changes=tuple(change(n) for n in range(3)))) as served:
+        whole = served.get(f"{path}limit=100").json
+        assert whole["total"] == len(whole["items"]) >= 3
+        for size in (1, 2):
+            pages = [served.get(f"{path}limit={size}&offset={at}").json for at in range(0, whole["total"] + size, size)]
+            assert [item for page in pages for item in page["items"]] == whole["items"]
+            assert {page["total"] for page in pages} == {whole["total"]}
+            assert pages[1]["offset"] == size
+
+
+def test_of_a_workflow_everything_is_said_that_its_status_says(running: Dashboard) -> None:
+    found, status = running.get("/api/v1/workflows/etl/nightly-0").json, profile()["status"]
+    assert (found["advice"], found["insights"]) == (status["advice"], status["insights"])
+    assert [f"{o['name']}: {o['text']}" for o in found["objectives"]] == status["objectives"]
+    assert [e["id"] for e in found["recommendations"]] == [e["id"] for e in status["recommendations"]]
+    assert [c["name"] for c in found["changes"]] == ["change-0"]
+    assert (found["nodes"], found["problem"]) == ([], "no analysis of this workflow is at hand")
 
 
 def test_bottlenecks_are_ordered_by_what_a_run_would_lose(running: Dashboard) -> None:

@@ -371,6 +371,17 @@ def test_the_workflow_page_has_every_part(fleet: Dashboard) -> None:
     assert any(tag == "pre" and "data-copy" in a for tag, a in elements.found)
 
 
+def test_marks_of_a_step_name_the_resources_they_are_about() -> None:
+    flow, document = analysed()
+    for step in document["steps"]:
+        if step["name"] == "train":
+            found = {"inconsistent": True, "overAllocated": True, "overAllocatedResources": ["cpu", "memory"]}
+            step["marks"] = step["marks"] | found
+    with dashboard(memory(flow, details={("demo", "nightly"): document})) as served:
+        text = Elements(served.get("/workflows/demo/nightly").text).text
+    assert "inconsistent, over-allocated (cpu, memory)" in text
+
+
 def test_a_change_point_says_what_is_known_of_its_cause() -> None:
     """The step, and what was changed at the same time; a change ten runs later is not taken for the cause."""
     image = "image of train from registry.example/etl:1 to registry.example/etl:2"

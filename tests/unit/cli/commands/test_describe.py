@@ -42,6 +42,19 @@ def test_runs_whose_end_was_not_seen_are_counted(unknown: int, said: str) -> Non
     assert second.startswith(said) and ("unknown outcome" in second) is bool(unknown)
 
 
+def test_the_newest_changes_stand_with_phase_and_verdict() -> None:
+    made = [change(n, phase="Kept", verdict="Improved") if n == 7 else change(n) for n in range(9)]
+    for n, one in enumerate(made):
+        one["metadata"]["creationTimestamp"] = f"2027-01-{10 + n}T00:00:00Z"
+    shown = lines(profile(), made)
+    start = next(i for i, line in enumerate(shown) if line.startswith("CHANGE "))
+    assert [line.split() for line in shown[start : start + 3]] == [
+        ["CHANGE", "RECOMMENDATION", "PHASE", "VERDICT"],
+        ["change-8", "right-size.transform", "Proposed", "-"],
+        ["change-7", "right-size.transform", "Kept", "Improved"],
+    ]
+
+
 def test_nothing_is_said_of_runs_where_none_is_in_progress() -> None:
     assert "RUN IN PROGRESS" not in "\n".join(lines(profile()))
 

@@ -181,6 +181,14 @@ class TestTheScaleOfPolicies:
         unread = "(the default, as ClusterOptimizationPolicies could not be read; --run-hour, --failed-run).\n"
         assert unread in shown()
 
+    @pytest.mark.parametrize(("option", "hour", "run"), [("--run-hour", "7", "10"), ("--failed-run", "4", "7")])
+    def test_an_option_alone_leaves_the_other_value_to_the_policies(
+        self, client: MemoryClient, option: str, hour: str, run: str
+    ) -> None:
+        policy(client, "baseline", runHour="4")
+        counted = f"counted as {hour} USD and a failed run as {run} USD (--run-hour, --failed-run).\n"
+        assert counted in shown(option, "7")
+
     def test_a_policy_that_is_not_in_force_has_no_scale(self, client: MemoryClient) -> None:
         policy(client, "broken", runHour="a lot")
         policy(client, "baseline", runHour="4")

@@ -490,6 +490,50 @@ def test_in_short_what_can_be_missed_goes_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("measured", "verdict", "undone", "line"),
+    [
+        (
+            RelativeEffect("Duration", -0.12, -0.14, -0.10), Verdict.IMPROVED, False,
+            "Improved: 12% shorter runs (10 to 14%), predicted 20% less reserved per run; 10 runs after against 30 before",
+        ),
+        (
+            RelativeEffect("Cost", 0.05, -0.01, 0.11), Verdict.WORSE, True,
+            "Worse: 5% more reserved per run (-1 to 11%), predicted 20% less reserved per run;"
+            " 10 runs after against 30 before; rolled back or overwritten since",
+        ),
+        (
+            RelativeEffect("Failures", -0.2), Verdict.IMPROVED, False,
+            "Improved: 20 points fewer failed runs, predicted 20% less reserved per run; 10 runs after against 30 before",
+        ),
+        (
+            RelativeEffect("Failures", 0.0, 0.0, 0.0), Verdict.SAME, False,
+            "Same: no change in failed runs, predicted 20% less reserved per run; 10 runs after against 30 before",
+        ),
+        (
+            RelativeEffect("Duration", 0.0, 0.0, 0.0), Verdict.SAME, False,
+            "Same: 0% shorter runs, predicted 20% less reserved per run; 10 runs after against 30 before",
+        ),
+        (
+            RelativeEffect("Duration", -0.3), None, False,
+            "measuring: 10 runs after against 30 before; so far 30% shorter runs, predicted 20% less reserved per run",
+        ),
+        (
+            None, None, False,
+            "measuring: 10 runs after against 30 before, predicted 20% less reserved per run",
+        ),
+    ],
+)  # fmt: skip
+def test_what_came_of_an_implementation_is_a_sentence(
+    measured: RelativeEffect | None, verdict: Verdict | None, undone: bool, line: str
+) -> None:
+    made = ImplementationResult(
+        "right-size", "Lower requests", "", NOW, (), RelativeEffect("Cost", -0.2), measured=measured, verdict=verdict,
+        before=30, after=10, undone=undone,
+    )  # fmt: skip
+    assert remembered.describe_result(made) == line
+
+
 def test_open_results_leave_before_judged_ones() -> None:
     found = [_recommendation(i, "y" * 300) for i in range(5)]
     fresh = [

@@ -73,6 +73,7 @@ def test_sums_over_the_fleet() -> None:
     assert found.summary.cost_per_month == pytest.approx({"USD": 60.0})
     assert found.summary.waiting_changes == 1
     assert found.adoption.results == {"Improved": 1}
+    assert [view(changes=(change(restored=value),)).adoption.rolled_back for value in (True, False)] == [1, 0]
 
 
 def test_a_measured_saving_is_what_the_present_cost_would_be_without_it() -> None:
@@ -82,6 +83,12 @@ def test_a_measured_saving_is_what_the_present_cost_would_be_without_it() -> Non
     (row,) = result_rows(profile(results=[result(measured="Duration -20% (-25 to -15%)")]))
     assert row.saving is not None
     assert row.saving.run_hours == pytest.approx(20 / 60 * 60 * 0.25)
+    (row,) = result_rows(profile(results=[result(measured="Failures -50% (-60 to -40%)")]))
+    assert row.saving is not None
+    assert row.saving.failed_runs == pytest.approx(0.033 * 60)
+    unpriced = profile(results=[result()])
+    del unpriced["status"]["summary"]["costPerMonth"], unpriced["status"]["summary"]["costPerRun"]
+    assert result_rows(unpriced)[0].saving is None
     for more in ({"verdict": "Same"}, {"undone": True}, {"measured": "nothing"}):
         (row,) = result_rows(profile(results=[result(**more)]))
         assert row.saving is None

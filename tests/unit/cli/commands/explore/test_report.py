@@ -50,6 +50,9 @@ def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
     made = PeriodReport.model_validate_json(file.read_text())
     assert made.summary.workflows == 3
     assert made.days == pytest.approx(14.0)
+    assert [note for note in made.notes if "newest runs" in note] == [
+        "Of some workflows only the newest runs count (analysis.maxRuns): demo/align-reads (200 of 336)."
+    ]
     assert {g.name for g in made.cost_by_label} == {"genomics", "(no label)"}
     assert [d.recommendation for d in made.degradations] == ["degradation.search"]
     by_workflow = {g.name: g.cost_per_month for g in made.cost_by_workflow}
