@@ -50,6 +50,22 @@ def test_the_figures_are_those_of_the_analysis() -> None:
     assert {f for f, _ in found} == set(FAMILIES)
 
 
+@pytest.mark.parametrize(
+    ("case", "met"),
+    [
+        ("healthy", {"duration p95": 1.0, "success": 1.0, "step failure": 1.0}),
+        ("flaky", {"duration p95": 1.0, "success": 0.0, "step failure": 0.0}),
+        (
+            "oom",
+            {"duration p95": 1.0, "success": 0.0},
+        ),
+    ],
+)
+def test_an_objective_is_met_or_missed_and_one_that_is_unknown_has_no_series(case: str, met: dict[str, float]) -> None:
+    found = of(CASES[case].analysed())
+    assert {labels[0]: value for (family, labels), value in found.items() if family == "objective_met"} == met
+
+
 def test_failures_in_a_row_are_those_since_the_last_success() -> None:
     case = CASES["healthy"]
     *others, a, b, c = case.runs

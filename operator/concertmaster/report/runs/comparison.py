@@ -83,13 +83,7 @@ def answer(compared: RunComparison, before: RunSummary, after: RunSummary) -> li
     extra = compared.extra
     if extra is None:
         return [f"The duration of {before.run if compared.before.makespan is None else after.run} is unknown."]
-    base = compared.before.makespan or 0.0
-    share = f" ({text.percent(abs(extra) / base).replace(' ', '')})" if base > 0 else ""
-    direction = "longer" if extra >= 0 else "shorter"
-    lines = [
-        f"{after.run} took {text.duration(compared.after.makespan)}: {text.duration(abs(extra))}{share} {direction}"
-        f" than {before.run} ({text.duration(base)})."
-    ]
+    lines = [f"{after.run} took {text.duration(compared.after.makespan)}{_against(compared, extra, before.run)}."]
     if before.outcome is not after.outcome:
         lines.append(f"{after.run} {after.outcome.value.lower()}; {before.run} {before.outcome.value.lower()}.")
     if not compared.exact:
@@ -118,6 +112,15 @@ def answer(compared: RunComparison, before: RunSummary, after: RunSummary) -> li
             f"Off the critical path, without effect: {', '.join(f'{s.step} ({_differences(s)})' for s in off[:2])}."
         )
     return lines
+
+
+def _against(compared: RunComparison, extra: float, before: str) -> str:
+    if not round(extra, 3):
+        return f", as long as {before}"
+    base = compared.before.makespan or 0.0
+    share = f" ({text.percent(abs(extra) / base).replace(' ', '')})" if base > 0 else ""
+    direction = "longer" if extra > 0 else "shorter"
+    return f": {text.duration(abs(extra))}{share} {direction} than {before} ({text.duration(base)})"
 
 
 def _sentence(step: StepComparison) -> str:
