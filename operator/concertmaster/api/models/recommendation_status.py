@@ -240,7 +240,12 @@ class ResultStatus(ApiModel):
         default=None, description="Measured effect.", examples=["Cost -55% (-60 to -50%)"]
     )
     promised: EffectLine | None = _promised()
-    sets: SetLine | None = _sets()
+    sets: SetLine | None = Field(
+        default=None,
+        description="Fields that were set in the object that defines the workflow: path, value before, value set, which may "
+        "be a part of what was recommended.",
+        examples=[_SETS],
+    )
     since: Timestamp | None = Field(default=None, description="Time of the change.", examples=["2027-01-31T00:40:00Z"])
     undone: bool | None = Field(
         default=None,

@@ -26,7 +26,10 @@ class PastChanges:
         for change in snapshot.changes:
             if change.line is not None:
                 self._changes.setdefault(change.line.workflow, []).append(change.line)
-        self._verifying = {name for change in snapshot.changes if (name := _verified_profile(change)) is not None}
+        self._verifying: dict[str, set[str]] = {}
+        for change in snapshot.changes:
+            if (name := _verified_profile(change)) is not None:
+                self._verifying.setdefault(name, set()).add(str(change.spec.get("recommendation") or ""))
         own = [line for lines in self._changes.values() for line in lines]
         self.ledger = Ledger(merged(own, _reported(snapshot)))
 
@@ -58,7 +61,15 @@ class PastChanges:
         if target is not None:
             raw = whole(target.unpack(), {t.ref.name: t.unpack() for t in held})
             by, written = max((t.written for t in (target, *held)), key=lambda w: w[1])
-        return EarlierRecommendations(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
+        return EarlierRecommendations(
+            view.memory,
+            raw,
+            by,
+            written or None,
+            self.changes(entry),
+            self._verifying.get(workflow(entry), ()),
+            self.ledger,
+        )
 
 
 def workflow(entry: CachedObject) -> str:

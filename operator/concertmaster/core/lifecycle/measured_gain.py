@@ -8,7 +8,7 @@ that. What other workflows share is left out, as in the verification of a change
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
@@ -42,10 +42,14 @@ def measure(
     policy: Policy | None = None,
     graph: WorkflowGraph = _NO_GRAPH,
     others: OtherWorkflows | None = None,
+    verifying: Collection[str] = (),
 ) -> tuple[ImplementationResult, ...]:
-    """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
+    """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds. The
+    operator verifies its own changes of the recommendations in ``verifying``: that verdict is the only one."""
     seen = _Observed(outcomes, runs, settings, now, policy or Policy(), graph, others)
-    return tuple(o if o.verdict is not None else _verified(o, seen) for o in outcomes)
+    found = (o if o.verdict is not None else _verified(o, seen) for o in outcomes)
+    kept = {(o.id, o.since) for o in outcomes if o.verdict is None and o.id in verifying}
+    return tuple(replace(o, verdict=None, judged=None) if (o.id, o.since) in kept else o for o in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ def _implemented(tracked: TrackedRecommendation, seen: Observation) -> Implement
     # A partial implementation has a proportional prediction.
     done = implemented_share(tracked.fields, seen.target or {})
     promised = _measurable(_scaled(tracked.promised, done), seen.spread())
-    return ImplementationResult(tracked.id, action, by, at, tracked.fields, promised, seen.fingerprint)
+    # What was recommended may be more than what was set: a step of the operator ends at the bounds of its policy.
+    made = tuple(replace(f, new=value(seen.target or {}, f.path)[1]) for f in tracked.fields)
+    return ImplementationResult(tracked.id, action, by, at, made, promised, seen.fingerprint)
 
 
 def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:

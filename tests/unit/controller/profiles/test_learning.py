@@ -339,6 +339,15 @@ def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice
     assert len(two.changes(snapshot().snapshot().profiles[0])) == 1
 
 
+def test_an_analysis_knows_which_recommendations_the_operator_is_verifying() -> None:
+    applied = change("2025-10-01T00:00:40Z")
+    verifying = [{**applied["status"]["conditions"][0]}, {**applied["status"]["conditions"][1], "status": "Unknown"}]
+    applied["status"] |= {"phase": "Verifying", "verdict": None, "conditions": verifying}
+    for made, known in ((applied, {"parallelism"}), (change("2025-10-01T00:00:40Z"), set())):
+        seen = snapshot(change=made).snapshot()
+        assert set(PastChanges(seen).recommendations(seen.profiles[0], None, None).verifying) == known
+
+
 def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
     item = change_samples.faster(gain_share=Interval(0.3, 0.4, 0.5))
     made = plan(corrected(item, 0.8), change_samples.template(), PATCHABLE, profile="etl", namespace="demo")

@@ -47,6 +47,14 @@ def test_faster_runs_are_measured_against_the_promise() -> None:
     assert line.ratio == pytest.approx(1.0, abs=0.15)
 
 
+@pytest.mark.parametrize(("verifying", "verdict"), [((LIMIT.id,), None), (("right-size",), Verdict.IMPROVED)])
+def test_the_verdict_on_a_change_that_the_operator_verifies_is_left_to_it(
+    verifying: tuple[str, ...], verdict: Verdict | None
+) -> None:
+    (found,) = measure((LIMIT,), BEFORE + after(10), SETTINGS, now=NOW + 20 * HOUR, verifying=verifying)
+    assert (found.verdict, found.judged is None, found.after) == (verdict, verdict is None, 10)
+
+
 def test_too_few_runs_are_waited_for_and_then_it_cannot_be_known() -> None:
     waiting = one(BEFORE + after(3))
     assert (waiting.verdict, waiting.after) == (None, 3)

@@ -98,6 +98,11 @@ def test_what_went_a_part_of_the_way_promises_that_part(memory: str, likely: flo
     assert outcome.promised.likely == pytest.approx(likely)
 
 
+def test_what_went_a_part_of_the_way_reports_the_value_that_was_set() -> None:
+    (outcome,) = advance(first(), look(now=NOW + DAY, memory="1280Mi")).outcomes
+    assert outcome.fields == (Field(PATH, "2Gi", "1280Mi"),)
+
+
 def test_without_the_object_nothing_is_concluded_from_it() -> None:
     memory = advance(first(), look(given(), now=NOW + DAY, memory=None))
     assert only(memory).state is RecommendationState.ACTIVE

@@ -151,6 +151,7 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
         policy=request.policy,
         graph=graph,
         others=request.others,
+        verifying=past.verifying,
     )
     memory = replace(memory, outcomes=outcomes)
     if not request.was_provisional:
