@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.api.models.pod_labels import DiscoveredLabels, PodLabelKeys
 from concertmaster.api.policy import AnyPolicy, home, rank, reaches, ref
+from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import PodLabels
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.engines.common.manifest import Problems
@@ -116,7 +117,7 @@ def discover_labelled(
     """The profiles that should exist, and what policies should hear about workflows that get none.
 
     ``existing`` have a profile already: they keep it as long as a policy asks for them, whether pods of theirs are seen
-    or not, and come first where there are too many.
+    or not, and come first where there are too many: those of each namespace in turn, and so the others after them.
     """
     kept = set(existing)
     workflows: dict[tuple[PodLabels, str | None], list[LabelledWorkflow]] = {}
@@ -131,7 +132,8 @@ def discover_labelled(
             for w in workflows.get((keys, home(policy)), ())
             if w.namespace in namespaces and reaches(policy, w.namespace, namespaces[w.namespace])
         ]
-        for w in mine[: entry.max_profiles]:
+        turns = sorted(round_robin(mine, lambda w: w.namespace), key=lambda w: w not in kept)
+        for w in turns[: entry.max_profiles]:
             name = profile_name(w.labels)
             target = LabelledTarget(_written(entry), w.labels)
             discoveries.setdefault(

@@ -72,6 +72,21 @@ def test_no_more_profiles_than_the_entry_allows_and_those_that_exist_stay() -> N
     assert note.startswith("3 workflows were found by preset airflow, and 2 of them have a profile; raise maxProfiles")
 
 
+def test_namespaces_take_turns_for_the_places_of_a_policy() -> None:
+    asking = policy({"preset": "airflow", "maxProfiles": 4}, cluster=True, namespaceSelector={})
+    flood, modest = seen(*(f"f{i}" for i in range(9)), namespace="a"), seen("etl", "report", namespace="z")
+    places: dict[str, dict[str, str]] = {"a": {}, "z": {}}
+    found, _ = discover_labelled([asking], [*flood, *modest], (), places)
+    assert [(d.namespace, d.target.labels.value) for d in found] == [
+        ("a", "f0"), ("a", "f1"), ("z", "etl"), ("z", "report")
+    ]  # fmt: skip
+    # The label that marks a profile as discovered is anybody's to set.
+    found, _ = discover_labelled([asking], (), [*flood, *modest], places)
+    assert [d.target.labels.value for d in found if d.namespace == "z"] == ["etl", "report"]
+    found, _ = discover_labelled([asking], modest, flood[:3], places)
+    assert [d.target.labels.value for d in found] == ["f0", "f1", "f2", "etl"], "those that exist stay"
+
+
 def test_a_profile_stays_while_its_pods_are_not_seen_and_goes_when_nobody_asks() -> None:
     assert discover_labelled([policy({"preset": "airflow"})], (), seen("etl"), {"data": {}})[0]
     assert not discover_labelled([policy({"preset": "dagster"})], (), seen("etl"), {"data": {}})[0]
