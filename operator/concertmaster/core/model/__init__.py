@@ -26,6 +26,7 @@ from concertmaster.core.model.pod_labels import LabelRequirement, PodLabels
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
     ITEM_JOIN,
+    REUSED,
     RUN_TIMEOUT,
     STOPPED,
     UNNAMED_ITEM,
@@ -41,6 +42,7 @@ from concertmaster.core.model.runs import (
 __all__ = [
     "ITEM_JOIN",
     "POD",
+    "REUSED",
     "RUN_TIMEOUT",
     "STOPPED",
     "TASK",

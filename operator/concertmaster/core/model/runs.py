@@ -64,6 +64,9 @@ _SUCCEEDED, _FAILED, _ENDED, _UNKNOWN = Outcome.SUCCEEDED, Outcome.FAILED, Outco
 STOPPED = frozenset({"Stopped", "Cancelled", "TaskRunCancelled"})
 """Reasons of executions and runs that a user, or the schedule, ended: they neither succeeded nor failed. The first is that
 of Argo's reader, the others are Tekton's own, of a PipelineRun (however it was cancelled) and of a TaskRun."""
+REUSED = "Reused"
+"""Reason of steps that a run took over from another one that had failed, as ``argo resubmit --memoized`` has it. Such a run
+does the rest only: its time is not that of a run, and its failure another one of the same input."""
 RUN_TIMEOUT = "PipelineRunTimeout"
 """Reason of executions that the time limit of their whole run ended."""
 
@@ -196,7 +199,7 @@ class RunRecord:
         """Whether its end was not seen: it may have failed or not. Nobody stopped it, as far as is known."""
         if self.outcome is not _UNKNOWN and self.outcome is not _ENDED:
             return False
-        return not any(e.reason in STOPPED for e in self.steps)
+        return not any(e.reason in STOPPED or e.reason == REUSED for e in self.steps)
 
     @property
     def input_total(self) -> float | None:

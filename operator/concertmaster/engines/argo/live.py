@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import ITEM_JOIN, REUSED, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.daemons import settle_nodes
 from concertmaster.engines.argo.definition import material, refers_to_others
 from concertmaster.engines.argo.links import Links
@@ -46,6 +46,7 @@ _BY_MESSAGE = {
     "Terminated": re.compile(r"^Pod was terminated in response to imminent node shutdown"),
 }
 _SHUTDOWN = re.compile(r"^(workflow shutdown|Stopped) with strategy\b")  # of a node that ``spec.shutdown`` ended
+_TAKEN_OVER = re.compile(r"^original pod: ")  # of a node that ``argo resubmit --memoized`` took from another run
 _ON_REQUEST = (137, 143)  # exit codes of a container that was asked to terminate, and killed if it did not
 _LABEL = "workflows.argoproj.io/"
 _ARCHIVED_NUL = "ARGO_POSTGRES_NULL_REPLACEMENT"  # PostgreSQL keeps any text but NUL
@@ -126,6 +127,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     if obj.spec.get("shutdown") in ("Stop", "Terminate"):  # by a user, or by the next run of a CronWorkflow
         executions = [_stopped(e) for e in executions]
         outcome = Outcome.UNKNOWN if outcome is Outcome.FAILED else outcome
+    if outcome is not Outcome.RUNNING and any(e.reason == REUSED for e in executions):
+        outcome = Outcome.UNKNOWN
     if links.beyond:
         executions = [replace(e, ready=None, after=None) for e in executions]
     if outcome is not Outcome.RUNNING:
@@ -220,7 +223,7 @@ def _executions(
         serving=node.finished if node.daemoned else None,
         finished=node.finished,
         outcome=outcome,
-        reason=_reason(message, code) if outcome is Outcome.FAILED else None,
+        reason=_reason(message, code) if outcome is Outcome.FAILED else _taken_over(node, message),
         input_fingerprint=fingerprint([_template(node), inputs]) if inputs else None,
         cache_hit=cached,
         after=after,
@@ -279,6 +282,11 @@ def _template(node: Node) -> str | None:
 
 def _pod(node: Node, run: str, first_version: bool) -> str:
     return argo_pod_name_of(run, node.name, None if first_version else _template(node))
+
+
+def _taken_over(node: Node, message: str | None) -> str | None:
+    """The reason of a node whose pod was another run's."""
+    return REUSED if node.kind == "Skipped" and _TAKEN_OVER.match(message or "") else None
 
 
 def _reason(message: str | None, code: int | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, WorkflowKey, without_pauses
+from concertmaster.core.model import REUSED, Outcome, RunRecord, WorkflowKey, without_pauses
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.suspension import with_suspension
 from concertmaster.history.store import Store
@@ -107,3 +107,29 @@ def test_a_run_whose_first_step_was_repeated_was_not_suspended_until_then() -> N
             store.add({}, records=[record(raw)])
         (run,) = store.runs(KEY)
     assert run.suspension is None
+
+
+@pytest.mark.parametrize(("phase", "last"), [("Succeeded", "Succeeded"), ("Failed", "Failed"), ("Running", "Running")])
+def test_a_memoized_resubmission_is_no_run_of_its_own(phase: str, last: str) -> None:
+    """It did the rest of another run: 12 s are no run time, and a failure is the same one again. What its own steps did
+    counts."""
+    first = node("a", "Skipped", "12:00:00", "12:00:00", "b", phase="Skipped") | {"message": "original pod: redo-0-a"}
+    rest = node("b", "Pod", "12:00:00", "12:00:12", phase=last)
+    raw = workflow(
+        "12:00:00", "12:00:12", phase, node("", "DAG", "12:00:00", "12:00:12", "a", phase=phase), first, rest
+    )
+    record = read_run(raw, KEY).record
+    assert record.outcome is (Outcome.RUNNING if phase == "Running" else Outcome.UNKNOWN)
+    assert not record.unseen
+    steps = {e.step: (e.outcome.value, e.reason) for e in record.steps}
+    assert steps["a"] == ("Skipped", REUSED)
+    assert steps["b"][0] == last
+
+
+def test_a_step_that_was_skipped_by_its_condition_is_not_reused() -> None:
+    first = node("a", "Skipped", "12:00:00", "12:00:00", "b", phase="Skipped") | {
+        "message": "when 'false' evaluated false"
+    }
+    rest = node("b", "Pod", "12:00:00", "12:00:12")
+    record = read_run(workflow("12:00:00", "12:00:12", "Succeeded", first, rest), KEY).record
+    assert (record.outcome, {e.reason for e in record.steps}) == (Outcome.SUCCEEDED, {None})

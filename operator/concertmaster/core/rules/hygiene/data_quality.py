@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost.runs import steps_unseen
-from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
+from concertmaster.core.model import UNKNOWN_STEP, Category, Finding, Level, Outcome
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Rule
 from concertmaster.core.rules.evidence import Evidence
@@ -59,10 +59,7 @@ def _unknown_ends(evidence: Evidence) -> str | None:
     others = [r.start or 0.0 for r in runs if not steps_unseen(r)]
     older = max([r.start or 0.0 for r in lacking], default=0.0) < min(others, default=0.0)
     changed = {id(r) for r in lacking if older or any(e.step.startswith(UNKNOWN_STEP) for e in r.steps)}
-    unseen = sum(
-        r.outcome is Outcome.UNKNOWN and id(r) not in changed and not any(e.reason in STOPPED for e in r.steps)
-        for r in runs
-    )
+    unseen = sum(r.outcome is Outcome.UNKNOWN and r.unseen and id(r) not in changed for r in runs)
     if not unseen or unseen < 0.1 * len(runs):
         return None
     return f"{unseen} of {len(runs)} runs ended without their end being scraped"
