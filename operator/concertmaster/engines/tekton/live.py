@@ -17,6 +17,7 @@ from concertmaster.core.model import (
     ContainerFact,
     Outcome,
     StepExecution,
+    StepSpec,
     WorkflowDefinition,
     WorkflowKey,
 )
@@ -84,9 +85,17 @@ def read_run(
         fetched=fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace),
         message=message,
     )
-    # Without a TaskRun it waits for a custom task, such as an approval, which is no time of a run that has ended either.
-    waits = outcome is Outcome.RUNNING and not tasks and bool(status.get("childReferences"))
+    children = sequence(status.get("childReferences"), "childReferences", problems)
+    waits = outcome is Outcome.RUNNING and len(children) > len(tasks) and (not tasks or _pods_over(steps, graph))
     return not_begun(found) if waits else found
+
+
+def _pods_over(steps: Sequence[StepExecution], graph: Sequence[StepSpec]) -> bool:
+    """Whether all that a run in progress still does is done by custom tasks, such as an approval in ``finally``. They have
+    no pod, and are no time of a run that has ended either, as those before its first TaskRun."""
+    seen = {e.step for e in steps}
+    running = any(e.outcome is Outcome.RUNNING for e in steps)
+    return bool(graph) and not running and all(s.waits or s.name in seen for s in graph)
 
 
 def run_values(raw: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]]) -> RunValues:

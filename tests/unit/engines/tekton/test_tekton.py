@@ -468,6 +468,30 @@ def test_a_run_that_waits_for_an_approval_before_its_first_pod_has_not_begun(kin
 
 
 @pytest.mark.parametrize(
+    ("last", "ran", "waits"),
+    [
+        ({"finally": ["clean", "approve"]}, len(RUNS), True),
+        ({"finally": ["approve"]}, len(RUNS) - 1, True),
+        ({"finally": ["clean", "approve"]}, len(RUNS) - 1, False),  # clean is to come
+    ],
+)
+def test_a_run_that_waits_for_an_approval_behind_its_last_pod_is_in_progress_no_more(
+    last: dict[str, list[str]], ran: int, waits: bool
+) -> None:
+    """It was late while somebody slept: in runs that have ended, the approval is no time either."""
+    approval = {"taskRef": {"apiVersion": "openshift-pipelines.org/v1alpha1", "kind": "ApprovalTask"}}
+    rows = {"clean": {"name": "clean", "taskSpec": {}}, "approve": {"name": "approve", **approval}}
+    spec = pipeline_run()["status"]["pipelineSpec"] | {place: [rows[n] for n in names] for place, names in last.items()}
+    own = [{"kind": "CustomRun", "name": f"{RUN}-approve", "pipelineTaskName": "approve"}]
+    children = [*pipeline_run()["status"]["childReferences"][:ran], *own]
+    more = {"childReferences": children, "completionTime": None, **condition("Unknown", "Running")}
+    raw = pipeline_run(pipelineSpec=spec, **more)
+    found = read_run(raw, RUNS[:ran], KEY)
+    assert found.record.outcome is Outcome.RUNNING
+    assert (found.started is None) == (found.record.start is None) == waits
+
+
+@pytest.mark.parametrize(
     ("reason", "ended_by", "outcome"),
     [
         ("TaskRunCancelled", "been cancelled", Outcome.UNKNOWN),
