@@ -24,8 +24,8 @@ from concertmaster.core.changes.operations import written as written_values
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
-from concertmaster.core.changes.verification.before_after import of_one_image
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
+from concertmaster.core.changes.verification.releases import of_one_image
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
 from concertmaster.kube.apply import last_write, written_at

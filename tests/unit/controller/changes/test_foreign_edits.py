@@ -90,6 +90,23 @@ def test_an_image_written_for_every_few_runs_ends_no_verification(
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", verdict, cpu)
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_an_edit_is_told_from_releases_that_come_without_one(written: bool) -> None:
+    """Where the image is a parameter, say, somebody who edits the workflow has changed something else."""
+    bed = Bed()
+    runs = bed.history.runs_of["etl"]
+    runs[:] = [
+        with_image(replace(r, fingerprint=f"f{i // 6}" if written else "f"), f"ci:{i // 6}") for i, r in enumerate(runs)
+    ]
+    applied(bed)
+    later(bed, 0)
+    scaled(bed)
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    bed.run(60.0)
+    assert (bed.one().verdict, bed.cpu()) == ((Verdict.WORSE, "2") if written else (Verdict.INCONCLUSIVE, "1500m"))
+
+
 @pytest.mark.parametrize("after", [0.0, DAY])
 def test_runs_since_fields_were_removed_unseen_are_not_blamed_on_the_change(after: float) -> None:
     """The API server does not date a patch that only removes fields. The metrics may be read long after the operator is

@@ -9,18 +9,10 @@ from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.runs.changes import edited_for_each_run
 from concertmaster.core.changes.reconcile import FINISHED
-from concertmaster.core.changes.verification.before_after import (
-    BASELINE,
-    BeforeAfter,
-    of_one_image,
-    released,
-    released_often,
-    requested,
-    split_runs,
-)
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested, split_runs
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
+from concertmaster.core.changes.verification.releases import edited_often, of_one_image, released
 from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase
@@ -63,7 +55,7 @@ class ComparedRuns:
         runs = self.split(context, applied, window, change, edited)
         # The span in which the edit was made ends with it.
         unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
-        if unwatched and not self._edited_for_each_run(context, definition, applied):
+        if unwatched and not self._edited_often(context, definition, applied):
             why = "of a time in which the workflow was edited and no cycle ran"
             runs = runs.without(lambda r: any(a <= (r.start or 0.0) < b for a, b in unwatched), why)
         ended = ""
@@ -108,14 +100,14 @@ class ComparedRuns:
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
         if any(t >= since for t in others):
             return False
-        return not self._edited_for_each_run(context, definition, since)
+        return not self._edited_often(context, definition, since)
 
-    def _edited_for_each_run(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
-        """Whether runs had an edit of their own each, or every few of them had one, before the change at ``since``: one
-        since then says nothing."""
+    def _edited_often(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
+        """Whether every run, or every few of them, had an edit of their own before the change at ``since``: one since then
+        says nothing."""
         window = context.policy.analysis.window_seconds
         before = self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since)
-        return edited_for_each_run(before) or bool(released_often(before, definition.graph))
+        return edited_often(before, definition.graph)
 
 
 def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applied: float) -> float:

@@ -14,8 +14,7 @@ from concertmaster.controller.profiles.analysis.long_term import long_term_figur
 from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.core.analysis.runs.changes import edited_for_each_run
-from concertmaster.core.changes.verification.before_after import released_often
+from concertmaster.core.changes.verification.releases import edited_often
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
@@ -124,7 +123,7 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
     measuring = any(
         o.verdict is None for o in past.memory.outcomes
     )  # seldom; else nobody looks at the images of all pods
-    edited = edited_for_each_run(analysis.runs) or (measuring and bool(released_often(analysis.runs, graph)))
+    edited = measuring and edited_often(analysis.runs, graph)
     memory = advance(
         past.memory,
         Observation(
