@@ -29,7 +29,7 @@ from concertmaster.kube.objects import CHANGES
 from concertmaster.report.status.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
-_RESERVED_LENGTH = 150  # characters that a question always has for what it must tell
+_RESERVED_LENGTH = 150  # characters that a question always has for the fields, and for what it must tell
 _ATTEMPTS = 9  # objects of one plan that may end within a day
 _PAUSES = {
     PatchOutcome.REFUSED: (HOUR, DAY),  # it lasts, and each attempt is another object
@@ -41,11 +41,13 @@ _PAUSES = {
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None, *, asks: bool = True) -> str:
     """What the status of a proposal says of the decision, which it ``asks`` for or does not need; ``caution`` is what the
     person who decides must know."""
-    text = f"{plan.says()}; {caution}" if caution else plan.says()
     how = f"{ASKS}kubectl concertmaster approve -n {change.namespace} {change.name}"
     if not asks:
         how = "; no decision is needed (apply.mode: Auto)"
-    return f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}"
+    room, text = conditions.MAX_MESSAGE - len(how), plan.says()
+    if caution:  # many fields leave room for it: nobody could approve what is not said
+        text = f"{clip(text, max(_RESERVED_LENGTH, room - len(caution) - 2))}; {caution}"
+    return f"{clip(text, room)}{how}"
 
 
 def unasked(change: WorkflowChangeView, concern: str) -> str:

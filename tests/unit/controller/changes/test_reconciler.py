@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from concertmaster.api.conditions import MAX_MESSAGE
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
+from concertmaster.controller.changes.apply import question
 from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.writing.status import PARTIAL, prediction
 from concertmaster.controller.discovery import definitions
@@ -241,6 +243,19 @@ def test_the_prediction_of_many_fields_keeps_what_is_expected_of_them() -> None:
     shown = prediction(many)
     assert len(shown) == 400
     assert shown.endswith(f"…{PARTIAL}: 10% to 30% less cost, likely 20%")
+
+
+@pytest.mark.parametrize("caution", ["Workflows of sales use it, too", "long " * 300])
+def test_the_question_about_many_fields_keeps_what_one_must_know(caution: str) -> None:
+    """Where it was cut off, each approval came before it was known, and another proposal asked again."""
+    bed, made = Bed(mode="Approve"), planned()
+    bed.run()
+    many = replace(made, settings=made.settings * 40)
+    said = question(bed.one(), many, caution)
+    assert len(said) <= MAX_MESSAGE
+    assert said.startswith(made.says())
+    assert caution[:150] in said
+    assert said.endswith(f"approve -n demo {bed.one().name}")
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:
