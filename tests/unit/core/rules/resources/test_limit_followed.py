@@ -12,6 +12,7 @@ from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.model import Level, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.daily import DailyPeaks
+from concertmaster.core.model.policy import RuleSettings
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.engines.labels.definition import TRAITS
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
@@ -32,6 +33,7 @@ def found(
     earlier: Mapping[int, float] | None = None,
     unknown: int | None = None,
     capacity: Capacity = UNBOUND,
+    **settings: str,
 ) -> list[Recommendation]:
     """What the rule says of a step whose limit (GiB) went from the one to the other. ``peak``: what it would need in a run
     under such a limit (GiB), for which it is killed above the limit unless ``kills`` is false. ``request``: GiB, None: as
@@ -49,8 +51,9 @@ def found(
 
     runs = scenario(argo(task("a"), templates={"a": declared}), COUNT, work, every=8 * 3600.0)
     by_day = {int(NOW // DAY) - ago: amount * GI for ago, amount in (earlier or {}).items()}
+    analysis = runs.analysis({rule: RuleSettings(settings=settings)})
     evidence = Evidence(
-        runs.analysis(), "wfp", peaks=DailyPeaks({("a", "memory/main"): by_day}, every_day=False), capacity=capacity
+        analysis, "wfp", peaks=DailyPeaks({("a", "memory/main"): by_day}, every_day=False), capacity=capacity
     )
     return [r for r in recommend(evidence) if r.rule == rule]
 
@@ -94,6 +97,15 @@ def test_a_run_of_which_no_limit_is_known_is_no_change_of_the_limit() -> None:
 def test_a_heap_that_a_larger_limit_lets_grow_does_not_grow_from_run_to_run() -> None:
     """Growth led from 3584Mi to 14848Mi, of which the heap would have used 12Gi."""
     assert memory(found(heap, (4, 8), request=3.5)) == [pytest.approx(7.6, abs=0.4)]
+
+
+def test_a_limit_that_is_followed_is_not_raised_for_headroom() -> None:
+    """11Gi, of which the heap would use 8.8Gi: the next size would be 14Gi, and so on."""
+    items = found(heap, (4, 8), request=3.5, memoryHeadroomPercent="60")
+    assert memory(items) == [8.0]
+    assert memory(items, "limits.memory") == []
+    assert any("8Gi is limited by its limit, which what it uses follows" in line for line in items[0].evidence)
+    assert not found(heap, (4, 8), memoryHeadroomPercent="60")
 
 
 def test_what_is_needed_whatever_the_limit_is_still_raised() -> None:

@@ -37,6 +37,7 @@ _FULL = 0.95  # share of its limit from which a container is close to it
 _FILLED = (
     "its limit, which most runs fill without an OOM kill, as page cache does, or a cache that is sized by the limit"
 )
+_FOLLOWED = "its limit, which what it uses follows: a larger one would leave no more room"
 
 
 def memory_row(
@@ -73,10 +74,10 @@ def memory_row(
     target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
     limit = container.memory_limit
-    filled = limit is not None and target > limit and _fills_limit(container)
-    if new is not None and limit is not None and (filled or target <= limit):
+    ends_there = "" if limit is None or target <= limit else _ends_at_limit(container, followed)
+    if new is not None and limit is not None and (ends_there or target <= limit):
         new = at_most(new, limit, MIB)  # rounding up must not raise the limit
-        bound_by = _FILLED if filled else bound_by
+        bound_by = ends_there or bound_by
     if new is None or new < max(peak, least_accepted(unit, "memory")):
         return None
     kept = least.kept("memory", limited=limit_follows(evidence, container, "memory"))
@@ -109,8 +110,15 @@ def memory_row(
     )
 
 
+def _ends_at_limit(container: ContainerUsage, followed: FollowedLimit | None) -> str:
+    """Why what is used ends at the limit by itself, where no run was OOM-killed; empty where nothing shows that."""
+    if followed is not None:
+        return _FOLLOWED
+    return _FILLED if _fills_limit(container) else ""
+
+
 def _fills_limit(container: ContainerUsage) -> bool:
-    """Whether most runs came close to their limit and none was OOM-killed: what is used ends at the limit by itself."""
+    """Whether most runs came close to their limit."""
     had = zip(container.columns["memory_peak"], container.columns["memory_limit"], strict=True)
     full = [bool(peak >= _FULL * limit) for peak, limit in had if peak is not None and limit]
     return 2 * sum(full) > len(full)
