@@ -166,7 +166,7 @@ def test_pods_that_are_deleted_before_their_end_is_scraped_are_counted(
         assert check.result.startswith(said)
         assert "podGC.deleteDelayDuration" in check.fix
     else:
-        said = f"seen for {12 - early} of 12 deleted pods of runs in the last 6 h"
+        said = f"scraped of {12 - early} of 12 deleted pods of runs in the last 6 h"
         assert (check.mark, check.result) == (DiagnosticStatus.OK, said)
 
 

@@ -189,7 +189,9 @@ def test_a_rollback_that_admission_denies_says_so_and_is_made_when_it_is_allowed
                 return str(condition(place.the("Verifying"), "Restored").get("message") or "")
 
             text = wait_for("the refusal", lambda: "no changes this week" in (said := refused()) and said, pause=0.5)
-            assert text.startswith("about to be rolled back: rejected by admin; not yet, as the API server refuses it")
+            assert text.startswith(
+                "about to be rolled back: rejected by admin; not yet, because the API server refuses it"
+            )
             assert f"kubectl -n {place.namespace} patch cronjob etl" in text
             lift()
             place.the("Completed")

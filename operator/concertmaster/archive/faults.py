@@ -16,8 +16,8 @@ _REMEDIES = {
     "{setting}.usernameFile and passwordFile come from.",
     FaultKind.NO_DATABASE: "does not exist ({why}). Correct {setting}.url.",
     FaultKind.NO_CONNECTION: "has no free connection ({why}). Every shard needs one.",
-    FaultKind.SHARED_SESSION: "is behind a pooler in transaction mode ({why}). Let {setting}.url lead to the server itself, "
-    "or to a pool with pool_mode = session.",
+    FaultKind.SHARED_SESSION: "is behind a pooler in transaction mode ({why}). Point {setting}.url at the server itself, "
+    "or at a pool with pool_mode = session.",
     FaultKind.UNREACHABLE: "cannot be reached ({why}). Check that the server runs and that network policies let the "
     "operator reach it.",
 }

@@ -134,7 +134,7 @@ def _send(
         remedy = f"ask for the ClusterRole edit in namespace {meta['namespace']}; --print prints what to commit instead"
         raise UserError(f"you may not change WorkflowProfiles here: {error}; {remedy}") from None
     except Conflict as error:
-        raise UserError(f"the profile was changed at this very moment, try again: {error}") from None
+        raise UserError(f"the profile was changed at the same time, try again: {error}") from None
     except KubeError as error:
         raise UserError(str(error)) from None
 

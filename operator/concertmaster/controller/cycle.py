@@ -141,7 +141,7 @@ class Cycle:
         for problem in watched.problems:
             record.problem(problem)
         if not watched.complete and not watched.problems:
-            record.problem("the watches are behind the cluster; nothing is decided on half a picture")
+            record.problem("the watches are behind the cluster; nothing is decided until they have caught up")
         return watched.complete
 
     def _discover(self, record: CycleLog) -> ClusterSnapshot | None:

@@ -96,8 +96,9 @@ class Settings(Section):
     limits: Limits = Field(Limits(), description="Bounds on the operator's own work.")
     argo_template_referencing: Literal["Secure", "Other"] = Field(
         "Secure",
-        description="Value of workflowRestrictions.templateReferencing of the Argo controller. With Secure (assumed, since "
-        "it fails running workflows whose template changes) templates are changed only while none of their runs is active.",
+        description="Value of workflowRestrictions.templateReferencing of the Argo controller. With Secure (assumed, "
+        "because it fails running workflows whose template changes) templates are changed only while none of their runs "
+        "is active.",
     )
     argo_namespace: DnsName | None = Field(
         None,

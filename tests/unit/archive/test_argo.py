@@ -243,7 +243,7 @@ def test_sessions_that_others_get_are_not_made_read_only(postgres: PostgresServe
         url = postgres.url.replace(str(postgres.port), str(pooler.port))
         with (
             closing(tables.open(url=url)) as archive,
-            pytest.raises(ArchiveError, match=r"Let argoArchive\.url lead to"),
+            pytest.raises(ArchiveError, match=r"Point argoArchive\.url at"),
         ):
             archive.newest(["data"])
         with psycopg.connect(url) as other:

@@ -87,7 +87,7 @@ def test_one_that_fails_leaves_the_others(fleet: MemoryClient) -> None:
     fleet.faults["PATCH", PROFILES.path("demo", "etl")] = [Conflict("the object has been modified", status=409)]
     result = CliRunner().invoke(dismiss.command, ["--all", "-A", "-y", "--reason", "new start"])
     assert str(result.exception) == "1 of 3 were not decided, for the reasons above; try these again"
-    assert "the profile was changed at this very moment, try again" in result.stderr
+    assert "the profile was changed at the same time, try again" in result.stderr
     assert [path for verb, path, _ in fleet.calls if verb == "PATCH"][-1] == PROFILES.path("demo", "report")
     assert result.stdout.count("is dismissed until") == 2
 

@@ -298,7 +298,7 @@ def test_who_may_not_read_the_target_sees_the_plan_of_the_change() -> None:
     shown = "\n".join(PlanReader(client, profile).lines(item))
     assert "No plan" not in shown
     assert shown.partition("  Checks:")[0] == whole
-    assert "Checks: not known, as the object cannot be read (tasks is forbidden)" in shown
+    assert "Checks: unknown, because the object cannot be read (tasks is forbidden)" in shown
 
 
 def test_before_approving_it_is_said_who_else_runs_the_object() -> None:

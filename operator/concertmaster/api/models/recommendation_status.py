@@ -249,7 +249,7 @@ class ResultStatus(ApiModel):
     since: Timestamp | None = Field(default=None, description="Time of the change.", examples=["2027-01-31T00:40:00Z"])
     undone: bool | None = Field(
         default=None,
-        description="Whether the change was rolled back or overwritten since.",
+        description="Whether the change was later rolled back or overwritten.",
         examples=[False],
         json_schema_extra=schema(default="false"),
     )

@@ -104,7 +104,7 @@ def history(server: DatabaseAddress) -> Iterator[Diagnostic]:
         return
     said = f"answers; schema {schema} has " + (f"version {found.version}" if found.version else "no tables yet")
     if not found.writes:
-        fix = "let history.url lead to the primary server"
+        fix = "point history.url at the primary server"
         yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}; it is a read-only standby", fix)
     elif found.version > found.ours:
         fix = f"use the version that wrote it, or name another schema in history.schema: this one knows up to {found.ours}"
@@ -178,7 +178,7 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
         fix = profiles.connection_remedy(error) or fix
         return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
     except KubeError as error:
-        fix = profiles.connection_remedy(error) or "see that the API server answers"
+        fix = profiles.connection_remedy(error) or "check that the API server responds"
         return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
     return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 

@@ -80,7 +80,7 @@ class PlanReader:
             made, raw = self._plan(item)
         except (Refused, KubeError) as error:
             if change is not None and isinstance(error, KubeError) and change.forged() is None:
-                return [*out, *_proposed(change), f"  Checks: not known, as the object cannot be read ({error})", ""]
+                return [*out, *_proposed(change), f"  Checks: unknown, because the object cannot be read ({error})", ""]
             if item.get("kustomize"):
                 out += [*_for_git(str(item["kustomize"])), ""]
             return [*out, f"  No plan: {error}", ""]

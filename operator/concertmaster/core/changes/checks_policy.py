@@ -43,7 +43,7 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
         return blocked(f"{situation.withdrawn}; it waits for a decision", waiting=True)
     obstacle = out_of_bounds(plan.object_kind, plan.inverse, situation.policy.apply.bounds)
     if obstacle is not None:
-        text = f"it could not be rolled back by itself, as the present {obstacle}; it waits for a decision"
+        text = f"it could not be rolled back automatically, because the present {obstacle}; it waits for a decision"
         return blocked(text, waiting=True)
     if situation.unsure is not None:
         return blocked(f"{situation.unsure}; it waits for a decision", waiting=True)

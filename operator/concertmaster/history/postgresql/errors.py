@@ -48,8 +48,8 @@ def translate(fault: DatabaseFault, place: str) -> HistoryError:
         )
     if kind is FaultKind.SHARED_SESSION:
         return HistoryError(
-            f"history {place} is behind a pooler in transaction mode ({why}). Let history.url lead to the server itself, or "
-            "to a pool with pool_mode = session."
+            f"history {place} is behind a pooler in transaction mode ({why}). Point history.url at the server itself, or "
+            "at a pool with pool_mode = session."
         )
     if kind is FaultKind.UNREACHABLE:
         return HistoryUnavailable(

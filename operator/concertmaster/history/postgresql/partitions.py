@@ -68,7 +68,8 @@ def drop(
                 db.execute(f'DROP TABLE IF EXISTS "{name}"')
     except HistoryLocked:
         log.info(
-            "history: %s that are too old could not be dropped, as another session has their tables; trying again", what
+            "history: %s that are too old could not be dropped: another session uses their tables; trying again",
+            what,
         )
         return False
     return True

@@ -179,11 +179,11 @@ class Examination:
                 "pod ends",
                 DiagnosticStatus.WARN,
                 f"{missed} of {of} pods of runs that were deleted in the last {_HOURS} h were gone before their end was"
-                " scraped: outcomes stay unknown",
-                "keep finished pods for two scrapes: podGC.deleteDelayDuration: 120s of Argo, ttlSecondsAfterFinished: 300"
-                " of Jobs",
+                " scraped; their outcomes stay unknown",
+                "keep finished pods for at least two scrapes: Argo: podGC.deleteDelayDuration: 120s; Jobs:"
+                " ttlSecondsAfterFinished: 300",
             )
-        seen = f"seen for {of - missed} of {of} deleted pods of runs" if of else "no pod of a run was deleted"
+        seen = f"scraped of {of - missed} of {of} deleted pods of runs" if of else "no pod of a run was deleted"
         return Diagnostic("pod ends", DiagnosticStatus.OK, f"{seen} in the last {_HOURS} h")
 
     def _cgroup_id(self) -> Diagnostic:

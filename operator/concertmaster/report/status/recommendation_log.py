@@ -155,7 +155,7 @@ def describe_result(result: ImplementationResult) -> str:
     if result.verdict is None:
         so_far = f"; so far {seen}" if seen else ""
         return f"measuring: {runs}{so_far}{promise}"
-    end = "; rolled back or overwritten since" if result.undone else ""
+    end = "; later rolled back or overwritten" if result.undone else ""
     if seen is None:
         return f"{result.verdict.value}: {runs}{promise}{end}"
     return f"{result.verdict.value}: {seen}{promise}; {runs}{end}"

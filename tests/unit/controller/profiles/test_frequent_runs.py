@@ -310,7 +310,7 @@ def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:
 def test_a_memory_request_is_lowered_with_more_risk_before_a_day_is_known(tmp_path: Path) -> None:
     """The newest 20 runs are never of a day; the daily rows are, once they have the whole of yesterday."""
     operator = operate(tmp_path, lambda _: {"cpu_seconds": 380.0}, 40, kept=20)
-    hours = "less than a day of runs is known: those at other hours may need more"
+    hours = "the runs cover less than a day: runs at other hours may need more"
     (item,) = operator.recommended("right-size")
     assert (item.risk, hours in item.evidence) == (Level.MEDIUM, True)
     for _ in range(10):

@@ -74,7 +74,7 @@ class TestBottleneck:
         assert first.gain_seconds.likely == pytest.approx(150, rel=0.1)  # half of the step, all of it on the path
         assert first.gain_share is not None
         assert first.gain_share.low <= first.gain_share.likely <= first.gain_share.high
-        assert "100% of the time in 12 runs (14d)" in first.because
+        assert "on the critical path in 100% of 12 runs (14d)" in first.because
 
     def test_a_long_step_beside_a_longer_one_is_no_bottleneck(self) -> None:
         fork = definition(step("start"), step("long", ["start"], 1), step("longer", ["start"], 2))

@@ -14,7 +14,7 @@ from concertmaster.core.model.enums import ChangePhase, Verdict
 from concertmaster.core.model.fingerprints import stored_fingerprint
 
 _INTENT = "about to be rolled back: "
-_REFUSED = "; not yet, as the API server refuses it: "
+_REFUSED = "; not yet, because the API server refuses it: "
 _REASONS = {
     Verdict.IMPROVED: Reason.IMPROVED,
     Verdict.SAME: Reason.SAME,

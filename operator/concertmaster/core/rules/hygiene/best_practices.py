@@ -142,7 +142,7 @@ def _clean_up(evidence: Evidence) -> ChecklistItem:
         return ChecklistItem("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes defaults to three
     if any(f in declared for f in engine.clean_up_fields):
         return ChecklistItem("clean-up", State.PASSED, "", engine.clean_up_fields[0])
-    return ChecklistItem("clean-up", State.FAILED, "finished runs stay for ever", engine.clean_up_fields[0])
+    return ChecklistItem("clean-up", State.FAILED, "finished runs are never deleted", engine.clean_up_fields[0])
 
 
 def _metrics(evidence: Evidence) -> ChecklistItem:

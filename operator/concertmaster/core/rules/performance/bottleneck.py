@@ -77,8 +77,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         step=step.step,
         action=f"Optimize {evidence.title(step.step)}: {text.percent(share)} of critical-path time",
         because=(
-            f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)}:"
-            f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
+            f"it is on the critical path in {text.percent(path.share)} of {text.count(path.runs, 'run')}"
+            f" ({evidence.window()}): {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
             f" ({text.percent(share)} of {text.duration(makespan)}); {_hint(step, analysis)}"
         ),
         otherwise=f"{evidence.title(step.step)} keeps taking {text.duration(path.seconds)} of an average run",

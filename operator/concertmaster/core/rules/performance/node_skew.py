@@ -56,7 +56,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         evidence=(
             f"nodes: {text.listing(sorted(slow.nodes), 5)}",
             "replayed with each execution there as fast as elsewhere",
-            *([f"not counted, since as fast there: {text.listing(as_fast)}"] if as_fast else []),
+            *([f"not counted, as fast there as elsewhere: {text.listing(as_fast)}"] if as_fast else []),
         ),
     )
 

@@ -200,10 +200,13 @@ def _alone(rise: Regression, seen: float, truly: Interval) -> str:
     """What the medians do not say of the rise."""
     was, now = rise.medians
     apart = abs(seen - now / was) >= _MIN_DIFFERENCE  # the medians are of other hours or days
-    alone = f"; +{text.percent(seen - 1)} beside runs of the same hours and days" if apart else ""
+    alone = f"; +{text.percent(seen - 1)} compared with runs at the same hours and days" if apart else ""
     if seen - truly.likely < _MIN_DIFFERENCE:
         return alone
-    return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
+    return (
+        f"{alone}; likely +{text.percent(truly.likely - 1)}, because chance exaggerates what is noticed among runs that vary"
+        " this much"
+    )
 
 
 def _stretched(evidence: Evidence, rise: Regression) -> float:
@@ -224,11 +227,11 @@ def _elsewhere(evidence: Evidence, rise: Regression) -> str:
 
 def _evidence(rise: Regression) -> tuple[str, ...]:
     point, like = rise.point, rise.like
-    change = f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}"
+    change = f"the median changed by a factor of {point.ratio:.2f} (95% interval {point.low:.2f} to {point.high:.2f})"
     return (
         *([change] if rise.gradual is None and rise.fall is None else []),
-        "beside earlier runs at comparable times a factor"
-        f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
+        f"compared with earlier runs at similar times: a factor of {like.ratio:.2f} (95% interval {like.low:.2f} to"
+        f" {like.high:.2f})",
     )
 
 

@@ -85,7 +85,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         proposed=text.count(limit, "retry", "retries"),
         expected=(
             f"{name} succeeds in about {text.percent(success, 1)} of the runs{some} instead of {text.percent(runs_now, 1)}"
-            + (f" if half of {_those(own)} pass by themselves, at most in {text.percent(most, 1)}" if may else "")
+            + (f" if half of {_those(own)} are transient, and in {text.percent(most, 1)} at most" if may else "")
         ),
         confidence=min(0.9, chains / (chains + 20.0))
         * (1.0 if recommended.like is None else 0.7)

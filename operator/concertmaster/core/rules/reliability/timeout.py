@@ -230,7 +230,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     return Finding(
         action=f"Set a time limit for {text.listing(names)}",
         because=(
-            f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
+            f"{text.count(len(names), 'step')} may run forever; {evidence.runs(len(evidence.analysis.runs))} none"
             f" hung, and {_limits(limits.values())} would have stopped none"
         ),
         otherwise="a hanging step holds its run and its nodes until somebody intervenes",

@@ -68,7 +68,11 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         action=f"Raise CPU limit of {name}: {text.cpu(container.cpu_limit)} -> {proposed}, or remove it",
         because=(
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
-            + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
+            + (
+                f", and the step is on the critical path in {text.percent(step.path.share)} of runs"
+                if step.path
+                else ""
+            )
         ),
         otherwise=(
             f"{name} keeps taking {text.duration(step.duration.p50)}, throttled in {text.percent(share)} of its CPU periods"
@@ -93,8 +97,8 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         edits=_edits(step, container, "limits", proposed, first),
         evidence=(
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
-            "gain replayed with the throttled share of the step sped up; upper bound: no throttled time left; lower bound:"
-            " half of the likely gain, since the CPU it would use above the limit is unknown",
+            "gain replayed with less throttling of the step; upper bound: none left; lower bound: half of the likely gain,"
+            " because the CPU it would use above the limit is unknown",
             *set_elsewhere(evidence, step, container, "cpu"),
         ),
     )
@@ -178,8 +182,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         ),
         edits=_edits(step, container, "requests", proposed, first),
         evidence=(
-            "gain replayed without the time the step waited for CPU; lower bound: half of it, since one waiting thread"
-            " counts as much as all",
+            "gain replayed without the time the step waited for CPU; lower bound: half of it, because one waiting"
+            " thread counts as much as all",
             *set_elsewhere(evidence, step, container, "cpu"),
         ),
         automatic=("requests", "cpu") not in container.overrides,  # a first value may have no effect: a person decides

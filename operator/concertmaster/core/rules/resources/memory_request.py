@@ -144,9 +144,9 @@ def _follows_limit(container: ContainerUsage) -> str | None:
         return None
     old, new = text.memory(followed.old), text.memory(followed.new)
     return (
-        "first lower the share of what sizes itself by the limit, such as the heap of a JVM (MaxRAMPercentage): when the"
+        "first lower the share of the limit that the program takes, such as the heap of a JVM (MaxRAMPercentage): after the"
         f" limit went from {old} to {new}, peaks rose with it, and {sum(since)} of {text.count(len(since), 'run')} were"
-        f" still killed ({sum(before)} of {len(before)} before)"
+        f" still OOM-killed ({sum(before)} of {len(before)} before)"
     )
 
 

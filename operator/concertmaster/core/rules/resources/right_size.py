@@ -141,7 +141,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
                 if there
                 else []
             ),
-            f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
+            f"sized by one peak for each of {text.count(runs, 'run')}, never below the largest",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *headroom(evidence, ordered),
             *unlike_seen(evidence, ordered),
@@ -183,14 +183,14 @@ def _released(sizes: Sequence[RequestRow]) -> Iterator[str]:
         if row.followed is not None:
             old, new = text.memory_quantity(row.followed.old), text.memory_quantity(row.followed.new)
             yield (
-                f"memory of {row.title}: sized from the {text.count(row.runs, 'run')} under the present limit, since what it"
-                f" uses followed the limit from {old} to {new}, as the heap of a JVM does"
+                f"memory of {row.title}: sized from the {text.count(row.runs, 'run')} under the present limit, because its"
+                f" use followed the limit from {old} to {new}, like the heap of a JVM"
             )
 
 
 def _otherwise(sizes: Sequence[RequestRow]) -> str:
     if any(r.avoided for r in sizes):
-        return "pods above their limit of ephemeral storage keep being evicted"
+        return "pods that exceed their ephemeral-storage limit keep being evicted"
     if any(r.lowered for r in sizes):
         return "every run keeps reserving unused capacity"
     return "pods compete for CPU and memory that nothing reserves for them, and are the first to be evicted"
@@ -199,7 +199,7 @@ def _otherwise(sizes: Sequence[RequestRow]) -> str:
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What limited a size from below or above, and what is not known."""
     if any(r.lowered and r.resource == "memory" for r in sizes) and not known_for_a_day(evidence):
-        yield "less than a day of runs is known: those at other hours may need more"
+        yield "the runs cover less than a day: runs at other hours may need more"
     for row in sizes:
         if row.bound_by:
             title = container_title(evidence, row.unit.step, row.unit.container)

@@ -269,7 +269,7 @@ def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
         for i, (s, t) in enumerate(zip(seconds, starts, strict=True))
     )
     item = Scenario(manifest, runs).one("degradation")
-    assert "beside runs of the same hours and days" in item.because
+    assert "compared with runs at the same hours and days" in item.because
     assert item.gain_share is not None
     assert 0.0 < item.gain_share.low < 0.98 * item.gain_share.likely  # of the comparison, as its middle
     assert int(re.findall(r"\(\+(\d+)%\)", item.action)[0]) == pytest.approx(50, abs=8)
@@ -388,7 +388,7 @@ def test_an_increase_that_was_barely_noticed_is_less_than_it_looks() -> None:
             shown.append(1 - 1 / case.analysis().trend.points[-1].ratio)
             likely.append(item.gain_share.likely)
             held.append(item.gain_share.low <= 1 - 1 / 1.3 <= item.gain_share.high)
-            said.append("since among such varied runs chance adds to what is noticed" in item.because)
+            said.append("because chance exaggerates what is noticed among runs that vary this much" in item.because)
     assert 25 <= len(shown) <= 60
     assert fmean(shown) > 1 - 1 / 1.3 + 0.03
     assert fmean(likely) == pytest.approx(1 - 1 / 1.3, abs=0.015)
@@ -400,8 +400,8 @@ def test_an_increase_that_was_barely_noticed_is_less_than_it_looks() -> None:
 def test_what_tells_a_regression_is_in_its_evidence() -> None:
     item = scenarios.degradation().one("degradation")
     change, beside = item.evidence
-    assert change.startswith("change of the median by a factor 1.")
-    assert beside.startswith("beside earlier runs at comparable times a factor 1.")
+    assert change.startswith("the median changed by a factor of 1.")
+    assert beside.startswith("compared with earlier runs at similar times: a factor of 1.")
 
 
 @pytest.mark.parametrize(("every", "count", "later"), [(1, 25, 9), (1, 20, 8), (0.5, 22, 8)])

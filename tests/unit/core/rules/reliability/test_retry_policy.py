@@ -124,7 +124,7 @@ def test_only_what_passes_by_itself_is_promised_to_pass(preset: str | None) -> N
     assert not item.upper_bound
     if preset is None:  # the others may pass
         assert lost < item.failures_avoided.likely < every < item.failures_avoided.high
-        assert " if half of the failures other than Eviction pass by themselves, at most in " in item.expected
+        assert " if half of the failures other than Eviction are transient, and in " in item.expected
     else:
         assert item.failures_avoided.likely == pytest.approx(lost, rel=0.02)
         assert "at most" not in item.expected
@@ -506,7 +506,7 @@ def test_what_no_retry_has_shown_is_an_upper_bound_unless_failures_pass() -> Non
     assert not evicted.upper_bound
     assert own.failures_avoided.likely == pytest.approx(evicted.failures_avoided.likely / 2)
     promised = re.search(
-        r"about ([\d.]+)% of the runs instead of ([\d.]+)% if half of .*, at most in ([\d.]+)%", own.expected
+        r"about ([\d.]+)% of the runs instead of ([\d.]+)% if half of .*, and in ([\d.]+)% at most", own.expected
     )
     assert promised is not None
     likely, now, most = map(float, promised.groups())

@@ -78,7 +78,9 @@ def test_a_request_below_a_lowered_limit_is_raised_to_what_is_used_under_it() ->
     items = found(heap, (8, 4), request=2)
     assert memory(items) == [pytest.approx(3.8, abs=0.25)]
     assert memory(items, "limits.memory") == []
-    line = "memory of a/main: sized from the 20 runs under the present limit, since what it uses followed the limit from 8Gi"
+    line = (
+        "memory of a/main: sized from the 20 runs under the present limit, because its use followed the limit from 8Gi"
+    )
     assert any(line in text for text in items[0].evidence)
 
 
@@ -145,9 +147,7 @@ def test_a_limit_that_did_not_end_kills_is_not_raised_before_its_share_is_lowere
     assert item.upper_bound
     assert item.failures_avoided is not None
     assert item.failures_avoided.low == 0.0
-    said = (
-        "when the limit went from 4Gi to 8Gi, peaks rose with it, and 6 of 20 runs were still killed (8 of 22 before)"
-    )
+    said = "after the limit went from 4Gi to 8Gi, peaks rose with it, and 6 of 20 runs were still OOM-killed (8 of 22 before)"
     assert item.expected.endswith(f"{said}; raise ResourceQuota team from 10Gi to at least 12Gi first")
 
 
@@ -173,6 +173,6 @@ def test_one_size_for_request_and_limit_keeps_the_room_of_a_limit(engine: str, *
     (item,) = [r for r in recommend(Evidence(analyze(of, runs, now=NOW), "wfp")) if r.rule == "right-size"]
     assert memory([item])[0] == (3.75 if one else 3.5)
     assert memory([item], "limits.memory") == (memory([item]) if one else [])
-    assert ("unless what they use follows the lower limit" in item.expected) is one
+    assert ("unless their use follows the lower limit" in item.expected) is one
     assert any("such as the heap of a JVM" in line for line in item.evidence) is one
     assert item.snippet is not None

@@ -136,7 +136,7 @@ def retry_limit(chains: Sequence[AttemptChain], target: float, like: LikeRetry |
         1.0 - shrunk_first * (1.0 - again) ** MAX_RETRIES,
         now,
         like,
-        f"even {MAX_RETRIES} retries would not reach the target: these failures do not pass by themselves",
+        f"even {MAX_RETRIES} retries would not reach the target: these failures are not transient",
     )
 
 

@@ -35,7 +35,7 @@ def expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval |
     if memory and all(memory) and not marks:
         until = " while growing peaks stay below it" if any(r.grows for r in sizes) else ""
         if any(_lowers_limit(r) for r in sizes):
-            until += ", unless what they use follows the lower limit, as the heap of a JVM does"
+            until += ", unless their use follows the lower limit, like the heap of a JVM"
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory{until}"
     return f"{reserved}{_elsewhere(sizes)}; {effect}{first}{_left_to_people(sizes)}"
 

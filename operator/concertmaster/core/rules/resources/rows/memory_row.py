@@ -34,10 +34,8 @@ from concertmaster.core.units import MIB
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
 
 _FULL = 0.95  # share of its limit from which a container is close to it
-_FILLED = (
-    "its limit, which most runs fill without an OOM kill, as page cache does, or a cache that is sized by the limit"
-)
-_FOLLOWED = "its limit, which what it uses follows: a larger one would leave no more room"
+_FILLED = "its limit, which most runs fill without an OOM kill: probably page cache, or a cache sized by the limit"
+_FOLLOWED = "its limit: what it uses follows the limit, so a larger one would leave no more room"
 
 
 def memory_row(

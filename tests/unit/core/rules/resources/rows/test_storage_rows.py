@@ -66,7 +66,7 @@ def test_evictions_above_a_limit_are_failed_runs_avoided() -> None:
     assert item.failures_avoided is not None and item.impact.failed_runs is not None
     assert item.failures_avoided.likely == pytest.approx(1 / 7, rel=0.2)
     assert item.failures_avoided.low < 0.1 < 0.2 < item.failures_avoided.high
-    assert item.otherwise == "pods above their limit of ephemeral storage keep being evicted"
+    assert item.otherwise == "pods that exceed their ephemeral-storage limit keep being evicted"
     full = used(
         0,
         1 * GI,
