@@ -14,6 +14,7 @@ from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all, whole_run
+from concertmaster.engines.claims import Claims
 from testbed.process import TestbedError
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import Options
@@ -92,12 +93,18 @@ def history(archived: Archived, tmp_path_factory: pytest.TempPathFactory) -> His
 
 def test_an_archived_run_is_the_run_its_object_was(archived: Archived, history: HistoryProvider) -> None:
     assert len(archived.workflows) >= len(RUNS) - 1, "library has no runs of its own"
+    claims, elsewhere = Claims(archived.definitions.values()), set()
     for raw in archived.workflows:
         key = WorkflowKey(NAMESPACE, "WorkflowTemplate", raw["spec"]["workflowTemplateRef"]["name"])
+        if claims.of(raw) is None:  # it began at another entrypoint
+            elsewhere.add(raw["metadata"]["name"])
+            assert history.store.live_record(key, raw["metadata"]["name"]) is None
+            continue
         live = whole_run(raw, archived.definitions[key], children=())
         assert live is not None
         assert live.complete
         assert history.store.live_record(key, raw["metadata"]["name"]) == live.record
+    assert elsewhere == {"fan-items-x8t4w"}
 
 
 @pytest.mark.parametrize("name", ["fan-items", "nested", "conditions", "retry-oom", "wide"])

@@ -106,7 +106,7 @@ def test_a_limit_that_is_followed_is_not_raised_for_headroom() -> None:
     items = found(heap, (4, 8), request=3.5, memoryHeadroomPercent="60")
     assert memory(items) == [8.0]
     assert memory(items, "limits.memory") == []
-    assert any("8Gi is limited by its limit, which what it uses follows" in line for line in items[0].evidence)
+    assert any("8Gi is limited by its limit: what it uses follows the limit" in line for line in items[0].evidence)
     assert not found(heap, (4, 8), memoryHeadroomPercent="60")
 
 
