@@ -103,7 +103,7 @@ def describe(result: AnalysisResult, gain: Gain) -> str:
     )
 
 
-def _workers(runs: Sequence[RunRecord], step: str) -> str:
+def scaleout(runs: Sequence[RunRecord], step: str) -> str:
     """Run time of a step over the number of its pods, from runs that used different numbers."""
     points: list[tuple[float, float]] = []
     timed = []
@@ -193,7 +193,7 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
     analysis = results[0].analysis
     _check(workflow, named, {s.step for s in analysis.steps})
     if workers:
-        say(_workers(analysis.runs, workers))
+        say(scaleout(analysis.runs, workers))
         return
     say(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
 
@@ -204,7 +204,7 @@ def _served(origin: Origin, workflow: str, whatif: WhatIf, named: set[str], work
     _check(workflow, named, {str(s["name"]) for s in view.steps})
     if workers:
         runs = [observed(view.key, r).record for r in view.recent.runs if not r.more_pods]
-        return _workers(runs, workers)
+        return scaleout(runs, workers)
     outcome = view.replayed(whatif)
     if outcome.saved_seconds is None:
         raise UserError(outcome.reason or "the runs cannot be replayed")
