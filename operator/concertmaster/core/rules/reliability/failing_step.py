@@ -235,7 +235,8 @@ def _finding(
     pods = median([sum(e.duration or 0.0 for e in r.steps) for r in streak]) or 0.0
     costs = [c.total for r in streak if (c := analysis.costs.run(r)) is not None]
     rate = analysis.cost.runs_per_month
-    saving = mean_interval(costs, rate) if rate is not None else None
+    # No saving: a run that succeeds costs as much. What it costs is no longer spent in vain.
+    spent = mean_interval(costs, rate) if rate is not None else None
     at = next((i for i in reversed(range(len(before))) if before[i].outcome is Outcome.SUCCEEDED), None)
     good = before[at] if at is not None else None
     since = f"since {_when(streak[0].end)}"
@@ -250,7 +251,7 @@ def _finding(
     wasted = text.duration(pods) + (
         f" of pod time and {text.money(sum(costs) / len(costs), currency)}" if costs else " of pod time"
     )
-    monthly = f", {text.money(saving.likely, currency)} a month" if saving is not None else ""
+    monthly = f", {text.money(spent.likely, currency)} a month" if spent is not None else ""
     message = next((e.message for e in reversed(failures) if e.message), None)
     return Finding(
         step=step,
@@ -265,7 +266,6 @@ def _finding(
         proposed="a run that succeeds",
         expected=f"runs succeed again, and {wasted} are not thrown away in each of them",
         confidence=0.95,
-        saving_per_month=saving,
         failures_avoided=share_interval(len(streak), len(streak)),  # every run fails and will keep failing
         evidence=(
             *known_reasons(failures),
