@@ -37,6 +37,7 @@ def environment(*folders: Path) -> Environment:
     made.filters |= {
         "duration": lambda seconds: "–" if seconds is None else text.duration(seconds),
         "signed": text.signed,
+        "percent": lambda value: "–" if value is None else f"{value:g}%",
         "share": lambda share: "–" if share is None else text.percent(share),
         "amount": lambda value: "–" if value is None else text.number(value),
         "money": money,

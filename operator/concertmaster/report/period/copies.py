@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from concertmaster.api.views.fleet import CostGroup, Degradation, ObjectiveRow
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.report.costs.groups import MAX_GROUPS
 
 Alike = TypeVar("Alike", Degradation, ObjectiveRow)
@@ -32,8 +33,14 @@ def degradations(rows: Iterable[Degradation]) -> list[Line[Degradation]]:
 
 
 def objectives(rows: Iterable[ObjectiveRow]) -> list[Line[ObjectiveRow]]:
-    """Those of one objective with the same verdict as one; the first of rows is the one furthest from its target."""
-    return _lines(((o.name, o.verdict), o) for o in rows)
+    """Those that are not met, of one objective with the same verdict as one; the first of rows is the one furthest from its
+    target."""
+    return _lines(((o.name, o.verdict), o) for o in rows if o.verdict != ObjectiveResult.MET)
+
+
+def met(rows: Iterable[ObjectiveRow]) -> int:
+    """How many objectives are met."""
+    return sum(o.verdict == ObjectiveResult.MET for o in rows)
 
 
 def _lines(rows: Iterable[tuple[Hashable, Alike]]) -> list[Line[Alike]]:

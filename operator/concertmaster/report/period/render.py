@@ -38,6 +38,7 @@ def html(report: PeriodReport) -> str:
         r=report,
         degradations=copies.degradations(report.degradations),
         objectives=copies.objectives(report.objectives),
+        met=copies.met(report.objectives),
         costs=_cost_tables(report),
         most_objectives=MAX_OBJECTIVES,
         adopted=adopted_text(report),
@@ -149,6 +150,8 @@ def _actions(report: PeriodReport) -> list[str]:
     )
     if len(objectives) > MAX_OBJECTIVES:
         lines += ["", f"{len(objectives) - MAX_OBJECTIVES} more; the JSON form has all."]
+    if met := copies.met(report.objectives):
+        lines += [*([] if objectives else ["", "## Objectives"]), "", f"Met: {met}; the JSON form has them."]
     lines += _section(
         "Implemented recommendations",
         ["Since", "Workflow", "Action", "Verdict", "Measured", "Saving per month"],
@@ -180,7 +183,7 @@ def _months(report: PeriodReport) -> list[str]:
                 m.month,
                 m.workflows,
                 m.runs,
-                "–" if m.success_percent is None else text.percent(m.success_percent / 100),
+                "–" if m.success_percent is None else f"{m.success_percent:g}%",
                 money(m.cost),
                 money(m.wasted_cost),
                 hours(m.queueing_hours),

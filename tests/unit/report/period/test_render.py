@@ -134,8 +134,8 @@ def test_a_share_is_the_same_in_both_forms() -> None:
     scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces")
     made = period_report(FleetView([profile()], (), NOW), scope, notes=(), priced=(), days=days)
     assert made.months[0].success_percent == 92.5
-    assert "| 92% |" in document(made, "md")
-    assert ">92%<" in document(made, "html")
+    assert "| 92.5% |" in document(made, "md")
+    assert ">92.5%<" in document(made, "html")
 
 
 def test_a_cell_is_never_a_formula() -> None:
@@ -255,3 +255,20 @@ def test_caches_of_all_workflows_are_added_up() -> None:
 def test_without_caches_there_is_no_section() -> None:
     for form in ("md", "html"):
         assert "Caches" not in document(report(profile()), form)
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_objectives_that_are_met_are_a_number(form: str) -> None:
+    both = ["success: Missed, 81.5% (target >= 95.0%), steady", "duration p95: Met, 5m00s (target <= 6m00s), steady"]
+    shown = document(report(profile(1, objectives=both), profile(2)), form)
+    plain = Elements(shown).text if form == "html" else shown
+    assert "81.5% (target" in plain
+    assert "Met: 2; the JSON form has them." in plain
+    assert "5m00s (target" not in plain
+    only = document(report(profile()), form)
+    assert "Met: 1; the JSON form has them." in only
+    assert "No objective is set" not in only
+
+
+def test_success_reads_as_in_the_status_of_the_profile() -> None:
+    assert ">96.7%<" in document(report(profile()), "html")
