@@ -237,7 +237,10 @@ class Cycle:
         record: CycleLog,
     ) -> None:
         updates = self._policies.updates(snapshot, profiles, self._collector, changed, now, record.problem)
-        self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
+        entries, shares = {v.entry.uid: v.entry for v in snapshot.policies.views}, self._profile_reconciler.shares
+        ordered = shares.in_order(updates, lambda update: entries[update.ref.uid])
+        due = [u for u in ordered if u.digest == u.known_digest or not shares.defer_status(entries[u.ref.uid])]
+        self._publisher.publish("policy", [due], entries, record)
         registered = self._cache.snapshot()
         mine = self._shard is None or self._shard.ownership.owns(CLUSTER)  # every shard knows them, and one counts them
         states = Counter(e.status.ready for e in (*registered.policies, *(registered.cluster_policies if mine else ())))

@@ -18,7 +18,7 @@ from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.writer import StatusUpdate
+from concertmaster.kube.writer import StatusUpdate, digest
 
 
 class PolicyStatuses:
@@ -81,5 +81,6 @@ class PolicyStatuses:
                     self._notifier.digest(view, status, snapshot.namespaces)
                 except HistoryError as error:
                     problem(f"the weekly digest of {view.ref} is not sent: {error}")
-            updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
+            known_digest, said = view.entry.status.digest, digest(status) or ""
+            updates.append(StatusUpdate(view.entry.ref, status, known_digest, digest=said))
         return updates

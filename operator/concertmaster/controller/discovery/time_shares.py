@@ -72,6 +72,13 @@ class TimeShares:
         """The same for the status of a profile, if those of its namespace have used the share of the writes."""
         return self._defer(profile, self._writing)
 
+    def defer_status(self, policy: CachedObject) -> bool:
+        """``defer_write`` for the status of a policy, which is counted where it is not left."""
+        left = self.defer_write(policy)
+        if not left:
+            self.written(policy)
+        return left
+
     def _defer(self, profile: CachedObject, taken: Mapping[str, float]) -> bool:
         if taken.get(profile.namespace, 0.0) < SHARE:
             return False

@@ -12,7 +12,7 @@ from concertmaster.controller.discovery.time_shares import SHARE
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.errors import Rejected
-from concertmaster.kube.objects import NAMESPACES, PROFILES
+from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import INTERVAL, Bed, report, run
 from tests.support.resources import CRONJOB
 
@@ -171,6 +171,25 @@ def test_statuses_beyond_the_share_of_their_namespace_are_written_in_the_next_cy
         said.append(len(stale()))
         assert bed.state(namespace="other")["Ready"][1] == "Stale", "in the first cycle, whoever comes first"
     assert said == [2, 4, 6, 6]
+
+
+def test_statuses_of_policies_beyond_the_share_of_their_namespace_are_written_in_the_next_cycles() -> None:
+    """Policies that others win over say for how many profiles: each new profile changes the statuses of thousands."""
+    bed = Bed(seconds_per_write=SHARE / 2)
+    bed.client.put(NAMESPACES, None, "other")
+    for n in range(5):
+        bed.policy(f"many-{n}")
+    bed.policy("one", "other")
+
+    def written() -> list[str]:
+        return [name for name in (f"many-{n}" for n in range(5)) if bed.status(POLICIES, name=name)]
+
+    counts = []
+    for _ in range(3):
+        bed.run(seconds=2.0)
+        counts.append(len(written()))
+        assert bed.status(POLICIES, "one", "other")
+    assert counts == [2, 4, 5]
 
 
 def test_an_analysis_is_not_lost_where_its_status_waits() -> None:
