@@ -96,17 +96,17 @@ def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: st
 
 
 def step_line(step: StepAnalysis) -> str:
-    """One step in one line, what matters most first, as narrow screens cut its end: how often, how long, what it
-    costs the run, how it fails, its marks, and how much it varies."""
+    """One step in one line, what matters most first, as narrow screens cut its end: how often, how it fails, how long,
+    what it costs the run, its marks, and how much it varies."""
     duration, failures, said = step.duration, step.failures, text.duration
     parts = [text.count(step.executions, "execution")]
+    if failures.failed:
+        classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
+        parts.append(f"{failures.failed} failed ({classes})")
     if duration.count:
         parts.append(f"p50 {said(duration.p50)}, p95 {said(duration.p95)}, p99 {said(duration.p99)}")
     if step.path is not None:
         parts.append(f"critical-path time {said(step.path.drag)}, critical in {text.percent(step.path.share)} of runs")
-    if failures.failed:
-        classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
-        parts.append(f"{failures.failed} failed ({classes})")
     marks = [
         name
         for name, mark in (
