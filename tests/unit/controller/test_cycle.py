@@ -1289,4 +1289,7 @@ def test_a_policy_that_other_policies_outdo_says_that_first() -> None:
         known_resource("argoproj.io/v1alpha1", "WorkflowTemplate").path(): errors.Forbidden("no", status=403)
     }
     bed.run()
-    assert "other policies win for all 1 profiles" in bed.message("Ready", POLICIES, "team")
+    assert bed.message("Ready", POLICIES, "team") == (
+        "OptimizationPolicy/team selects 1 profile, but OptimizationPolicy/first wins there; "
+        "raise spec.priority to change that"
+    )

@@ -29,7 +29,7 @@ class PolicyFacts:
     changes_in_flight: int = 0
     obstacles: tuple[str, ...] = ()
     blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that blocks them
-    overridden: int = 0  # profiles it selects and another policy governs
+    overridden: Mapping[str, int] = field(default_factory=dict)  # profiles it selects, by the other policy that governs
     targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
     problems: tuple[str, ...] = ()
     headlines: Sequence[Headline] = ()  # published recommendations of the profiles it governs
@@ -42,7 +42,7 @@ class PolicyTally:
     """The counts of one policy over the profiles."""
 
     matched: int = 0
-    overridden: int = 0
+    overridden: Counter[str] = field(default_factory=Counter)
     targets: set[tuple[str, str, str]] = field(default_factory=set)
     problems: dict[str, None] = field(default_factory=dict)
     headlines: list[Headline] = field(default_factory=list)
@@ -85,7 +85,7 @@ def tally_by_policy(
         if profile.policy is None:
             continue
         for other in profile.overridden:
-            tallies.setdefault(other, PolicyTally()).overridden += 1
+            tallies.setdefault(other, PolicyTally()).overridden[str(profile.policy.source)] += 1
         if profile.policy.source is None:
             continue
         tally = tallies.setdefault(profile.policy.source, PolicyTally())
@@ -121,8 +121,10 @@ def summarized(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
 def merged(parts: Sequence[PolicyFacts]) -> PolicyFacts:
     """What several shards know of one policy."""
     blocked: Counter[str] = Counter()
+    overridden: Counter[str] = Counter()
     for one in parts:
         blocked.update(one.blocked)
+        overridden.update(one.overridden)
     return PolicyFacts(
         matched=sum(p.matched for p in parts),
         discovered=sum(p.discovered for p in parts),
@@ -130,7 +132,7 @@ def merged(parts: Sequence[PolicyFacts]) -> PolicyFacts:
         changes_in_flight=sum(p.changes_in_flight for p in parts),
         obstacles=tuple(dict.fromkeys(text for p in parts for text in p.obstacles)),
         blocked=blocked,
-        overridden=sum(p.overridden for p in parts),
+        overridden=overridden,
         targets=frozenset().union(*(p.targets for p in parts)),
         problems=tuple(dict.fromkeys(text for p in parts for text in p.problems)),
         headlines=tuple(h for p in parts for h in p.headlines),

@@ -107,9 +107,10 @@ def _windows(policy: Policy, now: float) -> str:
 
 def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
     if facts.overridden:
-        return (
-            f"other policies win for all {facts.overridden} profiles {name} selects; raise spec.priority to change that"
-        )
+        winners = [winner for winner, _ in sorted(facts.overridden.items(), key=lambda item: (-item[1], item[0]))]
+        who = f"{winners[0]} wins" if len(winners) == 1 else f"{winners[0]} and {len(winners) - 1} more win"
+        selected = count(sum(facts.overridden.values()), "profile")
+        return f"{name} selects {selected}, but {who} there; raise spec.priority to change that"
     space = name.namespace
     where, scope = (f"in namespace {space}", f"-n {space}") if space else ("in the namespaces it reaches", "-A")
     against = f"check spec.selector against: kubectl get wfp {scope} --show-labels"

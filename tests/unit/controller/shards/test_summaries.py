@@ -75,7 +75,7 @@ def facts(*spaces: str) -> PolicyFacts:
     return PolicyFacts(
         matched=len(spaces),
         discovered=len(spaces),
-        overridden=1,
+        overridden={"OptimizationPolicy/other": 1},
         changes_in_flight=len(spaces),
         blocked={"cooldown": len(spaces)},
         targets=frozenset(("batch/v1", "CronJob", space) for space in spaces),
@@ -110,7 +110,9 @@ def test_the_parts_of_all_shards_say_what_one_process_would() -> None:
     together = merged(parts)
     assert status(cluster, together) == status(cluster, whole)
     assert (together.blocked, together.targets) == (whole.blocked, whole.targets)
-    assert together.overridden == 3, "each shard sees a policy lose against others in its own namespaces"
+    assert together.overridden == {"OptimizationPolicy/other": 3}, (
+        "each shard sees a policy lose against others in its own namespaces"
+    )
 
 
 def test_one_shard_writes_and_only_once_it_has_all_parts() -> None:
