@@ -3,6 +3,7 @@ taken from. And how its consequences are worded."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from concertmaster.core import text
@@ -13,6 +14,7 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.comparable_times import Timed
 from concertmaster.core.rules.reliability.regressions import Regression
 
+_ADDRESS = re.compile(r"ip(?:-\d{1,3}){4}\b")  # the name of a node of EKS
 _NEAR = 2  # runs by which two change points of the same change may be apart
 
 
@@ -103,8 +105,10 @@ def _instance_types(executions: Sequence[StepExecution]) -> set[str]:
 
 
 def _pools(executions: Sequence[StepExecution]) -> set[str]:
-    """Their nodes' names without unique suffixes; none where no two share one, as with names of addresses."""
+    """Their nodes' names without unique suffixes; none where no two share one, or where they are addresses."""
     nodes = {e.node for e in executions if e.node}
+    if any(_ADDRESS.match(node) for node in nodes):
+        return set()
     pools = {node.rpartition("-")[0] for node in nodes}
     return {f"{pool}-*" for pool in pools} if "" not in pools and len(pools) < len(nodes) else set()
 
