@@ -120,9 +120,8 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
     past, analysis = request.past, result.analysis
     graph = analysis.definition.graph
     steps = [s.name for s in graph.steps]
-    measuring = any(
-        o.verdict is None for o in past.memory.outcomes
-    )  # seldom; else nobody looks at the images of all pods
+    # Asked seldom: it looks at the images of all pods.
+    measuring = any(o.verdict is None for o in past.memory.outcomes)
     edited = measuring and edited_often(analysis.runs, graph)
     memory = advance(
         past.memory,
