@@ -86,8 +86,8 @@ class _Reduction:
             del rest[remembered.least(rest)]
 
     def forget_fields(self) -> None:
-        """The fields of results where they are many, of judged and of old ones first: without them it is not seen whether the
-        object still has what was set."""
+        """The fields of results where they are many, of judged and of old ones first. Without them it is not seen whether
+        the object still has what was set."""
         for entry in sorted(self._status.get("results", []), key=lambda o: ("verdict" not in o, o["since"])):
             if len(entry.get("sets", "")) > _MANY_FIELDS and self.large():
                 del entry["sets"]
