@@ -160,7 +160,7 @@ def _actions(report: PeriodReport) -> list[str]:
                 when(r.since),
                 f"{r.namespace}/{r.profile}",
                 r.action,
-                "rolled back" if r.undone else r.verdict.value if r.verdict else "measuring",
+                "rolled back or overwritten" if r.undone else r.verdict.value if r.verdict else "measuring",
                 r.measured or "–",
                 amounts(r.saving),
             )
