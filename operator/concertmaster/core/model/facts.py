@@ -103,7 +103,7 @@ class PodFact:
     instance_type: str | None = None  # of the node
     spot: bool | None = None  # whether the node is preemptible; None: no label shows it
     node_prices: tuple[float, ...] | None = None  # per core-hour, GiB-hour and GPU-hour, from OpenCost
-    overhead: tuple[float, ...] | None = None  # cores and bytes that its RuntimeClass reserves beside its containers
+    overhead: tuple[float, float] | None = None  # cores and bytes that its RuntimeClass reserves beside its containers
     containers: tuple[ContainerFact, ...] = ()
     volumes: tuple[VolumeUse, ...] = ()  # persistent ones, by claim
 

@@ -110,7 +110,7 @@ class StepExecution:
     model: str | None = None  # the model with most of its usage, by label of an extra metric; not in history rows
     volumes: tuple[VolumeUse, ...] = ()  # persistent volumes mounted by its pod, by claim
     serving: float | None = None
-    overhead: tuple[float, ...] | None = None  # cores and bytes that its RuntimeClass reserves beside its containers
+    overhead: tuple[float, float] | None = None  # cores and bytes that its RuntimeClass reserves beside its containers
 
     @property
     def unseen(self) -> bool:

@@ -82,6 +82,7 @@ def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sa
     finished = draft.finished
     network, own = rows_of(draft, "", usage)
     clear = own or not reused
+    cores, memory = map(times.get, OVERHEAD)
     only = sum(1 for inside in draft.containers.values() if not inside.init) == 1
     return PodFact(
         namespace=draft.namespace,
@@ -105,7 +106,7 @@ def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sa
         containers=tuple(
             _container(draft, name, usage, reused, interval, sampled, only) for name in sorted(draft.containers)
         ),
-        overhead=tuple(times.get(name, 0.0) for name in OVERHEAD) if not times.keys().isdisjoint(OVERHEAD) else None,
+        overhead=None if cores is None and memory is None else (cores or 0.0, memory or 0.0),
         volumes=tuple(draft.volumes[claim] for claim in sorted(draft.volumes)),
     )
 

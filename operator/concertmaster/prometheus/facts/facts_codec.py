@@ -81,7 +81,10 @@ def _value(content: Any, hint: Any, path: str) -> Any:
     if origin is tuple:
         if not isinstance(content, list):
             raise CodecError(f"{path} must be a list, not {_kind(content)}")
-        return tuple(_value(one, get_args(hint)[0], f"{path}[{n}]") for n, one in enumerate(content))
+        of = get_args(hint)
+        if of[-1] is not Ellipsis and len(content) != len(of):
+            raise CodecError(f"{path} must have {len(of)} values, not {len(content)}")
+        return tuple(_value(one, of[0], f"{path}[{n}]") for n, one in enumerate(content))
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
             raise CodecError(f"{path} must be an object of texts")

@@ -69,7 +69,7 @@ def test_the_overhead_of_a_runtime_class_is_paid_beside_all_of_that(
 ) -> None:
     """It was in no sum. What runs the containers uses all of it: it is no waste, unless the attempt failed."""
 
-    def costs(overhead: tuple[float, ...] | None) -> tuple[list[float], float, list[float]]:
+    def costs(overhead: tuple[float, float] | None) -> tuple[list[float], float, list[float]]:
         runs = daily(GRAPH, 3, lambda _: {"load": 3600.0}, containers=lambda _: (*init, MAIN))
         runs = [replace(r, steps=tuple(replace(e, overhead=overhead, outcome=outcome) for e in r.steps)) for r in runs]
         found, parts = Costs(PRICES), components(runs, Costs(PRICES))

@@ -217,6 +217,10 @@ def test_reading_is_one_by_one(tmp_path: Path) -> None:
             '{"pod": {"namespace": "n", "pod": "a", "uid": "b", "created": 1' + "0" * 400 + "}}",
             r"pod\.created must be a finite number",
         ),
+        (
+            '{"pod": {"namespace": "n", "pod": "a", "uid": "b", "overhead": [0.25]}}',
+            r"pod\.overhead must have 2 values, not 1",
+        ),
         ('{"pod": {"namespace": "n", "pod": "a", "uid": "b", "vanished": 1}}', r"pod\.vanished must be true or false"),
         (
             '{"pod": {"namespace": "n", "pod": "a", "uid": "b", "labels": {"a": 1}}}',

@@ -22,7 +22,7 @@ SERIES = {
 }
 
 
-def read(*left_out: str) -> tuple[float, ...] | None:
+def read(*left_out: str) -> tuple[float, float] | None:
     """The overhead of an execution, by all series of its pod but those left out."""
     rows = {key: value for key, value in SERIES.items() if key[0] not in left_out}
     vector = Vector(COLUMNS, tuple((name, "etl", "a", "u", inside) for name, inside in rows), list(rows.values()))
