@@ -500,7 +500,7 @@ def test_in_short_what_can_be_missed_goes_first() -> None:
         (
             RelativeEffect("Cost", 0.05, -0.01, 0.11), Verdict.WORSE, True,
             "Worse: 5% more reserved per run (-1 to 11%), predicted 20% less reserved per run;"
-            " 10 runs after against 30 before; rolled back or overwritten since",
+            " 10 runs after against 30 before; later rolled back or overwritten",
         ),
         (
             RelativeEffect("Failures", -0.2), Verdict.IMPROVED, False,
