@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,8 @@ def test_on_a_full_disk_there_is_something_to_write(tmp_path: Path, monkeypatch:
     store.add(facts)
     store.set_watermark("default", KEY.namespace, 10_000.0)
     store.close()
-    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)  # as it is, afterwards
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)  # as they are, afterwards
+    monkeypatch.setattr(os, "statvfs", os.statvfs)
     with HISTORIES["on a full disk"](file) as environment:
         launch.break_disk(environment["CHAOS_DISK"])
         store = Store(str(file))

@@ -87,10 +87,10 @@ class TestRetries:
         assert recommended.success == pytest.approx(0.996, abs=0.003)
         assert recommended.like is None
 
-    def test_failures_that_do_not_pass_get_no_limit(self) -> None:
+    def test_failures_that_are_not_transient_get_no_limit(self) -> None:
         recommended = retry_limit(self._chains(500, 0.10, 0.02, 3), 0.99)
         assert recommended.limit is None
-        assert "do not pass" in recommended.reason
+        assert "not transient" in recommended.reason
 
     def test_without_retries_seen_they_are_taken_to_succeed_like_first_attempts(self) -> None:
         recommended = retry_limit(self._chains(500, 0.05, 0.0, 0), 0.99)
