@@ -56,7 +56,7 @@ def _kind_page(kind: Kind) -> str:
                 refusals += [(rule["message"], path) for rule in node.get(_RULES, ())]
         lines.append("")
     lines += ["## What is refused", "", "Beside wrong types, unknown values and what exceeds its bounds:", ""]
-    lines += [f"- `{path}`: {_cell(message)}" for message, path in refusals]
+    lines += [f"- `{path}`: {_cell(message)}" for message, path in dict.fromkeys(refusals)]
     lines += ["", "## Columns of kubectl get", "", "| Column | Meaning |", "|---|---|"]
     lines += [f"| {c.name}{' (-o wide)' if c.priority else ''} | {c.description} |" for c in kind.columns]
     return _NOTE + "\n".join(lines) + "\n"

@@ -63,8 +63,13 @@ _GRAPH_RULES = [
     ),
 ]
 _SPEC_RULES = [
+    # One rule would do; CRDs keep the text of released rules, so that an upgrade is seen to refuse nothing more.
     rule(
-        "[has(self.workflowRef), has(self.runSelector), has(self.graph), has(self.podLabels)].filter(x, x).size() == 1",
+        "[has(self.workflowRef), has(self.runSelector), has(self.graph)].filter(x, x).size() == 1 || has(self.podLabels)",
+        "exactly one of workflowRef, runSelector, graph and podLabels must be set",
+    ),
+    rule(
+        "!has(self.podLabels) || (!has(self.workflowRef) && !has(self.runSelector) && !has(self.graph))",
         "exactly one of workflowRef, runSelector, graph and podLabels must be set",
     ),
 ]
