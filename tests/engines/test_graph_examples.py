@@ -164,8 +164,7 @@ def kept(client: PrometheusClient, profile: WorkflowProfile, definition: Workflo
     try:
         queries = UserQueries(keeper, most=100)
         queries.begin()
-        read = queries.durations(client, [definition], now=now, reach=3600.0)
-        assert read.changed == {definition.key}
+        assert queries.durations(client, [definition], now=now, reach=3600.0) == {definition.key}
         assert queries.problems([definition]) == {}
         runs = keeper.runs(definition, limit=10, since=0.0, as_of=now + 86_400)
         runs, problem = queries.extras(
