@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port
@@ -98,7 +99,8 @@ class PostgresServer:
     def freeze(self, frozen: bool) -> None:
         """Suspend (SIGSTOP) or resume all of its processes."""
         for number in self.processes():
-            os.kill(number, signal.SIGSTOP if frozen else signal.SIGCONT)
+            with suppress(ProcessLookupError):  # one that served a connection ends with it
+                os.kill(number, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def processes(self) -> list[int]:
         """The ids of its processes. Each leads its own process group."""
