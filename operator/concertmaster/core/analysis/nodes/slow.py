@@ -29,6 +29,7 @@ _SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
 _SIDE = 0.01  # probability that it looks slower than before, or than behind, by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
 _NEAR = 6  # executions of a step, before and after one of it, whose time it would take elsewhere
+_ADDRESS = re.compile(r"ip(?:-\d{1,3}){4}\b")
 _GENERATION = re.compile(r"[a-z]+\d[a-z0-9]*[.-]")
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
@@ -109,10 +110,11 @@ def _on_nodes(run: RunRecord) -> list[NodeExecution]:
     return found
 
 
-def _pool(node: str) -> str:
-    """A node's pool, by its name without the unique suffix, which the other nodes share: ``pool gke-batch-1a2b-*``."""
-    rest = node.rpartition("-")[0]
-    return f"pool {rest}-*" if rest else ""
+def pool_of(node: str) -> str:
+    """A node's pool, by its name without the unique suffix, which the other nodes share: ``gke-batch-1a2b-*``; empty
+    where the name has none, or is an address, as on EKS."""
+    rest = "" if _ADDRESS.match(node) else node.rpartition("-")[0]
+    return f"{rest}-*" if rest else ""
 
 
 def _family(instance_type: str) -> str:
@@ -214,7 +216,7 @@ def _slowest(executions: Sequence[NodeExecution], runs: Sequence[str], least: fl
     own, of_type = np.arange(len(nodes)), _numbers(named)[1]
     groupings = [  # the titles of groups, the group of each node, and what must not be slow alone
         ([f"node {node}" for node in nodes], own, own),
-        (*_numbers([_pool(node) for node in nodes]), own),
+        (*_numbers([pool and f"pool {pool}" for pool in map(pool_of, nodes)]), own),
         (*_numbers(named), own),
         (*_numbers([_family(kind) for kind in types]), of_type),
     ]

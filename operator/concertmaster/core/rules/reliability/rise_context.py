@@ -3,10 +3,10 @@ taken from. And how its consequences are worded."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.nodes.slow import pool_of
 from concertmaster.core.analysis.runs.changes import longest
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
@@ -14,7 +14,6 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.comparable_times import Timed
 from concertmaster.core.rules.reliability.regressions import Regression
 
-_ADDRESS = re.compile(r"ip(?:-\d{1,3}){4}\b")  # the name of a node of EKS
 _NEAR = 2  # runs by which two change points of the same change may be apart
 
 
@@ -107,10 +106,8 @@ def _instance_types(executions: Sequence[StepExecution]) -> set[str]:
 def _pools(executions: Sequence[StepExecution]) -> set[str]:
     """Their nodes' names without unique suffixes; none where no two share one, or where they are addresses."""
     nodes = {e.node for e in executions if e.node}
-    if any(_ADDRESS.match(node) for node in nodes):
-        return set()
-    pools = {node.rpartition("-")[0] for node in nodes}
-    return {f"{pool}-*" for pool in pools} if "" not in pools and len(pools) < len(nodes) else set()
+    pools = {pool_of(node) for node in nodes}
+    return pools if "" not in pools and len(pools) < len(nodes) else set()
 
 
 def median_before(likely: float, was: float) -> str:
