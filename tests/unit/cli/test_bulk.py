@@ -215,11 +215,16 @@ def test_what_saves_only_time_has_no_currency_to_differ(fleet: MemoryClient) -> 
     assert result.output.count("recommendation: io-bound.a") == 1
 
 
-def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_proposed(monkeypatch: pytest.MonkeyPatch) -> tuple[Bed, WorkflowChangeView]:
+    """A cluster with one change that waits for a decision, which commands read."""
     bed = Bed(mode="Approve")
     bed.run()
-    change = bed.one()
     monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    return bed, bed.one()
+
+
+def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed, change = _one_proposed(monkeypatch)
     decided: list[str] = []
     monkeypatch.setattr(approve, "decide", lambda _, one, decision: decided.append(f"{decision} {one.name}") or "ana")
     path = PROFILES.path("demo", change.profile)
@@ -242,10 +247,7 @@ def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.Mon
 def test_a_decision_shows_the_patch_as_kubectl_takes_it_and_one_that_cannot_be_reversed_says_how_to_undo_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bed = Bed(mode="Approve")
-    bed.run()
-    change = bed.one()
-    monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    bed, change = _one_proposed(monkeypatch)
     shown = CliRunner().invoke(approve.command, ["-n", "demo", change.name], input="n\n").output
     assert "Approve it?" in shown
     patch = [json.loads(line) for line in shown.splitlines() if line.startswith("    {")]
@@ -260,10 +262,7 @@ def test_a_decision_shows_the_patch_as_kubectl_takes_it_and_one_that_cannot_be_r
 def test_a_plan_that_the_operator_did_not_propose_is_rejected_but_never_approved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bed = Bed(mode="Approve")
-    bed.run()
-    change = bed.one()
-    monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    bed, change = _one_proposed(monkeypatch)
     plan = bed.client.objects[change.ref.path]["status"]["plan"]
     patch = json.loads(plan["patch"])
     plan["patch"] = json.dumps([*patch[:-1], patch[-1] | {"value": "64"}])
