@@ -122,7 +122,7 @@ def _workflow() -> Callable[[], object]:
 
     def call() -> object:
         analysis = analyze(definition, runs, now=NOW)
-        return [gain(analysis.executed, definition.graph, WhatIf.scale_step(f"s{n}", 0.5)) for n in range(10)]
+        return [gain(analysis.executed, WhatIf.scale_step(f"s{n}", 0.5)) for n in range(10)]
 
     return call
 

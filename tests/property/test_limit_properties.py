@@ -82,7 +82,7 @@ def left_out(run: ExecutedRun, step: str) -> float:
 @settings(deadline=None, max_examples=100)
 @given(limited())
 def test_the_drag_under_a_limit_is_what_a_simulation_without_the_step_saves(runs: list[ExecutedRun]) -> None:
-    shares = critical_share(runs, WorkflowGraph())
+    shares = critical_share(runs)
     for name, share in shares.items():
         expected = sum(max(0.0, left_out(run, name)) for run in runs if name in run.pods) / len(runs)
         assert share.drag == pytest.approx(expected, abs=1e-6)
@@ -93,14 +93,14 @@ def test_the_drag_under_a_limit_is_what_a_simulation_without_the_step_saves(runs
 def test_where_pods_are_too_many_the_leading_steps_keep_their_drag_and_others_that_of_some_runs(
     runs: list[ExecutedRun], most: int
 ) -> None:
-    whole = critical_share(runs, WorkflowGraph())
+    whole = critical_share(runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(critical_module, "MAX_PODS", most)
-        assert {n: s.drag for n, s in critical_share(runs, WorkflowGraph()).items()} == pytest.approx(
+        assert {n: s.drag for n, s in critical_share(runs).items()} == pytest.approx(
             {n: s.drag for n, s in whole.items()}
         )
         patch.setattr(critical_module, "LEADING", 0)
-        some = critical_share(runs, WorkflowGraph())
+        some = critical_share(runs)
     each = [step_drag(run) for run in runs]
     for name, share in some.items():
         seen = [drags[name] for drags in each if name in drags]
@@ -123,7 +123,7 @@ def test_large_runs_are_replayed_without_each_step_only_as_often_as_allowed(monk
     monkeypatch.setattr(SlotQueue, "without", counted)
     monkeypatch.setattr(critical_module, "MAX_PODS", 3 * 40 * 21)  # three runs of 40 pods and edges, from half on
     monkeypatch.setattr(critical_module, "LEADING", 2)
-    critical_share(runs, graph)
+    critical_share(runs)
     assert sorted(Counter(left).values()) == [3] * 38 + [10] * 2
 
 

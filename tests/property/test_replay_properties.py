@@ -178,8 +178,9 @@ def test_no_record_whatever_makes_the_analysis_fail(
         found = executed(run, graph)
         assert found.usable or found.problems
         assert found.usable != math.isnan(replay(found, WhatIf.set_parallelism(1) & WhatIf.cache_hit("a", 0.5)))
-    critical_share(runs, graph)
-    result = gain(runs, graph, WhatIf.scale_step("a", 0.5))
+    graphs = prepare(runs, graph)
+    critical_share(graphs)
+    result = gain(graphs, WhatIf.scale_step("a", 0.5))
     assert (result.seconds is None) == (result.runs_used == 0)
 
 
@@ -227,7 +228,7 @@ def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int, limit: int |
     together = prepare(runs, graph)
     alone = [executed(run, graph) for run in runs]
     assert together == alone
-    assert critical_share(together, graph) == critical_share(alone, graph)
+    assert critical_share(together) == critical_share(alone)
     once = ExecutedRuns(together)  # one after the other on the same runs
     for whatif in (
         WhatIf.scale_step("s1", 0.5),
@@ -238,7 +239,7 @@ def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int, limit: int |
         WhatIf(hits=(("s3", 0.5),)),
     ):
         assert np.array_equal(replays(once, whatif), [replay(run, whatif) for run in alone], equal_nan=True)
-        assert gain(once, graph, whatif) == gain(alone, graph, whatif)
+        assert gain(once, whatif) == gain(alone, whatif)
 
 
 @given(dags(), st.lists(st.lists(st.floats(-1.0, 1e13), min_size=8, max_size=8), min_size=1, max_size=5))
@@ -257,8 +258,8 @@ def test_a_limit_with_a_slot_for_every_pod_changes_no_drag(base: Engine, count: 
     pods = sum(map(len, base.work.values()))
     graph = replace(base.graph, parallelism=pods)
     records = [replace(base, graph=graph, limit=pods).run(str(n)) for n in range(count)]
-    shares = critical_share(records, graph)
-    assert shares == critical_share(records, base.graph)
+    shares = critical_share(prepare(records, graph))
+    assert shares == critical_share(prepare(records, base.graph))
     for name, value in step_drag(executed(records[0], graph)).items():
         assert shares[name].drag == pytest.approx(value)
         if not base.fails:

@@ -69,7 +69,7 @@ def replayed(key: WorkflowKey, graph: WorkflowGraph, runs: Sequence[RunView], ch
     """The gain of a change over the served runs of which all pods are known."""
     whole = [r for r in runs if r.outcome is Outcome.SUCCEEDED and not r.more_pods]
     known = prepare([observed(key, r).record for r in whole], graph)
-    predicted = gain(known, graph, change)
+    predicted = gain(known, change)
     usable = [run.replayed for run in known if run.usable]
     return WhatIfView(
         runs_used=predicted.runs_used,

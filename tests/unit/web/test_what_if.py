@@ -77,7 +77,7 @@ def test_the_page_replays_what_the_whole_definition_says(
     served = json.loads(json.dumps(detail.document(results.view(result), "p", None, recent_runs(result.analysis))))
     profile = {"metadata": {"name": "p", "namespace": "demo", "uid": "u"}, "spec": {}, "status": {}}
     change, found = WorkflowView(profile, served, "", (), NOW).what_if(query)
-    wanted = gain(result.analysis.executed, graph, change.whatif)
+    wanted = gain(result.analysis.executed, change.whatif)
     assert wanted.seconds is not None
     assert found.saved_seconds is not None
     assert found.runs_used == wanted.runs_used == 10

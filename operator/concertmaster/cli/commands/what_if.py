@@ -195,7 +195,7 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
     if workers:
         say(scaleout(analysis.runs, workers))
         return
-    say(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
+    say(describe(results[0], gain(analysis.executed, whatif)))
 
 
 def _served(origin: Origin, workflow: str, whatif: WhatIf, named: set[str], workers: str | None) -> str:

@@ -135,7 +135,7 @@ class Evidence:
 
     def gain(self, change: WhatIf, runs: Sequence[ExecutedRun] | None = None) -> Gain:
         """What ``change`` would have gained in the recent succeeded runs (of ``runs``), estimated by replay."""
-        return gain(self.recent(runs), self.analysis.definition.graph, change)
+        return gain(self.recent(runs), change)
 
     def recent(self, runs: Sequence[ExecutedRun] | None = None) -> Sequence[ExecutedRun]:
         """Those of ``runs`` (default: of all) since the last clear change: before it, another step may have been what

@@ -57,9 +57,9 @@ class RunHistory:
         """Puts the graphs together, but for those that are ``executed`` already, by the name of the run."""
         finished = [r for r in runs if r.end is not None and r.outcome is not Outcome.RUNNING]
         finished.sort(key=lambda r: (r.end or 0.0, r.run))
-        known = executed or {}
-        graphs = prepare([known.get(r.run, r) for r in finished], definition.graph)
-        return cls(definition, tuple(finished), tuple(graphs), pricing)
+        known = dict(executed or {})
+        known |= {g.run: g for g in prepare([r for r in finished if r.run not in known], definition.graph)}
+        return cls(definition, tuple(finished), tuple([known[r.run] for r in finished]), pricing)
 
     def find(self, run: str) -> int | None:
         """Where the run of that name is; ``latest`` and ``typical`` are names too."""

@@ -57,7 +57,7 @@ def figures(name: str) -> Any:
                 for s in found.steps
                 for c in s.containers
             ],
-            "gains": [gain(found.executed, definition.graph, change) for change in changes],
+            "gains": [gain(found.executed, change) for change in changes],
             "run": run,
             "replayed": [(r.makespan, r.replayed, r.shared_lag, r.tail, len(r.limits)) for r in found.executed],
             "problems": [r.problems for r in found.executed],

@@ -13,12 +13,10 @@ from itertools import chain
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.alike import MIN_RUNS, by_layout, lengths_of
-from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, has_room
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.simulation.slot_queue import SlotQueue
 from concertmaster.core.fast_init import fast_init
-from concertmaster.core.model import RunRecord, WorkflowGraph
 
 MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
 MIN_REPLAYED = 2  # of each step, whatever it takes
@@ -113,9 +111,9 @@ def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) for f in fields(TimeSplit)})
 
 
-def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:
+def critical_share(runs: Sequence[ExecutedRun]) -> Mapping[str, CriticalShare]:
     """For every step that ran: how often it is critical, its seconds on the chain, and its mean drag."""
-    usable = [run for run in prepare(runs, graph) if run.usable]
+    usable = [run for run in runs if run.usable]
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
     for run in usable:

@@ -23,57 +23,42 @@ from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
 
-def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
-    """The executed graph of ``run`` on its declared ``graph``; ``locks``: mutexes and semaphores that applied to the run.
+def executed(run: RunRecord, graph: WorkflowGraph) -> ExecutedRun:
+    """The executed graph of ``run`` on its declared ``graph``.
 
     Dependencies reported by the engine take precedence over declared ones. An edge counts only when the observed times
     agree with it: a pod created before its dependency ended did not wait for it in this run. Steps that are not in the
     graph and have no reported dependencies depend on nothing and keep their observed start.
     """
-    return prepare((run,), graph, locks)[0]
+    return prepare((run,), graph)[0]
 
 
 Layouts = dict[tuple[tuple[str, ...], Taken], Layout]
 """Of one graph, by the steps that only a run knows and the edges it took."""
 
 
-def prepare(
-    runs: Iterable[RunRecord | ExecutedRun],
-    graph: WorkflowGraph,
-    locks: Iterable[Limit] = (),
-    *,
-    layouts: Layouts | None = None,
-) -> list[ExecutedRun]:
+def prepare(runs: Iterable[RunRecord], graph: WorkflowGraph, *, layouts: Layouts | None = None) -> list[ExecutedRun]:
     """Executed graphs of the runs of one workflow, to be built once and passed to every analysis. ``layouts``: cache of
     layouts of the same graph, so that runs of one layout share it across calls."""
-    runs = list(runs)
-    done = [run for run in runs if isinstance(run, ExecutedRun)]
-    if len(done) == len(runs):
-        return done
-    locks = tuple(locks)
     known = {step.name for step in graph.steps}
     daemons = frozenset(step.name for step in graph.steps if step.daemon)
-    out: list[ExecutedRun | None] = []
-    layouts = {} if layouts is None else layouts
-    alike: dict[tuple[tuple[str, ...], Taken], list[tuple[int, RunRecord]]] = {}
-    for place, run in enumerate(runs):
-        if isinstance(run, ExecutedRun):
-            out.append(run)
-            continue
-        out.append(None)
+    runs, layouts = list(runs), {} if layouts is None else layouts
+    alike: dict[tuple[tuple[str, ...], Taken], list[RunRecord]] = {}
+    for run in runs:
         extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in known]))
-        alike.setdefault((extra, taken(run)), []).append((place, run))
+        alike.setdefault((extra, taken(run)), []).append(run)
+    found: dict[int, ExecutedRun] = {}
     for shape, members in alike.items():
         layout = layouts.get(shape)
         if layout is None:
             layout = layouts[shape] = lay_out(graph, *shape)
-        regular = [] if locks or daemons else executed_at_once([run for _, run in members], layout)
-        for k, (place, run) in enumerate(members):
-            out[place] = (regular[k] if regular else None) or _executed(run, layout, locks, daemons)
-    return [run for run in out if run is not None]
+        regular = [None] * len(members) if daemons else executed_at_once(members, layout)
+        for run, built in zip(members, regular, strict=True):
+            found[id(run)] = built or _executed(run, layout, daemons)
+    return [found[id(run)] for run in runs]
 
 
-def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons: frozenset[str]) -> ExecutedRun:
+def _executed(run: RunRecord, layout: Layout, daemons: frozenset[str]) -> ExecutedRun:
     """The graph of one run, without the declared limits where the run shows that they were not in force; unusable where
     times of its pods are unknown or cannot be."""
     rows, unknown = _rows(run, daemons)
@@ -84,24 +69,23 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     start, last, end = _span(run, rows)
     if end >= MAX_SECONDS:
         return _unusable(run, layout, f"its times span {end:.3g} seconds, which cannot be")
-    limits = (*locks, *layout.limits)
     grouped: list[list[ItemRow]] = [[] for _ in layout.names]
     for row in rows:
         grouped[layout.index[row.execution.step]].append(row)
     placed = places(layout, grouped)
-    free = _slot_free(rows, limits)
+    free = _slot_free(rows, layout.limits)
     parents, chains, done, problems = _timeline(placed, start, free)
     shared = min([chain[0].lag for items in chains for chain in items])
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
     if free:
-        pieces = in_order(placed.names, chains, pieces, limits)
-    limits = (*limits, *_capacity(chains, shared))
+        pieces = in_order(placed.names, chains, pieces, layout.limits)
+    limits = (*layout.limits, *_capacity(chains, shared))
     lengths = tuple([longest(items) for items in pieces])
     ranks = _ranks(placed)
     replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last
-    if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
+    if layout.limits and abs(replayed - end) > SAME_RUN * end:
         why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
-        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), (), daemons)
+        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), daemons)
     return ExecutedRun(
         run=run.run,
         names=tuple(placed.names),

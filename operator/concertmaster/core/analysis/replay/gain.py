@@ -16,11 +16,10 @@ from functools import lru_cache
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.alike import ExecutedRuns
 from concertmaster.core.analysis.replay.change import replays
-from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, longest
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
-from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
+from concertmaster.core.model import Interval
 from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.means import combined, widened
 from concertmaster.core.stats.quantiles import student_quantile
@@ -47,12 +46,11 @@ class Gain:
     reason: str | None = None
 
 
-def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: WhatIf) -> Gain:
-    """Gain of ``whatif`` over the observed ``runs`` (records, or executed graphs from ``replay.prepare``)."""
+def gain(runs: Sequence[ExecutedRun], whatif: WhatIf) -> Gain:
+    """Gain of ``whatif`` over the observed ``runs``."""
     if whatif.problem:
         return Gain(None, None, 0, whatif.problem)
-    runs = runs if isinstance(runs, ExecutedRuns) else ExecutedRuns(prepare(runs, graph))
-    usable = runs.replayable
+    usable = (runs if isinstance(runs, ExecutedRuns) else ExecutedRuns(runs)).replayable
     if not usable:
         return Gain(None, None, 0, "not enough data: no run can be replayed")
     base_seconds = usable.seconds

@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.replay.change import replay
-from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
-from concertmaster.core.model import RunRecord, WorkflowGraph
 
 TOLERANCE = 0.02  # 2% above the best is within the usual variation of a run
 
@@ -33,17 +31,10 @@ class EnoughParallelism:
     width: int
 
 
-def enough_parallelism(
-    runs: Sequence[RunRecord | ExecutedRun],
-    graph: WorkflowGraph,
-    step: str | tuple[str | None, ...] | None,
-) -> EnoughParallelism:
-    """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``TOLERANCE`` (a share of time).
-
-    A tuple sets several limits to the same value: of several steps, or (None, step) where one field limits both.
-    """
-    usable = [run for run in prepare(runs, graph) if run.usable]
-    scopes = step if isinstance(step, tuple) else (step,)
+def enough_parallelism(runs: Sequence[ExecutedRun], scopes: Sequence[str | None]) -> EnoughParallelism:
+    """The smallest limit that costs at most ``TOLERANCE`` (a share of time) where all of these ``scopes`` have it: a step,
+    or the run (None)."""
+    usable = [run for run in runs if run.usable]
     width = max((_width(run, scope) for run in usable for scope in scopes), default=0)
     if not usable:
         return EnoughParallelism(None, None, None, 0)

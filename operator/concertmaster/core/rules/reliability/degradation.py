@@ -123,7 +123,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
     since = [run for run in evidence.analysis.executed if run.usable and run.run in later]
     with_it = [run for run in since if rise.step in run.pods]
     (was, now), (seen, truly) = rise.medians, _factors(rise)
-    likely, low, high = (_undone(evidence, with_it, rise.step, r) for r in (truly.likely, truly.low, truly.high))
+    likely, low, high = (_undone(with_it, rise.step, r) for r in (truly.likely, truly.low, truly.high))
     often = share_interval(len(with_it), len(since))
     if not (likely.share and likely.seconds and low.seconds and high.seconds and often):
         return None
@@ -192,8 +192,8 @@ def _partly(rise: Regression) -> str:
     return "" if rise.fall is None else f", partly reverted around {to_minute(rise.fall.time)}"
 
 
-def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: float) -> Gain:
-    return gain(runs, evidence.analysis.definition.graph, WhatIf.scale_step(step, 1.0 / max(1.0, ratio)))
+def _undone(runs: Sequence[ExecutedRun], step: str, ratio: float) -> Gain:
+    return gain(runs, WhatIf.scale_step(step, 1.0 / max(1.0, ratio)))
 
 
 def _alone(rise: Regression, seen: float, truly: Interval) -> str:

@@ -119,7 +119,7 @@ def _allowed(
     locks, names = _locks(definition, wanted)
     if locks:
         runs = [replace(run, limits=(*run.limits, *locks)) for run in runs]
-        least = enough_parallelism(runs, definition.graph, scope.limits)
+        least = enough_parallelism(runs, scope.limits)
     limit = least.limit or wanted
     if limit < min(wanted, capacity):
         by = names

@@ -31,7 +31,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for scope in limit_scopes(analysis.definition):
         if scope.limit is None and not crowded:
             continue  # no limit delays pods, and no capacity is short
-        enough = enough_parallelism(runs, analysis.definition.graph, scope.limits)
+        enough = enough_parallelism(runs, scope.limits)
         recommended = higher_limit(evidence, scope, enough, runs, gain) or lower_limit(evidence, scope, runs, waiting)
         if recommended is not None:
             yield recommended

@@ -18,6 +18,7 @@ from concertmaster.core.analysis.replay import (
     enough_parallelism,
     executed,
     parallelism,
+    prepare,
     replay,
     step_drag,
     time_split,
@@ -212,9 +213,8 @@ def test_changes_combine() -> None:
 
 
 def test_a_lock_is_obeyed_and_is_no_parallelism() -> None:
-    base = engine(own={"split": 1})
-    run = executed(base.run(), GRAPH, (Limit(1, frozenset({"split"}), "lock"),))
-    assert replay(run) == replay(run, WhatIf.set_parallelism(100)) == actual(base)
+    run = replace(executed(engine().run(), GRAPH), limits=(Limit(1, frozenset({"split"}), "lock"),))
+    assert replay(run, WhatIf.set_parallelism(100)) == actual(engine(own={"split": 1}))
     twice = {**WORK, "split": [2 * s for s in WORK["split"]]}
     assert replay(run, WhatIf.scale_step("split", 2.0)) == actual(engine(work=twice, own={"split": 1}))
 
@@ -277,7 +277,7 @@ def test_the_time_split_tells_limit_retry_and_start_up_apart() -> None:
 def test_share_and_drag_over_runs() -> None:
     slow_check = engine()
     slow_split = engine(work={**WORK, "check": [5]})
-    shares = critical_share([slow_check.run("1"), slow_check.run("2"), slow_split.run("3")], GRAPH)
+    shares = critical_share(prepare([slow_check.run("1"), slow_check.run("2"), slow_split.run("3")], GRAPH))
     assert shares["extract"].share == shares["load"].share == 1.0
     assert shares["check"].share == pytest.approx(2 / 3)
     assert shares["split"].share == pytest.approx(1 / 3)
@@ -324,7 +324,7 @@ def test_runs_that_cannot_be_replayed_say_why() -> None:
         assert any(why in p for p in found.problems)
         assert math.isnan(replay(found))
         assert critical_chain(found) == () and time_split(found) is None and step_drag(found) == {}
-    assert critical_share([blind, empty], GRAPH) == {}
+    assert critical_share(prepare([blind, empty], GRAPH)) == {}
 
 
 def test_a_cycle_in_the_declared_graph_is_reported_and_survived() -> None:
@@ -449,7 +449,7 @@ def test_groups_of_a_nested_fan_out_are_balanced(groups: dict[str, list[int]], l
 def test_the_smallest_limit_that_is_enough() -> None:
     fan = WorkflowGraph((StepSpec("split", fan_out=True), StepSpec("long")), parallelism=1)
     base = engine(graph=fan, work={"split": [10] * 8, "long": [66]}, limit=1)
-    found = enough_parallelism([base.run()], fan, step=None)
+    found = enough_parallelism([executed(base.run(), fan)], [None])
     times = {n: actual(replace(base, limit=n)) for n in range(1, 10)}
     assert found.limit == min(n for n, t in times.items() if t <= 1.02 * times[9])
     assert (found.best, found.now, found.width) == (pytest.approx(times[9], abs=1e-3), times[1], 9)
@@ -465,7 +465,7 @@ def test_a_limit_that_is_far_too_small_is_not_replayed_in_all_runs(monkeypatch: 
         return replay(run, whatif)
 
     monkeypatch.setattr(parallelism, "replay", counted)
-    found = enough_parallelism(runs, fan, step=None)
+    found = enough_parallelism(runs, [None])
     assert (found.limit, found.width) == (64, 64)  # each limit that was tried, up to 63, is far too small
     assert Counter(replayed) == {None: 20, **dict.fromkeys((32, 48, 56, 60, 62, 63), 1)}
 
@@ -473,9 +473,9 @@ def test_a_limit_that_is_far_too_small_is_not_replayed_in_all_runs(monkeypatch: 
 def test_parallelism_of_one_step_and_of_none() -> None:
     fan = WorkflowGraph((StepSpec("split", fan_out=True),))
     base = engine(graph=fan, work={"split": [10] * 8})
-    assert enough_parallelism([base.run()], fan, "split").limit == 8
-    for runs, step in (([], None), ([base.run()], "ghost")):
-        found = enough_parallelism(runs, fan, step)
+    assert enough_parallelism([executed(base.run(), fan)], ["split"]).limit == 8
+    for runs, scopes in (([], [None]), ([executed(base.run(), fan)], ["ghost"])):
+        found = enough_parallelism(runs, scopes)
         assert found.limit is None
 
 
@@ -513,6 +513,6 @@ def test_the_life_of_a_daemon_is_no_work_of_the_run(source: Source, end: float, 
     made = executed(record, graph)
     assert made.usable
     assert [a.step for a in critical_chain(made)] == ["db", "load", "query"]
-    share = critical_share([made], graph)
+    share = critical_share([made])
     assert share["db"].drag == pytest.approx(4.0)
     assert share["load"].drag == pytest.approx(202.0, abs=5.0)
