@@ -18,9 +18,9 @@ from typing import TypeVar
 from concertmaster.controller.changes.cycle import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, reach, requests, retained
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import History
 from concertmaster.controller.malloc import FreeMemory
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
@@ -62,7 +62,7 @@ class Cycle:
         self,
         stages: Stages,
         cache: ObjectCache,
-        history: History,
+        history: HistoryProvider,
         health: Health,
         telemetry: Telemetry,
         *,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any, Protocol
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
@@ -25,7 +24,6 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import FleetMember
-from concertmaster.history import KeptAnalysis, RunsDigest
 from concertmaster.report.workflow_series import Sample
 
 Heartbeat = Callable[[str], None]
@@ -138,58 +136,6 @@ class LongTermFigures:
     adoptions: Sequence[RecommendationOutcome] = ()
     since: int = 0  # the day from which on all largest amounts are kept
     exceptional_since: int = 0  # that from which on exceptional ones are
-
-
-class History(Protocol):
-    """The run records of all workflows."""
-
-    def reopen(self) -> str:
-        """Once per cycle: retry what failed before. Returns why nothing is stored at present; empty when all is well."""
-
-    def runs(
-        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
-    ) -> Sequence[RunRecord]:
-        """The newest ``limit`` runs that ended from ``since`` to ``until``; facts are complete until ``as_of`` (all unix
-        seconds)."""
-
-    def runs_with_figures(
-        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
-    ) -> tuple[Sequence[RunRecord], RunFigures]:
-        """The same for an analysis, with what earlier ones made of the runs that have not changed."""
-
-    def runs_digest(
-        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> RunsDigest:
-        """A fingerprint of the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
-        that ended ``after`` that moment count as fresh."""
-
-    def recorded(self, key: WorkflowKey) -> float:
-        """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
-
-    def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
-        """The largest amounts of days since that moment (unix seconds), as far as they are kept."""
-
-    def days(self, key: WorkflowKey, since: float, *, steps: bool) -> Sequence[DailyRow]:
-        """The daily rows of its runs, and of its ``steps``, since that moment (unix seconds), oldest first, without metrics
-        and largest amounts."""
-
-    def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
-        """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
-
-    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Keep the analysis of a profile for the next process."""
-
-    def confirm_analysis(self, uid: str) -> None:
-        """Record that the analysis of a profile still holds with the facts that came since."""
-
-    def analysis(self, uid: str) -> KeptAnalysis | None:
-        """The analysis of a profile that an earlier process kept."""
-
-    def keep_analyses_of(self, uids: Collection[str]) -> None:
-        """Delete the analyses of all other profiles."""
-
-    def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
-        """Delete what is no longer analysed: per workflow all but the newest runs (number) of the last seconds (window)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, unread_namespaces
-from concertmaster.controller.interfaces import History, SourceReport
+from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.before_after import (
     BASELINE,
@@ -43,7 +44,7 @@ class ControlGroup:
     their definitions say when they were changed."""
 
     def __init__(
-        self, profiles: Sequence[ResolvedProfile], changes: Sequence[WorkflowChangeView], history: History,
+        self, profiles: Sequence[ResolvedProfile], changes: Sequence[WorkflowChangeView], history: HistoryProvider,
         reports: Mapping[str, SourceReport], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history

@@ -30,8 +30,9 @@ from concertmaster.controller.changes.verification.compared_runs import Compared
 from concertmaster.controller.changes.verification.verifier import RevisionOf, Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
@@ -89,7 +90,7 @@ class Changes:
         reach: ClusterReach,
         writer: ChangeWriter,
         apply: Apply,
-        history: History,
+        history: HistoryProvider,
         events: EventRecorder,
         candidates: CandidatesOf,
         revision: RevisionOf = lambda _: None,

@@ -7,11 +7,11 @@ pods no longer has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Protocol
+from collections.abc import Callable, Iterable, Set
 
 from concertmaster.controller.collection.watermarks import KEPT_EVERY
 from concertmaster.core.units import HOUR
+from concertmaster.history import Store
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing_series import MIN_EXAMPLES, MissingSeries
 from concertmaster.prometheus.facts.series_labels import SeriesLabels
@@ -89,26 +89,13 @@ class Gaps:
         return tuple(dict.fromkeys(str(m) for m in ordered))
 
 
-class Marks(Protocol):
-    """The watermarks of an open history."""
-
-    def watermarks(self, source: str) -> Mapping[str, float]:
-        """All of a source, by shard."""
-
-    def set_watermark(self, source: str, shard: str, until: float) -> None:
-        """Keep one."""
-
-    def drop_watermarks(self, source: str, shards: Iterable[str]) -> None:
-        """Forget some."""
-
-
 class Outages:
     """Times at which each metrics source saw no pods. The history stores them, together with the time up to which a
     source was read well: the gap before the first good reading of a new process may have been an outage too."""
 
-    def __init__(self, marks: Callable[[], Marks], interval: float) -> None:
-        """``marks``: of the history at present; ``interval``: seconds between readings."""
-        self._marks = marks
+    def __init__(self, store: Callable[[], Store], interval: float) -> None:
+        """``store``: of the history at present; ``interval``: seconds between readings."""
+        self._store = store
         self._interval = interval
         self._well: dict[str, float] = {}  # last good reading of each source
         self._since: dict[str, float] = {}  # of the outages that continue
@@ -116,7 +103,7 @@ class Outages:
     def spans(self, source: str, now: float, *, ok: bool, read: float) -> tuple[tuple[float, float], ...]:
         """The outages so far (unix seconds). ``ok``: whether the source is up at ``now``, by its last real reading, at
         ``read``. Raises HistoryError."""
-        marks, ended = self._marks().watermarks(""), f"{_OUTAGE}{source}:"
+        marks, ended = self._store().watermarks(""), f"{_OUTAGE}{source}:"
         over = sorted((float(s.removeprefix(ended)), until) for s, until in marks.items() if s.startswith(ended))
         kept, since = marks.get(f"{_SEEN}{source}"), self._since.get(source)
         if since is None and source not in self._well:
@@ -126,11 +113,11 @@ class Outages:
             self._since[source] = min(begun, now)
             return (*over, (self._since[source], now))
         if since is not None and since < now:
-            self._marks().set_watermark("", f"{ended}{since:.0f}", now)
+            self._store().set_watermark("", f"{ended}{since:.0f}", now)
             over.append((since, now))
         if since is not None or kept is None or read - kept >= KEPT_EVERY:
-            self._marks().set_watermark("", f"{_SEEN}{source}", read)
-        self._marks().drop_watermarks("", [f"{ended}{begun:.0f}" for begun, _ in over[:-MAX_OUTAGES]])
+            self._store().set_watermark("", f"{_SEEN}{source}", read)
+        self._store().drop_watermarks("", [f"{ended}{begun:.0f}" for begun, _ in over[:-MAX_OUTAGES]])
         self._since.pop(source, None)
         self._well[source] = read
         return tuple(over)

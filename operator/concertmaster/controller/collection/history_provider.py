@@ -1,4 +1,4 @@
-"""The implementation of ``interfaces.History``: one open store, reopened when its file turns out to be damaged.
+"""The history: one open store, reopened when its file turns out to be damaged.
 
 A place that cannot be written any more is no reason to stop recommending: the store is then a copy in memory of what the
 file holds, the metrics bring what is new, and every cycle tries the file again.
@@ -114,7 +114,8 @@ class HistoryProvider:
         return store
 
     def reopen(self) -> str:
-        """Try the file again where only a copy is available. Returns what is wrong with it; empty when nothing is."""
+        """Once per cycle: try the file again where only a copy is available. Returns what is wrong with it; empty when
+        nothing is."""
         self._unwritable = False
         if self._server is not None:
             return self._checked()
@@ -168,7 +169,8 @@ class HistoryProvider:
     def runs(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, until: float = inf
     ) -> Sequence[RunRecord]:
-        """See ``interfaces.History``."""
+        """The newest ``limit`` runs that ended from ``since`` to ``until``; facts are complete until ``as_of`` (all unix
+        seconds)."""
         with self._renewed():
             return self.store.runs(
                 definition.key, limit=limit, since=since, until=until, definition=definition, as_of=as_of
@@ -177,7 +179,7 @@ class HistoryProvider:
     def runs_with_figures(
         self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
     ) -> tuple[Sequence[RunRecord], RunFigures]:
-        """See ``interfaces.History``."""
+        """The same for an analysis, with what earlier ones made of the runs that have not changed."""
         key, cache = definition.key, self._cache
         with self._renewed():
             runs = self.store.runs(key, limit=limit, since=since, definition=definition, as_of=as_of, cache=cache)
@@ -186,7 +188,8 @@ class HistoryProvider:
     def runs_digest(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
     ) -> RunsDigest:
-        """See ``interfaces.History``."""
+        """A fingerprint of the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
+        that ended ``after`` that moment count as fresh."""
         key, cache = definition.key, self._cache
         with self._renewed():
             return self.store.runs_digest(
@@ -204,19 +207,21 @@ class HistoryProvider:
             raise
 
     def recorded(self, key: WorkflowKey) -> float:
-        """See ``interfaces.History``."""
+        """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
         return self.store.daily.recorded(key)
 
     def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
-        """See ``interfaces.History``."""
+        """The largest amounts of days since that moment (unix seconds), as far as they are kept."""
         return self.store.daily.largest(key, since=int(since // DAY))
 
     def days(self, key: WorkflowKey, since: float, *, steps: bool) -> list[DailyRow]:
-        """See ``interfaces.History``."""
+        """The daily rows of its runs, and of its ``steps``, since that moment (unix seconds), oldest first, without metrics
+        and largest amounts."""
         return self.store.daily.rows(key, since=int(since // DAY), step=None if steps else RUN, amounts=False)
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
-        """See ``interfaces.History``. What a slow or stopped process says of a namespace that moved counts runs twice."""
+        """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again. What a
+        slow or stopped process says of a namespace that moved would count runs twice."""
         if self._unwritable or not self.owns(key.namespace):
             return  # each attempt would wait for the lock: the next cycle tries again
         try:
@@ -233,7 +238,8 @@ class HistoryProvider:
             log.warning("daily rows were not written, those of %s among them: %s", key, error)
 
     def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
-        """The newest runs of a workflow, oldest first. Safe to call from any thread."""
+        """The newest ``limit`` runs of a workflow, oldest first; facts are complete until ``as_of`` (unix seconds). Safe to
+        call from any thread."""
         return self.store.runs(definition.key, limit=limit, definition=definition, as_of=as_of)
 
     def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
@@ -249,23 +255,23 @@ class HistoryProvider:
         return self.store.daily.adoptions(key)
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """See ``interfaces.History``."""
+        """Keep the analysis of a profile for the next process."""
         self.store.keep_analysis(uid, key, content)
 
     def confirm_analysis(self, uid: str) -> None:
-        """See ``interfaces.History``."""
+        """Record that the analysis of a profile still holds with the facts that came since."""
         self.store.confirm_analysis(uid)
 
     def analysis(self, uid: str) -> KeptAnalysis | None:
-        """See ``interfaces.History``."""
+        """The analysis of a profile that an earlier process kept. Safe to call from any thread."""
         return self.store.analysis(uid)
 
     def keep_analyses_of(self, uids: Collection[str]) -> None:
-        """See ``interfaces.History``."""
+        """Delete the analyses of all other profiles."""
         self.store.keep_analyses_of(uids, self.owns)
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
-        """See ``interfaces.History``."""
+        """Delete what is no longer analysed: per workflow all but the newest runs (number) of the last seconds (window)."""
         known = self.store.keys()
         for key in known:
             if key not in keep and self.owns(key.namespace):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import History
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.last_analyses import LastAnalyses
@@ -19,7 +19,7 @@ class ChangedRuns:
     """Counts changes of the runs of each workflow. ``urgent``: whether each run of a profile is waited for, so that one
     alone is a reason for an analysis."""
 
-    def __init__(self, history: History, last: LastAnalyses, urgent: Callable[[CachedObject], bool]) -> None:
+    def __init__(self, history: HistoryProvider, last: LastAnalyses, urgent: Callable[[CachedObject], bool]) -> None:
         self._history = history
         self._last = last
         self._urgent = urgent

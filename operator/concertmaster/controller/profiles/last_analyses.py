@@ -15,7 +15,8 @@ import msgspec
 
 from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.controller.code_digest import code_digest
-from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
@@ -126,7 +127,7 @@ _DECODER = msgspec.msgpack.Decoder(_Row)
 class LastAnalyses:
     """The last analysis of each profile, by its uid."""
 
-    def __init__(self, history: History, fleet: FleetIndex, outputs: Outputs) -> None:
+    def __init__(self, history: HistoryProvider, fleet: FleetIndex, outputs: Outputs) -> None:
         self._history = history
         self._fleet = fleet
         self._outputs = outputs

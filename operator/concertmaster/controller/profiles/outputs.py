@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import History, ProfileAnalysis
+from concertmaster.controller.interfaces import ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
@@ -16,7 +17,9 @@ from concertmaster.core.times import parse_time
 class Outputs:
     """Distributes each analysis; decides nothing."""
 
-    def __init__(self, history: History, details: Details | None = None, series: WorkflowSeries | None = None) -> None:
+    def __init__(
+        self, history: HistoryProvider, details: Details | None = None, series: WorkflowSeries | None = None
+    ) -> None:
         self._history = history
         self.details = details or Details()
         self.series = series or WorkflowSeries()

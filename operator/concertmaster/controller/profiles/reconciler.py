@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, most_valuable_first
 from concertmaster.controller.discovery.time_shares import TimeShares
@@ -19,7 +20,6 @@ from concertmaster.controller.interfaces import (
     Candidate,
     EarlierRecommendations,
     Heartbeat,
-    History,
     SourceReport,
     Sources,
 )
@@ -66,7 +66,7 @@ class ProfileReconciler:
     def __init__(
         self,
         sources: Sources,
-        history: History,
+        history: HistoryProvider,
         analyzer: Analyzer,
         outputs: Outputs | None = None,
         shares: TimeShares | None = None,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import History
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.analysis.running.by_input import adjusted
 from concertmaster.core.analysis.running.forecast import MIN_RUNS, RunForecast, deadline_seconds, forecast_run
@@ -24,7 +24,7 @@ log = logging.getLogger("concertmaster.analysis")
 class RunningForecasts:
     """Renewed in every cycle. The timelines of earlier runs are reread when a run of the workflow has ended."""
 
-    def __init__(self, history: History, series: WorkflowSeries) -> None:
+    def __init__(self, history: HistoryProvider, series: WorkflowSeries) -> None:
         self._history = history
         self._series = series
         self._courses: dict[WorkflowKey, tuple[float, list[Timeline]]] = {}

@@ -13,15 +13,15 @@ from __future__ import annotations
 import hmac
 import threading
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import msgspec
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
 from concertmaster.core.units import MIB
@@ -33,22 +33,6 @@ from concertmaster.report.runs.views import RunHistory, kept_runs
 
 MAX_BYTES = 64 * MIB  # packed, of those in memory
 _MAX_UNPACKED = 8
-
-
-class LongTermHistory(Protocol):
-    """The runs and daily rows of the history. Called from any thread."""
-
-    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> Sequence[RunRecord]:
-        """The newest ``limit`` runs of a workflow, oldest first; facts are complete until ``as_of`` (unix seconds)."""
-
-    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
-        """Rows of a workflow, or of one of its steps, oldest first."""
-
-    def baseline(self, key: WorkflowKey) -> Baseline | None:
-        """The workflow as it was first analysed."""
-
-    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
-        """What became of its recommendations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +60,7 @@ class Details:
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
         self._bytes = 0
         self._whole: dict[str, tuple[bytes, bytes]] = {}  # by uid: as kept, and as served; of those asked for last
-        self.history: LongTermHistory | None = None  # set once it is open
+        self.history: HistoryProvider | None = None  # set once it is open
         self.stored: Callable[[str], bytes | None] = lambda uid: None  # what the history keeps, packed, by uid
         self.observed: Mapping[str, Observed] = {}  # by uid of the profile, as of the last cycle
         self.elsewhere: Callable[[str], str | None] = lambda namespace: None  # the other shard that has a namespace

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.context import WorkflowContext
-from concertmaster.controller.interfaces import History
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.reconcile import FINISHED
@@ -35,7 +35,7 @@ class OwnRuns(NamedTuple):
 class ComparedRuns:
     """Reads the runs that changes are verified by."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: HistoryProvider) -> None:
         self._history = history
 
     def own(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from concertmaster.core.changes.plan import ChangeTarget
 from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.model import TASK
 from concertmaster.core.units import DAY
+from concertmaster.history import Store
 
 _IN_PROGRESS = "change/"
 _MADE = "made/"
@@ -57,22 +58,6 @@ def _refusal(write: WriteKey) -> str:
     return _REFUSED + "/".join(write)
 
 
-class JournalPages(Protocol):
-    """Where the journal is kept; the history's store is one."""
-
-    def write_journal(self, key: str, body: str, at: float) -> None:
-        """Keep ``body`` under ``key``."""
-
-    def drop_journal(self, key: str) -> None:
-        """Forget an entry."""
-
-    def prune_journal(self, prefix: str, before: float) -> None:
-        """Forget the entries whose key begins with ``prefix`` that were written before that (unix seconds)."""
-
-    def journal(self, prefix: str = "") -> dict[str, str]:
-        """Entries whose key begins with ``prefix``."""
-
-
 @dataclass(frozen=True, slots=True)
 class BegunChanges:
     """Changes that were begun and not finished: their entries by uid, and the uids of those that cannot be read."""
@@ -82,28 +67,28 @@ class BegunChanges:
 
 
 class Journal:
-    """Entries by the uid of their WorkflowChange. ``pages`` gives the present store, which may be opened anew."""
+    """Entries by the uid of their WorkflowChange. ``store`` gives the present one, which may be opened anew."""
 
-    def __init__(self, pages: Callable[[], JournalPages]) -> None:
-        self._pages = pages
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
 
     def put(self, change: Mapping[str, Any], at: float) -> None:
         """Keep a change as it will be, before anything is written."""
         uid = str(change["metadata"]["uid"])
         slim = {k: change[k] for k in ("apiVersion", "kind", "spec", "status") if k in change}
         meta = {k: v for k, v in change["metadata"].items() if k in ("name", "namespace", "uid", "creationTimestamp")}
-        self._pages().write_journal(_IN_PROGRESS + uid, json.dumps({**slim, "metadata": meta}), at)
+        self._store().write_journal(_IN_PROGRESS + uid, json.dumps({**slim, "metadata": meta}), at)
 
     def drop(self, uid: str) -> None:
         """Remove a finished change."""
-        self._pages().drop_journal(_TIMES + uid)
-        self._pages().drop_journal(_IN_PROGRESS + uid)
+        self._store().drop_journal(_TIMES + uid)
+        self._store().drop_journal(_IN_PROGRESS + uid)
 
     def keep(self, change: Mapping[str, Any], at: float) -> None:
         """Note that a change was kept, and is monitored."""
         meta, spec = change["metadata"], change["spec"]
         body = {"namespace": meta["namespace"], "spec": {"planDigest": spec["planDigest"]}}
-        self._pages().write_journal(f"{_KEPT}{meta['uid']}", json.dumps(body), at)
+        self._store().write_journal(f"{_KEPT}{meta['uid']}", json.dumps(body), at)
 
     def kept(self) -> dict[str, str]:
         """The namespaces of kept changes that are monitored, by uid."""
@@ -111,11 +96,11 @@ class Journal:
 
     def release(self, uid: str) -> None:
         """Monitor a kept change no longer."""
-        self._pages().drop_journal(f"{_KEPT}{uid}")
+        self._store().drop_journal(f"{_KEPT}{uid}")
 
     def in_flight(self) -> BegunChanges:
         """Changes that were begun and not finished, of one reading."""
-        rows = self._pages().journal(_IN_PROGRESS)
+        rows = self._store().journal(_IN_PROGRESS)
         read = {key.removeprefix(_IN_PROGRESS): _read(body) for key, body in rows.items()}
         entries = {uid: entry for uid, entry in read.items() if _names(entry)}
         return BegunChanges(entries, frozenset(read.keys() - entries.keys()))
@@ -127,24 +112,24 @@ class Journal:
 
     def note_proposed(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""
-        self._pages().write_journal(_MADE + digest, "{}", at)
-        self._pages().prune_journal(_MADE, at - _KEEP_PROPOSAL_SECONDS)
+        self._store().write_journal(_MADE + digest, "{}", at)
+        self._store().prune_journal(_MADE, at - _KEEP_PROPOSAL_SECONDS)
 
     def proposed(self, digest: str) -> bool:
         """Whether the operator is known to have proposed the plan of this digest."""
-        return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
+        return bool(digest) and f"{_MADE}{digest}" in self._store().journal(_MADE + digest)
 
     def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
         """Somebody deleted a change under verification: its rule must ask before it changes this workflow again."""
-        self._pages().write_journal(_deleted(change), json.dumps(at), at)
-        self._pages().prune_journal(_DELETED, at - _KEEP_SECONDS)
+        self._store().write_journal(_deleted(change), json.dumps(at), at)
+        self._store().prune_journal(_DELETED, at - _KEEP_SECONDS)
 
     def deleted(self, namespace: str, profile: str, target: ChangeTarget, now: float) -> dict[str, float]:
         """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days:
         those of the object ``target``, whichever profile it had, and those noted of its ``profile``."""
         known: dict[str, float] = {}
         prefix, ours = f"{_DELETED}{namespace}/", (profile, _object(target.kind, target.name))
-        for key, body in self._pages().journal(prefix).items():
+        for key, body in self._store().journal(prefix).items():
             whose, _, recommendation = key.removeprefix(prefix).partition("/")
             if whose in ours:
                 at = _read(body)
@@ -153,8 +138,8 @@ class Journal:
 
     def note_start_times(self, uid: str, times: StartTimes, at: float) -> None:
         """Note when the workflow of a change in progress could be started since; forgotten 30 days after the last time."""
-        self._pages().write_journal(_TIMES + uid, json.dumps(times.document()), at)
-        self._pages().prune_journal(_TIMES, at - _KEEP_SECONDS)
+        self._store().write_journal(_TIMES + uid, json.dumps(times.document()), at)
+        self._store().prune_journal(_TIMES, at - _KEEP_SECONDS)
 
     def start_times(self, uid: str) -> StartTimes | None:
         """What was noted last; None for nothing that can be read."""
@@ -175,18 +160,18 @@ class Journal:
         last time, up to ``most``."""
         last = self._refused(write, now)
         pause = first if last is None else min(most, max(first, 2.0 * last.pause))
-        self._pages().write_journal(_refusal(write), json.dumps({"at": now, "pause": pause, "why": why}), now)
-        self._pages().prune_journal(_REFUSED, now - _KEEP_REFUSAL_SECONDS)
+        self._store().write_journal(_refusal(write), json.dumps({"at": now, "pause": pause, "why": why}), now)
+        self._store().prune_journal(_REFUSED, now - _KEEP_REFUSAL_SECONDS)
 
     def forget_refused(self, write: WriteKey, now: float) -> None:
         """The API server has taken a write: a later refusal is a first one."""
         if self._refused(write, now) is not None:
-            self._pages().drop_journal(_refusal(write))
+            self._store().drop_journal(_refusal(write))
 
     def _refused(self, write: WriteKey, now: float) -> _RefusedWrite | None:
         """The last write that the API server did not take, of the last two days."""
         key = _refusal(write)
-        entry = _read(self._pages().journal(key).get(key, ""))
+        entry = _read(self._store().journal(key).get(key, ""))
         at, pause = (entry.get("at"), entry.get("pause")) if isinstance(entry, dict) else (None, None)
         if not isinstance(at, int | float) or not isinstance(pause, int | float) or now - at >= _KEEP_REFUSAL_SECONDS:
             return None
@@ -194,11 +179,11 @@ class Journal:
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""
-        self._pages().drop_journal(_MADE + digest)
+        self._store().drop_journal(_MADE + digest)
 
     def _entries(self, prefix: str, uid: str = "") -> dict[str, dict[str, Any]]:
         """The entries that can be read, by uid: all, or that of ``uid`` and of those whose uid begins with it."""
-        read = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix + uid).items()}
+        read = {key.removeprefix(prefix): _read(body) for key, body in self._store().journal(prefix + uid).items()}
         return {key: entry for key, entry in read.items() if isinstance(entry, dict)}
 
 

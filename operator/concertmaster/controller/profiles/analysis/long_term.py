@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from concertmaster.controller.interfaces import AnalysisRequest, History, LongTermFigures
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
 from concertmaster.core.analysis.daily.peaks import Largest, exceptional, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.pod_level import with_pods
@@ -37,7 +38,7 @@ _USUAL = 4 * WEEK  # before the window: what was usual before a holiday of two w
 _MAX_EXECUTIONS = 10_000  # of runs that are recorded and not analysed: some 20 MiB
 
 
-def with_days(request: AnalysisRequest, history: History, *, record: bool) -> AnalysisRequest:
+def with_days(request: AnalysisRequest, history: HistoryProvider, *, record: bool) -> AnalysisRequest:
     """The request with what is recorded by day: of runs before the window, and of those that may be gone, where some of the
     window may be. ``record``: runs that ended since the last analysis and are more than this takes are recorded first."""
     key, now = request.definition.key, request.now
@@ -55,7 +56,7 @@ def with_days(request: AnalysisRequest, history: History, *, record: bool) -> An
     return replace(request, days=[*older, *history.days(key, earliest, steps=True)])
 
 
-def _uncounted(request: AnalysisRequest, history: History) -> list[DailyRow]:
+def _uncounted(request: AnalysisRequest, history: HistoryProvider) -> list[DailyRow]:
     """Rows of the runs that ended after the last one recorded and before those of the ``request``: many in a minute, or
     while the operator was stopped. Nobody analyses them, but a day counts them, and its largest run may be one."""
     ends = [r.end for r in request.runs if r.end is not None and r.outcome is not Outcome.RUNNING]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import AnalysisRequest, Analyzer, History, Sources
+from concertmaster.controller.interfaces import AnalysisRequest, Analyzer, Sources
 from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.analysis.long_term import with_days
 from concertmaster.controller.profiles.fleet_index import FleetIndex
@@ -25,7 +26,7 @@ class AnalysisRunner:
     def __init__(
         self,
         sources: Sources,
-        history: History,
+        history: HistoryProvider,
         analyzer: Analyzer,
         last: LastAnalyses,
         fleet: FleetIndex,
