@@ -135,10 +135,10 @@ class Assembly:
         )
         self.details.history = history
         shards = self.shard.count if self.shard is not None else None
-        sources = MetricsSources(s, history, stop=stop, shards=shards, readers=Readers())
+        pods = self._pods() if s.live else None
+        sources = MetricsSources(s, history, stop=stop, shards=shards, readers=Readers(), pods=pods)
         live, runs = self._live(history, worker) if s.live else (None, None)
-        sources.pods = self._pods() if s.live else None
-        labelled = LabelledWorkflows(sources, interval=float(s.interval.seconds), pods=sources.pods)
+        labelled = LabelledWorkflows(sources, interval=interval, pods=pods)
         outputs = Outputs(history, self.details, self.telemetry.workflows)
         shares = TimeShares(seconds_per_write=1.0 / s.limits.status_writes_per_second)
         profile_reconciler = ProfileReconciler(sources, history, analyze_profile, outputs, shares)
@@ -188,7 +188,7 @@ class Assembly:
             ),
         )
         cycle = Cycle(stages, self.cache, history, self.health, self.telemetry, shard=self.shard)
-        return cycle, Background([part for part in (runs, sources.pods) if part is not None])
+        return cycle, Background([part for part in (runs, pods) if part is not None])
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:
         self.health.heartbeat("waiting for the history")

@@ -12,16 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.collection.gaps import Gaps
-from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
-from concertmaster.controller.collection.pod_query import PodQuery
-from concertmaster.controller.collection.progress import FactsSink, Reading
+from concertmaster.controller.collection.progress import Reading
 from concertmaster.controller.collection.read_ahead import QueriedSpan, ReadAhead, next_of
-from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Watermarks
+from concertmaster.controller.collection.source_state import PodQuery, SourceState
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.units import HOUR
 from concertmaster.history import Store
-from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.pace import MAX_FULL_SPEED_WORKFLOWS, BackfillPace, FirstDepth
 from concertmaster.prometheus.collect.reading import RECENT_SECONDS, Collection
@@ -42,9 +39,6 @@ class _Known:
 
     store: Store
     reading: Reading  # of its own: the other one was reported
-    gaps: Gaps
-    marks: Watermarks
-    oversize: OversizedNamespaces
     lows: dict[WorkflowKey, float]
     want: float
 
@@ -54,26 +48,20 @@ class PastReader:
 
     def __init__(
         self,
-        client: PrometheusClient,
-        asking: Callable[[Reading, Sequence[str]], PodQuery],
-        keep: FactsSink,
-        history: OpenStore,
+        source: SourceState,
         *,
         per_cycle: float,
         stop: threading.Event,
         reader: SourceReader,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``reader``
-        reads where that takes long. ``clock``: monotonic seconds."""
-        self._client = client
-        self._asking = asking
-        self._keep = keep
+        """``per_cycle``: seconds of the past that are read at once. ``reader`` reads where that takes long. ``clock``:
+        monotonic seconds."""
+        self._source = source
         self._per_cycle = per_cycle
         self._stop = stop
         self._reader = reader
         self._clock = clock
-        self._history = history
         self._pace = BackfillPace()
         self._depth = FirstDepth()
         self._ahead: ReadAhead | None = None
@@ -81,7 +69,7 @@ class PastReader:
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
         self._long = False  # whether that takes long
 
-    def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float) -> None:
+    def read(self, reading: Reading, want: float) -> None:
         """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
         what was stored before stays."""
         demand, begun = reading.demand, self._clock()
@@ -91,10 +79,10 @@ class PastReader:
             reading.changed |= known.reading.changed
             reading.unassigned += known.reading.unassigned
         started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
-        lows = marks.lows((d.key for d in demand.workflows), self._newest(demand.now), started)
+        lows = self._source.marks.lows((d.key for d in demand.workflows), self._source.newest(demand.now), started)
         lacking = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
         reading.lack(lows, want)  # also where reading on fails
-        use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
+        use = _Known(self._source.history.store, reading, lows, want)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
 
@@ -124,7 +112,7 @@ class PastReader:
     ) -> bool:
         """Read the past of these namespaces from ``top`` back until something ended in it. ``asked``: what was queried of
         it ahead. Returns whether there is ``enough`` to analyse first."""
-        newest = self._newest(use.reading.demand.now)
+        newest = self._source.newest(use.reading.demand.now)
         since, span = top, self._span(use.reading, namespaces, newest - top)
         while since > use.want + MIN_PAST_SECONDS:
             until = since
@@ -148,7 +136,7 @@ class PastReader:
         if asked is not None:
             chunks, some = asked.chunks(), asked.some
         else:
-            asking = self._asking(reading, namespaces)
+            asking = self._source.query(reading, namespaces)
             chunks, some = self._chunks(reading.demand.now, asking, namespaces, count, since, until), False
         position = until
         for chunk in chunks:
@@ -172,7 +160,7 @@ class PastReader:
         if not ahead.newest.done() or self._stop.is_set():
             return
         self._ahead = None
-        if known.store is not self._history.store:
+        if known.store is not self._source.history.store:
             return  # what was known to be in it may not be in this one
         try:
             chunk = ahead.newest.result()
@@ -205,13 +193,13 @@ class PastReader:
 
     def _store(self, chunk: Collection, namespaces: Sequence[str], count: int, known: _Known) -> None:
         """One chunk of the past of ``count`` workflows."""
-        reading, gaps = known.reading, known.gaps
+        reading, source = known.reading, self._source
         self._pace.learn(chunk, count)
         reading.heartbeat("collect")
         recent = chunk.complete_until >= reading.demand.now - RECENT_SECONDS
-        self._keep(chunk, namespaces, reading, gaps, present=recent)
-        blind = bool(gaps.blind) and not chunk.facts
-        known.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
+        source.keep(chunk, namespaces, reading, present=recent)
+        blind = bool(source.gaps.blind) and not chunk.facts
+        source.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
 
     def _ask_on(self, known: _Known) -> None:
         """Ask for the first span of what comes next."""
@@ -219,20 +207,16 @@ class PastReader:
         if self._stop.is_set() or not reading.lack(known.lows, known.want):
             return
         for top, namespaces in self._parts(known)[:1]:
-            span = self._span(reading, namespaces, self._newest(now) - top)
+            span = self._span(reading, namespaces, self._source.newest(now) - top)
             self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
-
-    def _newest(self, now: float) -> float:
-        """The newest moment of which the source has all facts."""
-        return float(int(now - self._client.source.delay_seconds))
 
     def _parts(self, known: _Known) -> list[tuple[float, list[str]]]:
         """What comes next: namespaces that are queried together, each with the moment down to which they were read."""
         now = known.reading.demand.now
-        return known.reading.behind(lambda names: known.oversize.groups(names, now), _MAX_WORKFLOWS)
+        return known.reading.behind(lambda names: self._source.oversize.groups(names, now), _MAX_WORKFLOWS)
 
     def _queried(self, reading: Reading, namespaces: Sequence[str], until: float) -> QueriedSpan:
-        return QueriedSpan(tuple(namespaces), until, self._asking(reading, namespaces))
+        return QueriedSpan(tuple(namespaces), until, self._source.query(reading, namespaces))
 
     def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
         """Seconds of the past that are read at once for these workflows, of which ``known`` seconds are read already.
@@ -243,7 +227,7 @@ class PastReader:
     def _learn_depth(self, reading: Reading, namespaces: Sequence[str], until: float) -> None:
         keys = [d.key for d in reading.definitions(namespaces)]
         if len(keys) > MAX_FULL_SPEED_WORKFLOWS:
-            self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
+            self._depth.learn(self._source.history.store.begun(keys).values(), reading.demand.min_runs, until)
 
     def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: ReadAhead | None) -> list[tuple[float, list[str]]]:
         """``parts``, first of them what was queried ahead."""

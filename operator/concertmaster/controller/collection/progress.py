@@ -1,17 +1,14 @@
-"""What one collection has read so far and still lacks of the past, and who stores what it reads."""
+"""What one collection has read so far, and still lacks of the past."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.prometheus.collect.reading import Collection
 
 
 @dataclass(slots=True)
@@ -53,14 +50,6 @@ class Reading:
         return parts
 
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
+        """The workflows of these namespaces."""
         places = set(namespaces)
         return [d for d in self.demand.workflows if d.key.namespace in places]
-
-
-class FactsSink(Protocol):
-    """Stores what was read."""
-
-    def __call__(
-        self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
-    ) -> None:
-        """``present``: it describes the present state of the metrics source."""

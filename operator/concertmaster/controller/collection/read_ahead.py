@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.collection.pod_query import PodQuery
+from concertmaster.controller.collection.source_state import PodQuery
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.collect.reading import Collection
 

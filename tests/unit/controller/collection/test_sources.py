@@ -647,7 +647,7 @@ def test_a_long_gap_of_a_workflow_is_read_in_parts_also_where_it_is_away_again(
 def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, harness: Harness) -> None:
     key = cronjob("etl").key
     reader.read("etl")
-    reader.sources._placements["default"]._strays.learn(key, {"odd": "pods belong to no run"})
+    reader.sources._sources["default"].state.placer._strays.learn(key, {"odd": "pods belong to no run"})
     assert reader.read("etl").unplaced == {key: ("pods belong to no run",)}
     assert reader.read("other", namespace="elsewhere").unplaced == {}
     assert reader.read("etl").unplaced == {}
@@ -1458,7 +1458,6 @@ def test_what_is_read_again_is_read_whole(reader: Reader, harness: Harness) -> N
         reader.read("etl")
     assert harness.left[-1]
     reader.store.set_watermark("default", "demo", NOW - 600.0)
-    reader.sources._marks.clear()
     reader.now += 60.0
     reader.read("etl")
     assert harness.left[-1] == frozenset()
