@@ -15,6 +15,7 @@ from concertmaster.engines.common.executions import merge_facts
 from concertmaster.engines.common.placing import (
     AssignedPod,
     Assignment,
+    Candidates,
     Context,
     Placement,
     UnassignedPod,
@@ -23,6 +24,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
 _NO_WORKFLOW = ""
+_NONE = Candidates(())
 _SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # graphs declared by users take precedence
 _OF_OWNER = {kind: e.name for e in reversed(ENGINES) for kind in e.owner_kinds}
 
@@ -46,36 +48,33 @@ def assign(
     places = {fact.namespace for fact in merged}
     within = [d for d in definitions if d.key.namespace in places]
     known = sorted(within, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
-    of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
     context = Context(job_owners or {}, recognised or {})
     local: dict[tuple[str, str], list[WorkflowDefinition]] = {}  # by engine and namespace: no pod is of another one's
-    for engine in _SELECTING:
-        for definition in of_engine[engine.name]:
-            local.setdefault((engine.name, definition.key.namespace), []).append(definition)
-    groups: dict[str, list[PodFact]] = {}
+    for definition in known:
+        local.setdefault((definition.engine.name, definition.key.namespace), []).append(definition)
+    candidates = {place: Candidates(definitions) for place, definitions in local.items()}
+    groups: dict[str, dict[str, list[PodFact]]] = {}  # by engine and namespace
     for namespace, facts_of in groupby(merged, key=attrgetter("namespace")):
         selecting = [
-            (e, definitions)
+            (e, candidates.get((e.name, namespace), _NONE))
             for e in _SELECTING
-            if (definitions := local.get((e.name, namespace), [])) or not e.selects_declared
+            if (e.name, namespace) in candidates or not e.selects_declared
         ]
         for fact in facts_of:
-            groups.setdefault(_engine_of(fact, selecting, context), []).append(fact)
+            groups.setdefault(_engine_of(fact, selecting, context), {}).setdefault(namespace, []).append(fact)
     placements: list[Placement] = []
     for engine in ENGINES:
-        if engine.name in groups:
-            placements += engine.place(groups[engine.name], of_engine[engine.name], context)
-    placements += [_rejected(fact) for fact in groups.get(_NO_WORKFLOW, ())]
+        for namespace, rows in groups.get(engine.name, {}).items():
+            placements += engine.place(rows, candidates.get((engine.name, namespace), _NONE), context)
+    placements += [_rejected(fact) for rows in groups.get(_NO_WORKFLOW, {}).values() for fact in rows]
     return _grouped(placements, known)
 
 
-def _engine_of(
-    fact: PodFact, selecting: Iterable[tuple[Engine, Sequence[WorkflowDefinition]]], context: Context
-) -> str:
+def _engine_of(fact: PodFact, selecting: Iterable[tuple[Engine, Candidates]], context: Context) -> str:
     """Name of the engine that assigns a pod: the most specific one that selects it, with its definitions in the pod's
     namespace, else the one of its owner's kind."""
-    for engine, definitions in selecting:
-        if engine.selects is not None and engine.selects(fact, definitions, context):
+    for engine, candidates in selecting:
+        if engine.selects is not None and engine.selects(fact, candidates, context):
             return engine.name
     return _OF_OWNER.get(fact.owner_kind or "", _NO_WORKFLOW)
 

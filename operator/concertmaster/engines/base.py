@@ -18,7 +18,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.common.objects import KubeObject
-from concertmaster.engines.common.placing import Context, Placement
+from concertmaster.engines.common.placing import Candidates, Context, Placement
 from concertmaster.engines.inputs import ValuesOf, of_annotations
 from concertmaster.engines.live import LiveRun
 
@@ -102,7 +102,8 @@ class ChartSwitch:
 
 
 Define = Callable[[Raw, Resolve | None, str | None], WorkflowDefinition | None]
-PlacePods = Callable[[Sequence[PodFact], Sequence[WorkflowDefinition], Context], Iterator[Placement]]
+PlacePods = Callable[[Sequence[PodFact], Candidates, Context], Iterator[Placement]]
+"""Assigns pods of one namespace to the workflows of its engine there."""
 Settle = Callable[[Sequence[StepExecution], WorkflowDefinition | None], list[StepExecution]]
 
 
@@ -130,7 +131,7 @@ class Engine:
     run_kinds: tuple[RunKind, ...] = ()
     companions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     owner_kinds: tuple[str, ...] = ()
-    selects: Callable[[PodFact, Sequence[WorkflowDefinition], Context], bool] | None = None
+    selects: Callable[[PodFact, Candidates, Context], bool] | None = None
     selects_declared: bool = False
     pod_labels: tuple[str, ...] = ()
     run_labels: tuple[str, ...] = ()

@@ -21,15 +21,7 @@ from concertmaster.engines.common.names import (
     generated_base,
     scheduled_base,
 )
-from concertmaster.engines.common.placing import (
-    NO_CANDIDATES,
-    AssignedPod,
-    Candidates,
-    Context,
-    Placement,
-    UnassignedPod,
-    by_namespace,
-)
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 
@@ -47,19 +39,16 @@ TEMPLATE_LABELS = (
 """Pod labels that name the object a run was created from, with the kind of that object."""
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods owned by Workflows. All pods of a run are assigned to one definition, or rejected together."""
-    candidates = by_namespace(definitions)
-    runs: dict[tuple[str, str], list[PodFact]] = {}
+    runs: dict[str, list[PodFact]] = {}
     for fact in facts:
         if fact.owner_name:
-            runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
+            runs.setdefault(fact.owner_name, []).append(fact)
         else:
             yield UnassignedPod(fact, "pod of a Workflow whose name is unknown", ARGO)
-    for (namespace, run), pods in sorted(runs.items()):
-        yield from _place_run(
-            run, pods, candidates.get(namespace, NO_CANDIDATES), context.recognised.get((namespace, run))
-        )
+    for run, pods in sorted(runs.items()):
+        yield from _place_run(run, pods, candidates, context.recognised.get((pods[0].namespace, run)))
 
 
 def _place_run(
@@ -82,8 +71,7 @@ def _place_run(
     reason = _NO_POD_FITS if tried else _NO_TEMPLATE
     near = tuple(d.key for d in tried)
     for f in pods:
-        selecting = possible("Workflow", run, f.labels, candidates.inferred)
-        yield UnassignedPod(f, reason, ARGO if tried else None, near or selecting)
+        yield UnassignedPod(f, reason, ARGO if tried else None, near or possible("Workflow", run, f, candidates))
 
 
 def _by_names(
@@ -219,7 +207,7 @@ def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecor
         for i, e in enumerate(record.steps)
         if e.pod is not None
     ]
-    placed = [p for p in place(facts, [anyone], Context()) if isinstance(p, AssignedPod)]
+    placed = [p for p in place(facts, Candidates([anyone]), Context()) if isinstance(p, AssignedPod)]
     names = {record.steps[int(p.execution.uid or 0)].step: p.execution.step for p in placed}
     steps = tuple(
         replace(

@@ -5,9 +5,8 @@ A pod is either assigned to one step of one run of a workflow, or unassigned wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 
@@ -74,12 +73,13 @@ class Assignment:
         return sum(len(rows) for runs in self.executions.values() for rows in runs.values())
 
 
-class Candidates(Sequence[WorkflowDefinition]):
-    """The workflows of one namespace in a fixed order, indexed by what a run's name contains: a namespace may have
-    thousands."""
+class Candidates:
+    """The workflows of one engine in one namespace, in a fixed order (``all``), indexed by what a run's name contains: a
+    namespace may have thousands. ``inferred``: those without a declared graph, which select runs by name and labels;
+    ``triggers``: the last workflow of each name prefix."""
 
-    def __init__(self, definitions: Sequence[WorkflowDefinition]) -> None:
-        self._all = definitions
+    def __init__(self, definitions: Iterable[WorkflowDefinition]) -> None:
+        self.all = definitions = tuple(definitions)
         self._by_name: dict[tuple[str, str], WorkflowDefinition] = {}
         self._by_prefix: dict[str, list[int]] = {}
         for number, definition in enumerate(definitions):
@@ -87,15 +87,7 @@ class Candidates(Sequence[WorkflowDefinition]):
             for prefix in definition.run_prefixes:
                 self._by_prefix.setdefault(prefix, []).append(number)
         self.inferred = tuple(d for d in definitions if d.graph.inferred)
-        """Workflows without a declared graph, which select runs by name and labels."""
         self.triggers = {prefix: definitions[numbers[-1]] for prefix, numbers in self._by_prefix.items()}
-        """Workflow by name prefix; the last one of each prefix."""
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._all[place]
 
     def named(self, kind: str, name: str | None) -> WorkflowDefinition | None:
         """The workflow declared by the object of that kind and name."""
@@ -109,15 +101,4 @@ class Candidates(Sequence[WorkflowDefinition]):
     def fitting(self, run: str) -> list[WorkflowDefinition]:
         """Workflows with a prefix that the run's name equals or continues (``names.belongs_to``), in fixed order."""
         ends = {run, *(run[: i + k] for i, sign in enumerate(run) if sign == "-" for k in (0, 1))}
-        return [self._all[n] for n in sorted({n for end in ends for n in self._by_prefix.get(end, ())})]
-
-
-def by_namespace(definitions: Sequence[WorkflowDefinition]) -> dict[str, Candidates]:
-    """Definitions by namespace, in a fixed order, so that the result does not depend on the order of the input."""
-    out: dict[str, list[WorkflowDefinition]] = {}
-    for definition in sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name)):
-        out.setdefault(definition.key.namespace, []).append(definition)
-    return {namespace: Candidates(rows) for namespace, rows in out.items()}
-
-
-NO_CANDIDATES = Candidates(())
+        return [self.all[n] for n in sorted({n for end in ends for n in self._by_prefix.get(end, ())})]

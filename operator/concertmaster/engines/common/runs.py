@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.names import belongs_to, generated_base
-from concertmaster.engines.common.placing import Candidates
+from concertmaster.engines.common.placing import Candidates, Context
 from concertmaster.engines.common.selectors import label_value, matches
 
 
@@ -38,34 +38,23 @@ def nearest(name: str, definitions: Iterable[WorkflowDefinition]) -> WorkflowDef
     return max(definitions, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
 
 
-def selected(
-    kind: str,
-    name: str,
-    labels: Mapping[str, str],
-    candidates: Sequence[WorkflowDefinition],
-    recognised: WorkflowKey | None = None,
-) -> WorkflowDefinition | None:
-    """The workflow without a declared graph that selects the run ``name`` of a pod with ``labels``. ``recognised``: key
-    of the workflow that is already known to select it."""
-    known = next((d for d in candidates if d.key == recognised and d.graph.inferred), None)
-    return known or nearest(name, (d for d in candidates if selects_run(d, kind, name, labels)))
+def selected(kind: str, run: str, fact: PodFact, candidates: Candidates, context: Context) -> WorkflowDefinition | None:
+    """The workflow without a declared graph that selects the ``run`` of a pod, or is already known to select it."""
+    known = candidates.known(context.recognised.get((fact.namespace, run)))
+    if known is not None and known.graph.inferred:
+        return known
+    return nearest(run, (d for d in candidates.inferred if selects_run(d, kind, run, fact.labels)))
 
 
-def possible(
-    kind: str, name: str, labels: Mapping[str, str], candidates: Sequence[WorkflowDefinition]
-) -> tuple[WorkflowKey, ...]:
-    """Workflows that may select the run of a pod with ``labels``, by labels that only the run itself has."""
-    return tuple(d.key for d in candidates if may_select_run(d, kind, name, labels))
+def possible(kind: str, run: str, fact: PodFact, candidates: Candidates) -> tuple[WorkflowKey, ...]:
+    """Workflows that may select the ``run`` of a pod, by labels that only the run itself has."""
+    return tuple(d.key for d in candidates.inferred if may_select_run(d, kind, run, fact.labels))
 
 
 def workflow_of_run(
-    kind: str,
-    name: str,
-    labels: Mapping[str, str],
-    candidates: Candidates,
-    recognised: WorkflowKey | None,
+    kind: str, run: str, fact: PodFact, candidates: Candidates, context: Context
 ) -> WorkflowDefinition | None:
-    """The workflow of the run ``name``: its own object, the object it was generated from, or a runSelector that matches
-    the ``labels`` of its pods."""
-    own = candidates.named(kind, name) or candidates.named(kind, generated_base(name))
-    return own or selected(kind, name, labels, candidates.inferred, recognised)
+    """The workflow of the ``run`` of a pod: its own object, the object it was generated from, or a runSelector that
+    matches the labels of its pods."""
+    own = candidates.named(kind, run) or candidates.named(kind, generated_base(run))
+    return own or selected(kind, run, fact, candidates, context)

@@ -18,6 +18,6 @@ def engine(others: Iterable[Engine]) -> Engine:
         define=lambda raw, resolve, namespace: define(raw, runs),
         place=place,
         settle=settle,
-        selects=lambda fact, definitions, context: any(claims(fact, d) is not None for d in definitions),
+        selects=lambda fact, candidates, context: claims(fact, candidates) is not None,
         selects_declared=True,
     )

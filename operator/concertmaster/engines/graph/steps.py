@@ -25,7 +25,7 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps, pair_retries
-from concertmaster.engines.common.placing import QUERIED, AssignedPod, Context, Placement, UnassignedPod
+from concertmaster.engines.common.placing import QUERIED, AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import definition as labels
@@ -107,23 +107,17 @@ def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, .
     return ordered_steps(steps, problems)
 
 
-def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:
-    """The step of a declared graph that selects this pod; None if there is none."""
-    if fact.namespace != definition.key.namespace:
-        return None
-    return next((s for s in definition.graph.steps if s.selector and matches(s.selector, fact.labels)), None)
+def claims(fact: PodFact, candidates: Candidates) -> tuple[WorkflowDefinition, StepSpec] | None:
+    """The workflow and its step that select a pod; None if there are none."""
+    steps = ((d, s) for d in candidates.all for s in d.graph.steps)
+    return next(((d, s) for d, s in steps if s.selector and matches(s.selector, fact.labels)), None)
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Assign pods that a declared graph selects; all others are rejected (another engine may assign them)."""
-    local: dict[str, list[WorkflowDefinition]] = {}
-    for one in definitions:
-        local.setdefault(one.key.namespace, []).append(one)
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
+    """Assign pods that a declared graph selects."""
     for fact in facts:
-        near = local.get(fact.namespace, ())
-        selecting = next(((d, s) for d in near if (s := claims(fact, d)) is not None), None)
+        selecting = claims(fact, candidates)
         if selecting is None:
-            yield UnassignedPod(fact, "no declared graph selects it")
             continue
         definition, step = selecting
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None

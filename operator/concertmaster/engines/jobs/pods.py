@@ -21,15 +21,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
-from concertmaster.engines.common.placing import (
-    NO_CANDIDATES,
-    AssignedPod,
-    Candidates,
-    Context,
-    Placement,
-    UnassignedPod,
-    by_namespace,
-)
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.definition import STEP
@@ -41,17 +33,15 @@ _ENDED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 ExecutionsOf = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods owned by Jobs: by the Job's owner if known, else by the names that a CronJob generates."""
-    candidates = by_namespace(definitions)
     for fact in facts:
         if not fact.owner_name:
             yield UnassignedPod(fact, "pod of a Job whose name is unknown", JOB)
             continue
-        definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, NO_CANDIDATES), context)
+        definition, reason = _owner(fact, fact.owner_name, candidates, context)
         if definition is None:
-            inferred = candidates.get(fact.namespace, NO_CANDIDATES).inferred
-            yield UnassignedPod(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
+            yield UnassignedPod(fact, reason, near=possible("Job", fact.owner_name, fact, candidates))
         else:
             yield AssignedPod(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 

@@ -8,14 +8,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core.model import ITEM_JOIN, PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.placing import (
-    NO_CANDIDATES,
-    AssignedPod,
-    Context,
-    Placement,
-    UnassignedPod,
-    by_namespace,
-)
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import index_of
@@ -27,18 +20,13 @@ LABELS = tuple(
 _SET, _JOB, _INDEX, _ATTEMPT = LABELS
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods of Jobs that belong to a JobSet."""
-    candidates = by_namespace(definitions)
     for fact in facts:
         name = set_of(fact, context) or ""
-        known, recognised = (
-            candidates.get(fact.namespace, NO_CANDIDATES),
-            context.recognised.get((fact.namespace, name)),
-        )
-        definition = workflow_of_run("JobSet", name, fact.labels, known, recognised)
+        definition = workflow_of_run("JobSet", name, fact, candidates, context)
         if definition is None:
-            near = possible("JobSet", name, fact.labels, known.inferred)
+            near = possible("JobSet", name, fact, candidates)
             yield UnassignedPod(fact, "its Job belongs to a JobSet that is not observed", near=near)
         else:
             yield AssignedPod(definition.key, name, set_execution(fact, name, definition))

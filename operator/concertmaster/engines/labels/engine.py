@@ -26,7 +26,7 @@ def _engine(preset: Preset) -> Engine:
         define=lambda raw, resolve, namespace: None,
         place=pods.place,
         settle=settle,
-        selects=lambda fact, definitions, context: pods.claims(fact, definitions) is not None,
+        selects=lambda fact, candidates, context: pods.claims(fact, candidates) is not None,
         selects_declared=True,
         pod_labels=preset.read(preset.keys) if preset is not PLAIN else (),
         run_labels=(preset.finder(preset.keys),) if preset.infers else (),

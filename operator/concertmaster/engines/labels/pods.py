@@ -15,12 +15,12 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.ordering import pair_retries
-from concertmaster.engines.common.placing import AssignedPod, Context, Placement, UnassignedPod
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.preset import ALONE, MAIN, Preset
 
-_Index = dict[str, dict[PodLabels, dict[str, WorkflowDefinition]]]
-"""By namespace, so that nobody's label keys are looked for on pods of others; then by label keys and value."""
+_Index = dict[PodLabels, dict[str, WorkflowDefinition]]
+"""The workflows of one namespace by label keys and value."""
 
 NO_RUN = "its labels name a workflow, but no run"
 
@@ -31,7 +31,7 @@ class Pods:
     def __init__(self, preset: Preset) -> None:
         self.preset = preset
         self._traits: EngineTraits = TRAITS[preset.name]
-        self._known: tuple[Sequence[WorkflowDefinition], _Index] = ((), {})
+        self._known: tuple[Candidates | None, _Index] = (None, {})
 
     def infer(self, fact: PodFact) -> WorkflowKey | None:
         """The workflow of a pod without a declaration, with the preset's engine as kind; None if its labels do not
@@ -42,22 +42,19 @@ class Pods:
             return None
         return WorkflowKey(fact.namespace, self.preset.title, workflow)
 
-    def claims(self, fact: PodFact, definitions: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
+    def claims(self, fact: PodFact, candidates: Candidates) -> WorkflowDefinition | None:
         """The workflow that a pod belongs to; None if there is none."""
-        for keys, workflows in self._index(definitions).get(fact.namespace, {}).items():
+        for keys, workflows in self._index(candidates).items():
             workflow = self.preset.workflow(fact, keys)
             if workflow is not None and workflow in workflows:
                 return workflows[workflow]
         return None
 
-    def place(
-        self, facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context
-    ) -> Iterator[Placement]:
-        """Assign every pod to its run and step."""
+    def place(self, facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
+        """Assign every pod that a workflow claims to its run and step."""
         for fact in facts:
-            definition = self.claims(fact, definitions)
+            definition = self.claims(fact, candidates)
             if definition is None:
-                yield UnassignedPod(fact, "its labels name no observed workflow")
                 continue
             keys = self._keys(definition)
             run = self.preset.run(fact, keys)
@@ -70,15 +67,14 @@ class Pods:
                 definition.key, run, execution(_renamed(fact), step, item, attempt, beside=self.preset.beside)
             )
 
-    def _index(self, definitions: Sequence[WorkflowDefinition]) -> _Index:
+    def _index(self, candidates: Candidates) -> _Index:
         known, index = self._known
-        if known is not definitions:
+        if known is not candidates:
             index = {}
-            for d in definitions:
+            for d in candidates.all:
                 keys = self._keys(d)
-                alike = index.setdefault(d.key.namespace, {}).setdefault(replace(keys, value=""), {})
-                alike.setdefault(keys.value, d)
-            self._known = (definitions, index)
+                index.setdefault(replace(keys, value=""), {}).setdefault(keys.value, d)
+            self._known = (candidates, index)
         return index
 
     def _keys(self, definition: WorkflowDefinition) -> PodLabels:

@@ -9,17 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from concertmaster.core.model import PodFact, StepSpec, WorkflowDefinition
+from concertmaster.core.model import PodFact, StepSpec
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base
-from concertmaster.engines.common.placing import (
-    NO_CANDIDATES,
-    AssignedPod,
-    Context,
-    Placement,
-    UnassignedPod,
-    by_namespace,
-)
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.rayjob.traits import HEAD, SUBMITTER
@@ -42,16 +35,14 @@ def origin(fact: PodFact) -> str | None:
     return label_value(fact.labels, _ORIGIN_NAME) if label_value(fact.labels, _ORIGIN_KIND) == "RayJob" else None
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods of RayClusters and submitters."""
-    candidates = by_namespace(definitions)
     for fact in facts:
         submitter = submits(fact, context)
         run = (fact.owner_name or "") if submitter else _run_of_cluster(fact)
-        known, recognised = candidates.get(fact.namespace, NO_CANDIDATES), context.recognised.get((fact.namespace, run))
-        definition = workflow_of_run("RayJob", run, fact.labels, known, recognised)
+        definition = workflow_of_run("RayJob", run, fact, candidates, context)
         if definition is None or not run:
-            near = possible("RayJob", run, fact.labels, known.inferred) if run else ()
+            near = possible("RayJob", run, fact, candidates) if run else ()
             yield UnassignedPod(fact, "its RayCluster belongs to no observed RayJob", near=near)
             continue
         step = SUBMITTER if submitter else _group(fact)

@@ -11,18 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
-from concertmaster.engines.common.placing import (
-    NO_CANDIDATES,
-    AssignedPod,
-    Candidates,
-    Context,
-    Placement,
-    UnassignedPod,
-    by_namespace,
-)
+from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.runs import possible, selected
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.traits import TEKTON
@@ -41,17 +33,14 @@ class _Read:
     item: str | None
 
 
-def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods owned by TaskRuns."""
-    candidates = by_namespace(definitions)
     for fact in facts:
-        known = candidates.get(fact.namespace, NO_CANDIDATES)
         run = label_value(fact.labels, _RUN)
-        recognised = context.recognised.get((fact.namespace, run or ""))
-        read = _labelled(fact, run, known, recognised) if run is not None else _named(fact, known)
+        read = _labelled(fact, run, candidates, context) if run is not None else _named(fact, candidates)
         if read is None:
             if run is not None:
-                near = possible("PipelineRun", run, fact.labels, known.inferred)
+                near = possible("PipelineRun", run, fact, candidates)
                 yield UnassignedPod(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
             else:
                 yield UnassignedPod(fact, _NO_LABELS, TEKTON)
@@ -59,11 +48,11 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         yield AssignedPod(read.definition.key, read.run, _execution(fact, read))
 
 
-def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKey | None) -> _Read | None:
+def _labelled(fact: PodFact, run: str, known: Candidates, context: Context) -> _Read | None:
     pipeline = label_value(fact.labels, _PIPELINE)
     definition = known.named("Pipeline", pipeline)
     if definition is None:
-        definition = selected("PipelineRun", run, fact.labels, known.inferred, recognised)
+        definition = selected("PipelineRun", run, fact, known, context)
     task = label_value(fact.labels, _TASK)
     if definition is None or task is None:
         return None
