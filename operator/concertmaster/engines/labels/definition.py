@@ -17,10 +17,8 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
-from concertmaster.engines.labels.concurrency import CONCURRENCY
 from concertmaster.engines.labels.preset import Preset
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
-from concertmaster.engines.labels.retries import RETRIES
 
 KIND = "WorkflowProfile"
 TRAITS: Mapping[str, EngineTraits] = {
@@ -28,8 +26,8 @@ TRAITS: Mapping[str, EngineTraits] = {
         name=preset.title,
         remedies=preset.remedies,
         one_memory_size=preset.one_memory_size,
-        retries=RETRIES.get(preset.name, lambda step, limit: None),
-        concurrency=CONCURRENCY.get(preset.name, lambda workflow, limit: None),
+        retries=preset.retries,
+        concurrency=preset.concurrency,
         tests_changes=preset.tests_changes,
         work_suffix=preset.work_suffix,
     )

@@ -22,6 +22,9 @@ MAIN = "main"
 ALONE = "run"
 """The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
 
+PAUSE = 30
+"""Seconds before the first retry, in what is to be pasted."""
+
 _MAX_ATTEMPTS = 1000  # a larger value is not a plausible number of attempts
 _MAX_NAME_LENGTH = 63  # characters of a name in a status, as for label values
 _INVALID_CHARACTERS = re.compile(r"[^-_.A-Za-z0-9]+")
@@ -55,17 +58,20 @@ def base(run: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Preset:
     """The labels of one engine. ``keys`` are its label keys, ``more`` further ones that identify its pods; ``first`` is
-    the number of a first attempt. ``written`` is what to paste where a workflow is defined, ``main`` the containers whose
-    sizes can be set there (None: each by its name), ``comment`` what begins a comment there. ``beside`` are containers
+    the number of a first attempt. ``written`` is what to paste where a workflow is defined, to set sizes, ``retries`` and
+    ``concurrency`` the same for the retries of a step and the parallel pods of a run, where the engine documents such a
+    setting; ``main`` are the containers whose sizes can be set there (None: each by its name), ``comment`` what begins a
+    comment there. ``beside`` are containers
     whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
     steps that run beside all others of a run; a step only waits for the one of its name with ``work_suffix``, if any.
     ``found_by`` is a key that all its pods have, None for the workflow's. ``tests_changes``: whether its runs test changes
     of a program (CI). ``one_memory_size``: whether the memory that can be set is both request and limit."""
 
-    name: str
     title: str
     keys: PodLabels
     written: Callable[[Sizes], str | None]
+    retries: Callable[[str, int], str | None] = lambda step, limit: None
+    concurrency: Callable[[str, int], str | None] = lambda workflow, limit: None
     main: frozenset[str] | None = None
     comment: str = "#"
     more: tuple[str, ...] = ()
@@ -81,6 +87,11 @@ class Preset:
     tests_changes: bool = False
     one_memory_size: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its name in profiles and policies."""
+        return self.keys.preset or "podLabels"
+
     def remedies(self, sizes: Sizes) -> str | None:
         """What to paste where a workflow is defined, to set these sizes. A container beside the work has none there: its
         size, set for the work, would starve that."""
@@ -90,12 +101,10 @@ class Preset:
             for step, container in sizes
             if (step, container) not in own
         ]
-        return "\n".join([*filter(None, [self.written(own)]), *others]) or None
+        return "\n".join([*filter(None, [self.written(own) if own else None]), *others]) or None
 
-    def labels(self, override: PodLabels | None = None) -> PodLabels:
+    def labels(self, override: PodLabels) -> PodLabels:
         """Its label keys, overridden by those that a profile or policy sets."""
-        if override is None:
-            return self.keys
         own = self.keys
         return PodLabels(
             workflow=override.workflow or own.workflow,

@@ -9,10 +9,15 @@ import pytest
 import yaml
 
 from concertmaster.core.model import Recommendation
-from concertmaster.engines.labels.concurrency import CONCURRENCY
 from concertmaster.engines.labels.definition import TRAITS, define
-from concertmaster.engines.labels.presets import BY_NAME
+from concertmaster.engines.labels.presets import ALL, BY_NAME
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
+
+CONCURRENCY = {p.name: p.concurrency for p in ALL if p.concurrency("a", 3) is not None}
+
+
+def written(preset: str, workflow: str, limit: int) -> str:
+    return CONCURRENCY[preset](workflow, limit) or ""
 
 
 class Labelled(Scenario):
@@ -62,16 +67,16 @@ def test_pods_that_wait_for_nodes_get_a_limit_in_the_words_of_the_engine(preset:
 
 
 def test_engines_without_such_a_setting_get_none() -> None:
-    assert set(CONCURRENCY) <= set(BY_NAME)
+    assert len(CONCURRENCY) == 6
     for preset in sorted(set(BY_NAME) - set(CONCURRENCY)):
         assert crowded(preset) == [], preset
 
 
 def test_yaml_is_yaml_and_python_is_python() -> None:
-    assert yaml.safe_load(CONCURRENCY["spark"]("a", 4))["spec"]["dynamicAllocation"]["maxExecutors"] == 3
+    assert yaml.safe_load(written("spark", "a", 4))["spec"]["dynamicAllocation"]["maxExecutors"] == 3
     for preset, around in (("airflow", "DAG({})"), ("dagster", "dict({})"), ("flyte", "{}")):
-        head, _, arguments = CONCURRENCY[preset]("a", 4).rpartition("# ")
+        head, _, arguments = written(preset, "a", 4).rpartition("# ")
         ast.parse(head)
         ast.parse(around.format(arguments.partition("\n")[2]))
-    ast.parse(CONCURRENCY["kubeflow-pipelines"]("a", 4) + "\n    pass")
-    assert "queueSize = 4" in CONCURRENCY["nextflow"]("a", 4)
+    ast.parse(written("kubeflow-pipelines", "a", 4) + "\n    pass")
+    assert "queueSize = 4" in written("nextflow", "a", 4)

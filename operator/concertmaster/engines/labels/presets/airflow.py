@@ -6,6 +6,8 @@ has ``kubernetes_executor=True``, a pod started by an operator ``kubernetes_pod_
 
 https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/kubernetes_executor.html
 https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/operators.html
+https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html
+https://airflow.apache.org/docs/apache-airflow/stable/faq.html (max_active_tasks)
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import Preset, value
+from concertmaster.engines.labels.preset import PAUSE, Preset, value
 
 OPERATOR = "kubernetes_pod_operator"
 _BASE = "base"  # the container of the work
@@ -61,11 +63,17 @@ def remedies(sizes: Sizes) -> str | None:
                 "]))," if started else "]))},",
             ]
         blocks.append(lines)
-    return snippets.joined([["from kubernetes.client import models as k8s", ""], *blocks] if blocks else [])
+    return snippets.joined([["from kubernetes.client import models as k8s", ""], *blocks])
+
+
+def retries(step: str, limit: int) -> str:
+    return (
+        f"from datetime import timedelta\n\n# task {step.removesuffix(_OF_OPERATOR)}\n"
+        f"retries={limit}, retry_delay=timedelta(seconds={PAUSE}), retry_exponential_backoff=True,"
+    )
 
 
 AIRFLOW = Preset(
-    name="airflow",
     title="Airflow",
     keys=PodLabels("dag_id", "run_id", "task_id", "try_number", "map_index", preset="airflow"),
     more=(OPERATOR,),
@@ -74,4 +82,6 @@ AIRFLOW = Preset(
     of_step=_step,
     work_suffix=_OF_OPERATOR,
     written=remedies,
+    retries=retries,
+    concurrency=lambda workflow, limit: f"# DAG {workflow}\nmax_active_tasks={limit},",
 )

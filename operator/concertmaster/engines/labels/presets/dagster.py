@@ -5,6 +5,8 @@ the run: beside its steps if these have pods of their own, otherwise as the only
 
 https://docs.dagster.io/deployment/oss/deployment-options/kubernetes/customizing-your-deployment
 https://github.com/dagster-io/dagster/blob/master/python_modules/libraries/dagster-k8s/dagster_k8s/executor.py
+https://docs.dagster.io/guides/build/ops/op-retries
+https://docs.dagster.io/guides/operate/managing-concurrency/run-executor-limits
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import ALONE, Preset, value
+from concertmaster.engines.labels.preset import ALONE, PAUSE, Preset, value
 
 WORKER = "run-worker"
 
@@ -34,12 +36,25 @@ def remedies(sizes: Sizes) -> str | None:
     return snippets.joined(blocks)
 
 
+def retries(step: str, limit: int) -> str:
+    policy = f"RetryPolicy(max_retries={limit}, delay={PAUSE}, backoff=dg.Backoff.EXPONENTIAL)"
+    return f"import dagster as dg\n\n# op {step}\n@dg.op(retry_policy=dg.{policy})"
+
+
+def concurrency(workflow: str, limit: int) -> str:
+    return (
+        f"from dagster_k8s import k8s_job_executor\n\n# job {workflow}\n"
+        f'executor_def=k8s_job_executor.configured({{"max_concurrent": {limit}}}),'
+    )
+
+
 DAGSTER = Preset(
-    name="dagster",
     title="Dagster",
     keys=PodLabels("dagster/job", "dagster/run-id", "dagster/op", preset="dagster"),
     of_step=_step,
     daemons=(StepSpec(WORKER, daemon=True, conditional=True, creates=True),),
     written=remedies,
+    retries=retries,
+    concurrency=concurrency,
     main=frozenset({"dagster"}),
 )

@@ -5,6 +5,8 @@ main container is named after its pod, whose name ends in the attempt number.
 
 https://docs-legacy.flyte.org/en/latest/concepts/executions.html
 https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/controller/nodes/node_exec_context.go
+https://github.com/flyteorg/flyte/pull/5128 (which errors Flyte retries)
+https://github.com/flyteorg/flytekit/releases/tag/v0.20.0 (max_parallelism of a launch plan)
 """
 
 from __future__ import annotations
@@ -31,10 +33,19 @@ def remedies(sizes: Sizes) -> str | None:
     return snippets.joined(blocks)
 
 
+def retries(step: str, limit: int) -> str:
+    return f"# task {step}; it must raise FlyteRecoverableException for what is worth a retry\n@task(retries={limit})"
+
+
+def concurrency(workflow: str, limit: int) -> str:
+    return f'# workflow {workflow}\nLaunchPlan.get_or_create(workflow=wf, name="limited", max_parallelism={limit})'
+
+
 FLYTE = Preset(
-    name="flyte",
     title="Flyte",
     keys=PodLabels("workflow-name", "execution-id", "node-id", preset="flyte"),
     written=remedies,
+    retries=retries,
+    concurrency=concurrency,
     main=frozenset({MAIN, "primary"}),
 )

@@ -26,11 +26,10 @@ def remedies(sizes: Sizes) -> str | None:
     lines = ["# values of the Helm chart gha-runner-scale-set", "template:", "  spec:", "    containers:"]
     for (_, container), values in sizes.items():
         lines += [f"    - name: {container}", *snippets.yaml_lines(values, 6)]
-    return snippets.joined([lines] if sizes else [])
+    return snippets.joined([lines])
 
 
 GITHUB = Preset(
-    name="github-actions",
     title="GitHub Actions",
     keys=PodLabels(SCALE_SET, SCALE_SET, preset="github-actions"),
     more=(RUNNER,),

@@ -6,6 +6,7 @@ if the runner configuration also sets them as labels ``ci-pipeline-id`` and ``ci
 run of its own.
 
 https://docs.gitlab.com/runner/executors/kubernetes/#default-labels-for-job-pods
+https://docs.gitlab.com/ci/yaml/#retry
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 PROJECT, NAMESPACE = "project.runner.gitlab.com/name", "project.runner.gitlab.com/namespace"
+_MAX_RETRIES = 2  # the maximum that GitLab accepts
 _VARIABLES = {"build": "", "helper": "HELPER_"}  # variable prefixes by container; services are svc-0, svc-1 ...
 
 
@@ -34,13 +36,10 @@ def remedies(sizes: Sizes) -> str | None:
                 name = f"KUBERNETES_{infix}{resource.upper().replace('-', '_')}_{section.removesuffix('s').upper()}"
                 jobs.setdefault(step, []).append(f'    {name}: "{amount}"')
     head = ["# .gitlab-ci.yml; config.toml must allow it: cpu_request_overwrite_max_allowed and so on"]
-    return snippets.joined(
-        [head, *([f"{job}:", "  variables:", *lines] for job, lines in jobs.items())] if jobs else []
-    )
+    return snippets.joined([head, *([f"{job}:", "  variables:", *lines] for job, lines in jobs.items())])
 
 
 GITLAB = Preset(
-    name="gitlab",
     title="GitLab Runner",
     keys=PodLabels(PROJECT, "ci-pipeline-id", "ci-job-name", preset="gitlab"),
     more=(NAMESPACE,),
@@ -49,5 +48,6 @@ GITLAB = Preset(
     of_run=lambda fact, keys: value(fact, keys.run) or fact.pod,
     of_step=lambda fact, keys: value(fact, keys.step) or "job",
     written=remedies,
+    retries=lambda step, limit: f"# .gitlab-ci.yml\n{step}:\n  retry:\n    max: {min(limit, _MAX_RETRIES)}",
     tests_changes=True,
 )

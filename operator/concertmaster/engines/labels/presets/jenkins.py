@@ -42,11 +42,18 @@ def remedies(sizes: Sizes) -> str | None:
             for resource, amount in amounts.items()
         ]
         lines.append(f"containerTemplate(name: '{container}', {', '.join(given)}),  // and image, command as before")
-    return snippets.joined([lines] if sizes else [])
+    return snippets.joined([lines])
+
+
+def retries(step: str, limit: int) -> str:
+    conditions = "conditions: [kubernetesAgent(), nonresumable()]"
+    return (  # Jenkins counts attempts, not retries
+        "// inside podTemplate: agents that were lost get a new pod, steps that fail do not\n"
+        f"retry(count: {limit + 1}, {conditions}) {{\n  node(POD_LABEL) {{\n    // stages as before\n  }}\n}}"
+    )
 
 
 JENKINS = Preset(
-    name="jenkins",
     title="Jenkins",
     keys=PodLabels(LABEL, LABEL, preset="jenkins"),
     beside=frozenset({"jnlp"}),
@@ -54,5 +61,6 @@ JENKINS = Preset(
     of_run=_build,
     of_step=lambda fact, keys: "agent",
     written=remedies,
+    retries=retries,
     tests_changes=True,
 )

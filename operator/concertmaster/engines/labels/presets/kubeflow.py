@@ -6,6 +6,7 @@ Pipelines run as Argo Workflows named ``<pipeline>-<five characters>``; pods hav
 the step.
 
 https://www.kubeflow.org/docs/components/pipelines/
+https://kubeflow-pipelines.readthedocs.io (dsl.ParallelFor)
 
 A TrainJob runs as a JobSet of the same name, whose pods have JobSet's labels; its replicated Jobs (``node``,
 ``dataset-initializer`` ...) are the steps.
@@ -19,7 +20,7 @@ from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
 from concertmaster.engines.common.names import argo_pod_name
-from concertmaster.engines.labels.preset import MAIN, Preset, base, value
+from concertmaster.engines.labels.preset import MAIN, PAUSE, Preset, base, value
 
 _WORKFLOW, _V2 = "workflows.argoproj.io/workflow", "pipelines.kubeflow.org/v2_component"
 _JOBSET = "jobset.sigs.k8s.io/"
@@ -71,8 +72,15 @@ def trainer_remedies(sizes: Sizes) -> str | None:
     return snippets.joined(blocks)
 
 
+def pipeline_retries(step: str, limit: int) -> str:
+    return f'# task {step}\n.set_retry(num_retries={limit}, backoff_duration="{PAUSE}s", backoff_factor=2)'
+
+
+def pipeline_concurrency(workflow: str, limit: int) -> str:
+    return f"# the loop of {workflow} whose pods wait\nwith dsl.ParallelFor(items=items, parallelism={limit}) as item:"
+
+
 PIPELINES = Preset(
-    name="kubeflow-pipelines",
     title="Kubeflow Pipelines",
     keys=PodLabels(_WORKFLOW, "pipeline/runid", "pipelines.kubeflow.org/task_name", preset="kubeflow-pipelines"),
     more=(_V2,),
@@ -82,11 +90,12 @@ PIPELINES = Preset(
     of_run=lambda fact, keys: value(fact, keys.run) or value(fact, _WORKFLOW),
     of_step=_task,
     written=pipeline_remedies,
+    retries=pipeline_retries,
+    concurrency=pipeline_concurrency,
     main=frozenset({MAIN}),
 )
 
 TRAINER = Preset(
-    name="kubeflow-trainer",
     title="Kubeflow Trainer",
     keys=PodLabels(
         f"{_JOBSET}jobset-name",

@@ -45,7 +45,6 @@ def remedies(sizes: Sizes) -> str | None:
 
 
 KUBERAY = Preset(
-    name="kuberay",
     title="KubeRay",
     keys=PodLabels(_NAME, _NAME, _GROUP, preset="kuberay"),
     more=(_KIND,),

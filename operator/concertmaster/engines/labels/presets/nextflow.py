@@ -7,6 +7,8 @@ named after its pod.
 
 https://www.nextflow.io/docs/latest/kubernetes.html
 https://github.com/nextflow-io/nextflow/blob/master/plugins/nf-k8s/src/main/nextflow/k8s/K8sTaskHandler.groovy
+https://docs.seqera.io/nextflow/reference/process/directives/max-retries
+https://docs.seqera.io/nextflow/reference/process/directives/max-forks (executor.queueSize)
 """
 
 from __future__ import annotations
@@ -26,11 +28,21 @@ def remedies(sizes: Sizes) -> str | None:
         lines = [f"    cpus = {snippets.whole_cores(cpu)}"] if cpu else []
         lines += [f"    memory = '{snippets.mebibytes(memory)} MB'"] if memory else []
         blocks.append([f"  withName: '{step}' {{", *lines, "  }"])
-    return snippets.joined([["// nextflow.config", "process {"], *blocks, ["}"]] if blocks else [])
+    return snippets.joined([["// nextflow.config", "process {"], *blocks, ["}"]])
+
+
+def retries(step: str, limit: int) -> str:
+    return (
+        "// nextflow.config\nprocess {\n"
+        f"  withName: '{step}' {{\n    errorStrategy = 'retry'\n    maxRetries = {limit}\n  }}\n}}"
+    )
+
+
+def concurrency(workflow: str, limit: int) -> str:
+    return f"// nextflow.config; or maxForks of a process\nexecutor {{\n  queueSize = {limit}\n}}"
 
 
 NEXTFLOW = Preset(
-    name="nextflow",
     title="Nextflow",
     keys=PodLabels(
         "nextflow.io/app",
@@ -40,6 +52,8 @@ NEXTFLOW = Preset(
         preset="nextflow",
     ),
     written=remedies,
+    retries=retries,
+    concurrency=concurrency,
     main=frozenset({MAIN}),
     one_memory_size=True,
     comment="//",

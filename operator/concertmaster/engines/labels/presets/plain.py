@@ -15,4 +15,4 @@ def remedies(sizes: Sizes) -> str | None:
     )
 
 
-PLAIN = Preset(name="podLabels", title="Pod labels", keys=PodLabels("", ""), written=remedies, infers=False)
+PLAIN = Preset(title="Pod labels", keys=PodLabels("", ""), written=remedies, infers=False)

@@ -5,6 +5,7 @@ a deployment, ``prefect.io/deployment-name``. Tasks run inside that pod, so a ru
 
 https://docs.prefect.io/integrations/prefect-kubernetes
 https://github.com/PrefectHQ/prefect/blob/main/src/prefect/workers/base.py
+https://docs.prefect.io/v3/how-to-guides/workflows/retries
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import Preset, value
+from concertmaster.engines.labels.preset import PAUSE, Preset, value
 
 DEPLOYMENT = "prefect.io/deployment-name"
 
@@ -37,12 +38,12 @@ def remedies(sizes: Sizes) -> str | None:
 
 
 PREFECT = Preset(
-    name="prefect",
     title="Prefect",
     keys=PodLabels("prefect.io/flow-name", "prefect.io/flow-run-id", preset="prefect"),
     more=(DEPLOYMENT,),
     of_workflow=_deployment,
     of_step=lambda fact, keys: "flow",
     written=remedies,
+    retries=lambda step, limit: f"# the flow\n@flow(retries={limit}, retry_delay_seconds={PAUSE})",
     main=frozenset({"prefect-job"}),
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import ALONE, Preset, base, value
+from concertmaster.engines.labels.preset import ALONE, PAUSE, Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
 EXECUTOR = "executor"  # value of spark-role
@@ -46,17 +46,35 @@ def remedies(sizes: Sizes) -> str | None:
             ]
         blocks.append([f"  {role}:", *lines])
     head = ["# SparkApplication", "spec:"]
-    return snippets.joined([head, *blocks, ["# or, for spark-submit:", *conf]] if blocks else [])
+    return snippets.joined([head, *blocks, ["# or, for spark-submit:", *conf]])
+
+
+def retries(step: str, limit: int) -> str:
+    return (
+        "# SparkApplication\nspec:\n  restartPolicy:\n    type: OnFailure\n"
+        f"    onFailureRetries: {limit}\n    onFailureRetryInterval: {PAUSE}"
+    )
+
+
+def concurrency(workflow: str, limit: int) -> str:
+    most = max(1, limit - 1)  # the driver is a pod as well
+    return (
+        "# SparkApplication\nspec:\n  dynamicAllocation:\n    enabled: true\n"
+        f"    maxExecutors: {most}\n# or, for spark-submit:\n#   --conf spark.dynamicAllocation.enabled=true\n"
+        f"#   --conf spark.dynamicAllocation.shuffleTracking.enabled=true\n"
+        f"#   --conf spark.dynamicAllocation.maxExecutors={most}"
+    )
 
 
 SPARK = Preset(
-    name="spark",
     title="Spark",
     keys=PodLabels("spark-app-name", "spark-app-selector", "spark-role", item="spark-exec-id", preset="spark"),
     more=(APPLICATION,),
     found_by="spark-app-selector",
     of_workflow=_application,
     written=remedies,
+    retries=retries,
+    concurrency=concurrency,
     main=frozenset({"spark-kubernetes-driver", "spark-kubernetes-executor"}),
     one_memory_size=True,
     # The driver replaces executors that fail, and deletes them when it ends: its end is that of the application.

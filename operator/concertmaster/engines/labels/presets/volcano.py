@@ -25,11 +25,10 @@ def remedies(sizes: Sizes) -> str | None:
             f"        - name: {container}",
             *snippets.yaml_lines(values, 10),
         ]
-    return snippets.joined([lines] if sizes else [])
+    return snippets.joined([lines])
 
 
 VOLCANO = Preset(
-    name="volcano",
     title="Volcano",
     keys=PodLabels(
         "volcano.sh/job-name",
