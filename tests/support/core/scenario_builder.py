@@ -259,6 +259,7 @@ class Scenario:
     capacity: Capacity = UNBOUND
     gaps: DataGaps | None = None
     fleet: Fleet | None = None
+    rolled_back: tuple[tuple[float, float], ...] = ()
     others: tuple[Manifest, ...] = ()
 
     @property
@@ -278,7 +279,12 @@ class Scenario:
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
         return recommend(
             Evidence(
-                self.analysis(chosen), "wfp", gaps=self.gaps or DataGaps(), fleet=self.fleet, capacity=self.capacity
+                self.analysis(chosen),
+                "wfp",
+                gaps=self.gaps or DataGaps(),
+                fleet=self.fleet,
+                capacity=self.capacity,
+                rolled_back=self.rolled_back,
             )
         )
 

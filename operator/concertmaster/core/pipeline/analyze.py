@@ -75,7 +75,8 @@ class EarlierAnalyses:
     """``published``: ids published by the last analysis (None: there was none); ``older``: runs of the days before the
     window, to reproduce earlier analyses; ``trust``: the ledger's factor for the predictions of a rule on this workflow;
     ``sizing``: history of sizing decisions; ``peaks`` and ``days`` (rows of runs, and of steps where runs of the
-    window may be gone): of days whose runs may be gone, or that are before the window."""
+    window may be gone): of days whose runs may be gone, or that are before the window; ``rolled_back``: as in
+    ``Evidence``."""
 
     published: Collection[str] | None = None
     older: Sequence[RunRecord] = ()
@@ -83,6 +84,7 @@ class EarlierAnalyses:
     sizing: SizingHistory = field(default_factory=SizingHistory)
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
     days: Sequence[DailyRow] = ()
+    rolled_back: Sequence[tuple[float, float]] = ()
 
 
 def analyze_workflow(
@@ -119,6 +121,7 @@ def analyze_workflow(
         days=earlier.days,
         published=(published or ()) if comparable else (),
         last_published=published or (),
+        rolled_back=earlier.rolled_back,
     )
 
     def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:

@@ -19,6 +19,7 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import (
     DailyPeaks,
     Interval,
+    RunRecord,
 )
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import Objectives, RuleSettings
@@ -42,7 +43,8 @@ class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
     is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` and ``days`` (rows of runs and steps) are
     of days whose runs may be gone; ``published`` are the ids that the last analysis published, of the same definition,
-    ``last_published`` those of any."""
+    ``last_published`` those of any; ``rolled_back``: spans (unix seconds) in which a change of the workflow was in effect
+    that was rolled back."""
 
     analysis: Analysis
     profile: str
@@ -56,6 +58,11 @@ class Evidence:
     days: Sequence[DailyRow] = ()
     published: Collection[str] = ()
     last_published: Collection[str] = ()
+    rolled_back: Sequence[tuple[float, float]] = ()
+
+    def under_rolled_back(self, run: RunRecord) -> bool:
+        """Whether the run began under a change that was rolled back, so that it says nothing of the workflow as it is."""
+        return any(since <= (run.start or 0.0) < until for since, until in self.rolled_back)
 
     def published_about(self, rule: str, *, changed: bool = False) -> frozenset[str]:
         """What the rule's published recommendations are about: their ids without its name. ``changed``: also if their

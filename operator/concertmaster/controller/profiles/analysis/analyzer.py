@@ -60,6 +60,7 @@ def analyze_profile(request: AnalysisRequest) -> ProfileAnalysis:
             ),
             request.peaks,
             request.days,
+            tuple((c.applied, c.finished) for c in request.past.lines if c.restored and c.applied is not None),
         ),
         figures=request.figures,
     )

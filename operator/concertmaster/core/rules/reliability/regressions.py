@@ -71,11 +71,13 @@ class _Spent(NamedTuple):
 
 def regressions(evidence: Evidence, least: float, *, whole: bool = False) -> Iterator[Regression]:
     """That of the runs, else those of their steps: inputs or nodes that concern other steps, and steps that some runs skip,
-    may vary run times by more than a step adds. ``least``: share by which seconds rise. ``whole``: those that are growth
+    may vary run times by more than a step adds. Runs under a change that was rolled back do not count. ``least``: share by
+    which seconds rise. ``whole``: those that are growth
     which is clear as a whole, instead of at one of its change points."""
     find = lasting_growth if whole else _at_point
     analysis = evidence.analysis
-    good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
+    timed = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
+    good = [r for r in timed if not evidence.under_rolled_back(r)]
     of_runs = _regression(
         evidence, _undelayed(evidence, good), analysis.trend, analysis.causes, find(analysis.trend, least), least
     )

@@ -97,6 +97,18 @@ def test_a_regression_is_reported_as_long_as_at_least_half_of_it_is_left(then: f
     assert len(made.recommended("degradation")) == found
 
 
+@pytest.mark.parametrize(("since", "found"), [(1.0, 0), (1.7, 1)])
+def test_runs_under_a_change_that_was_rolled_back_are_no_degradation(since: float, found: int) -> None:
+    """The change made runs take 1.7 times as long for three days; those of the last day took ``since`` of that before it."""
+    value = noise(spread=0.02)
+    level = [1.0] * 30 + [1.7] * 9 + [since] * 3
+    made = scenario(etl(), 42, lambda i: {"extract": value(60), "transform": value(300 * level[i]), "load": value(60)})
+    assert len(made.recommended("degradation")) == 1, "the case must tempt the rule"
+    start = [run.start or 0.0 for run in made.runs]
+    known = replace(made, rolled_back=((start[30] - 60.0, start[39] - 60.0),))
+    assert len(known.recommended("degradation")) == found
+
+
 def test_of_a_regression_that_was_partly_reverted_the_rest_is_reported() -> None:
     """A step of five minutes takes ten for a third of the runs, and seven and a half since."""
     value = noise(spread=0.03)
