@@ -167,7 +167,7 @@ class Adoption(ApiModel):
 
     states: dict[RecommendationState, int]
     results: dict[str, int] = Field(description="Implemented ones by verdict; Measuring: none yet.")
-    rolled_back: int
+    rolled_back: int = Field(description="Implemented ones that were rolled back or overwritten.")
     changes: dict[str, int] = Field(description="WorkflowChanges by phase.")
     waiting: int = Field(description="Changes waiting for approval.")
 
@@ -178,7 +178,7 @@ class AdoptionInPeriod(ApiModel):
     recommended: int = Field(description="Published for the first time.")
     implemented: int
     improved: int = Field(description="Implemented recommendations with the verdict Improved.")
-    rolled_back: int
+    rolled_back: int = Field(description="Implemented recommendations that were rolled back or overwritten.")
     dismissed: int
     obsolete: int
 

@@ -249,7 +249,8 @@ def adopted_text(report: PeriodReport) -> str:
         return ""
     return (
         f"{adopted.recommended} recommended, {adopted.implemented} implemented ({adopted.improved} of them measured as"
-        f" improved), {adopted.rolled_back} rolled back, {adopted.dismissed} dismissed, {adopted.obsolete} obsolete"
+        f" improved), {adopted.rolled_back} rolled back or overwritten, {adopted.dismissed} dismissed,"
+        f" {adopted.obsolete} obsolete"
     )
 
 
