@@ -6,7 +6,7 @@ without a journal that lasts, nothing is monitored, as nothing could be rolled b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,6 +15,7 @@ from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.listed_changes import OBJECTION
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
+from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
 from concertmaster.controller.changes.verification.verifier import changed_steps, lowered_by
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -26,7 +27,9 @@ from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, 
 from concertmaster.core.changes.verification.attribution import harmed_steps
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
 from concertmaster.core.changes.verification.releases import of_one_image
+from concertmaster.core.changes.verification.start_times import Span
 from concertmaster.core.changes.verification.verify import Verification, scheduled
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Verdict
 from concertmaster.kube.apply import last_write, written_at
 
@@ -36,10 +39,11 @@ _MAX_CHECKS = 10  # in one cycle: each reads hundreds of runs, and none is urgen
 class KeptChanges:
     """Monitors the kept changes that the journal names."""
 
-    def __init__(self, writer: ChangeWriter, runs: ComparedRuns, rollback: Rollback) -> None:
+    def __init__(self, writer: ChangeWriter, runs: ComparedRuns, rollback: Rollback, times: KeptStartTimes) -> None:
         self._writer = writer
         self._runs = runs
         self._rollback = rollback
+        self._times = times
         self._named: frozenset[str] = frozenset()  # uids
         self._due: dict[str, float] = {}  # by uid: the age (seconds) from which it is examined next
         self._left = 0  # checks in this cycle
@@ -82,12 +86,21 @@ class KeptChanges:
         """Check each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be
         announced, remains due."""
         for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:
-            if change.applied is not None and context.now - change.applied >= self._due.get(change.uid, 0.0):
-                context.put(self._check(context, change, change.applied))
+            if change.applied is None or context.definition is None:
+                continue
+            times = self._times.of(context, change, context.definition)  # observed in every cycle
+            if context.now - change.applied >= self._due.get(change.uid, 0.0):
+                context.put(self._check(context, change, context.definition, change.applied, times.unwatched))
 
-    def _check(self, context: WorkflowContext, change: WorkflowChangeView, applied: float) -> WorkflowChangeView | None:
-        definition = context.definition
-        if self._left <= 0 or definition is None or not context.read_since(applied):
+    def _check(
+        self,
+        context: WorkflowContext,
+        change: WorkflowChangeView,
+        definition: WorkflowDefinition,
+        applied: float,
+        unwatched: Sequence[Span],
+    ) -> WorkflowChangeView | None:
+        if self._left <= 0 or not context.read_since(applied):
             return None
         change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
         decidable = not change.undecidable(context.scope)
@@ -107,7 +120,7 @@ class KeptChanges:
         last = watched_until(scheduled(context.policy.apply.verify, definition, context.now))
         runs = self._runs.split(context, applied, context.policy.analysis.window_seconds + last, change)
         runs = replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last))
-        runs = of_one_image(runs, definition.graph)
+        runs = of_one_image(self._runs.watched(context, definition, applied, runs, unwatched), definition.graph)
         steps = changed_steps(change, definition, runs)
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)

@@ -27,6 +27,7 @@ from concertmaster.controller.changes.pruning import delete_outdated, prune
 from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
+from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
 from concertmaster.controller.changes.verification.verifier import RevisionOf, Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -98,9 +99,9 @@ class Changes:
         self._reach = reach
         self._writer = writer
         self._history = history
-        rollback, runs = Rollback(writer), ComparedRuns(history)
-        self._in_progress = InProgress(writer, apply, rollback, Verifier(runs, writer, revision))
-        self._kept = KeptChanges(writer, runs, rollback)
+        rollback, runs, times = Rollback(writer), ComparedRuns(history), KeptStartTimes(writer)
+        self._in_progress = InProgress(writer, apply, rollback, Verifier(runs, times, revision))
+        self._kept = KeptChanges(writer, runs, rollback, times)
         self._proposals = Proposals(reach.client, writer, apply, runs)
         self._recovery = Recovery(writer, reach.reads)
         self._events = events

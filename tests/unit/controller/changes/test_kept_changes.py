@@ -74,6 +74,23 @@ def test_failures_of_another_image_are_not_blamed_on_it() -> None:
     assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_failures_between_an_edit_and_one_back_are_not_blamed_on_it_where_nobody_looked(restarted: bool) -> None:
+    bed = kept()
+    bed.run(60.0)
+    if restarted:
+        bed.start()
+    bed.edit(CPU, "100m")
+    for number in range(12):
+        bed.now += HOUR
+        outcome = Outcome.SUCCEEDED if number % 3 else Outcome.FAILED
+        bed.runs(1, cpu=0.1, outcome=outcome, seed=9 + number)
+    bed.edit(CPU, "1500m")
+    bed.run(60.0)
+    bed.run(2 * HOUR)
+    assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
+
+
 def test_one_run_of_another_image_does_not_end_the_monitoring() -> None:
     bed = kept()
     known = bed.history.runs_of["etl"]
@@ -316,6 +333,7 @@ def test_a_process_killed_at_any_write_rolls_back_once(moment: str) -> None:
             flaky(bed)
         except Died:
             bed.start()
+            flaky(bed)
         bed.run(2 * HOUR)
         bed.run(DAY)
         bed.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from concertmaster.api.conditions import ConditionType
@@ -13,7 +14,7 @@ from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested, split_runs
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.releases import edited_often, of_one_image, released
-from concertmaster.core.changes.verification.start_times import StartTimes
+from concertmaster.core.changes.verification.start_times import Span, StartTimes
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import HOUR
@@ -55,15 +56,27 @@ class ComparedRuns:
         runs = self.split(context, applied, window, change, edited)
         # The span in which the edit was made ends with it.
         unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
-        if unwatched and not self._edited_often(context, definition, applied):
-            why = "of a time in which the workflow was edited and no cycle ran"
-            runs = runs.without(lambda r: any(a <= (r.start or 0.0) < b for a, b in unwatched), why)
+        runs = self.watched(context, definition, applied, runs, unwatched)
         ended = ""
         if foreign:
             ended = "the workflow was changed otherwise meanwhile"
         elif released(runs, definition.graph):
             ended = "the image was changed meanwhile"
         return OwnRuns(of_one_image(runs, definition.graph), "" if behind(context) else ended, edited)
+
+    def watched(
+        self,
+        context: WorkflowContext,
+        definition: WorkflowDefinition,
+        applied: float,
+        runs: BeforeAfter,
+        unwatched: Sequence[Span],
+    ) -> BeforeAfter:
+        """``runs`` without those since ``applied`` of the spans ``unwatched``, which may be of another definition."""
+        if not unwatched or self._edited_often(context, definition, applied):
+            return runs
+        why = "of a time in which the workflow was edited and no cycle ran"
+        return runs.without(lambda r: any(a <= (r.start or 0.0) < b for a, b in unwatched), why)
 
     def split(
         self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None,

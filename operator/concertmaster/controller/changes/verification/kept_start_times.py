@@ -17,7 +17,7 @@ _NOTED_EVERY = HOUR  # seconds after which the journal has them anew, although n
 
 
 class KeptStartTimes:
-    """Those of the changes in progress, by uid."""
+    """Those of the changes in progress and of kept ones, by uid."""
 
     def __init__(self, writer: ChangeWriter) -> None:
         self._writer = writer

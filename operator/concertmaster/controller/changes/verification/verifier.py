@@ -12,7 +12,6 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns, OwnRuns, behind
 from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
-from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
@@ -54,9 +53,9 @@ class _Undecided(NamedTuple):
 class Verifier:
     """Compares the runs of changes."""
 
-    def __init__(self, runs: ComparedRuns, writer: ChangeWriter, revision: RevisionOf = lambda _: None) -> None:
+    def __init__(self, runs: ComparedRuns, times: KeptStartTimes, revision: RevisionOf = lambda _: None) -> None:
         self._runs = runs
-        self._times = KeptStartTimes(writer)
+        self._times = times
         self._revision = revision
         self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
 

@@ -80,8 +80,9 @@ class Journal:
         self._store().write_journal(_IN_PROGRESS + uid, json.dumps({**slim, "metadata": meta}), at)
 
     def drop(self, uid: str) -> None:
-        """Remove a finished change."""
-        self._store().drop_journal(_TIMES + uid)
+        """Remove a finished change, but what the monitoring of a kept one goes on with."""
+        if uid not in self._entries(_KEPT, uid):
+            self._store().drop_journal(_TIMES + uid)
         self._store().drop_journal(_IN_PROGRESS + uid)
 
     def keep(self, change: Mapping[str, Any], at: float) -> None:
@@ -96,6 +97,7 @@ class Journal:
 
     def release(self, uid: str) -> None:
         """Monitor a kept change no longer."""
+        self._store().drop_journal(_TIMES + uid)
         self._store().drop_journal(f"{_KEPT}{uid}")
 
     def in_flight(self) -> BegunChanges:
