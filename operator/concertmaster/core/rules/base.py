@@ -23,7 +23,6 @@ from concertmaster.core.model import (
     Interval,
     Level,
     Recommendation,
-    StepSpec,
 )
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import ProposedChange
@@ -49,13 +48,14 @@ class Damping(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``category`` and ``effort`` are defaults for its findings. ``tie_break`` orders recommendations of equal expected gain
-    (higher first); ``settings``: names of the settings it accepts. ``steps``: whether the part of an id after the rule's
-    name is a step (and container) rather than a metric, an objective or the like. ``compares``: whether it compares
-    workflows, so that what others do is a reason to analyse a workflow again."""
+    """What ``find`` yields as None is nothing to report. ``category`` and ``effort`` are defaults for its findings.
+    ``tie_break`` orders recommendations of equal expected gain (higher first); ``settings``: names of the settings it
+    accepts. ``steps``: whether the part of an id after the rule's name is a step (and container) rather than a metric, an
+    objective or the like. ``compares``: whether it compares workflows, so that what others do is a reason to analyse a
+    workflow again."""
 
     name: RuleName
-    find: Callable[[Evidence], Iterable[Finding]]
+    find: Callable[[Evidence], Iterable[Finding | None]]
     category: Category
     effort: Level
     tie_break: int
@@ -66,7 +66,7 @@ class Rule:
 
     def recommend(self, evidence: Evidence) -> Iterator[Recommendation]:
         """The rule's findings as recommendations."""
-        return (self._complete(finding, evidence) for finding in self.find(evidence))
+        return (self._complete(found, evidence) for found in self.find(evidence) if found is not None)
 
     def _complete(self, found: Finding, evidence: Evidence) -> Recommendation:
         finding = reachable(found, evidence.analysis)
@@ -131,11 +131,11 @@ def container_title(evidence: Evidence, step: StepAnalysis, container: Container
 
 
 def resource_edits(
-    step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
+    step: StepAnalysis, container: ContainerUsage, values: Mapping[tuple[str, str], str]
 ) -> tuple[Edit, ...]:
     """Edits that set requests or limits, keyed by (section, resource); empty without a definition to patch, and where pods
     have something else than it declares: a change of it has no effect there."""
-    spec = next((c for c in step.sized if c.name == container.name), None) if step else None
+    spec = step.declared(container)
     if spec is None or any(container.overridden(*at) is not None for at in values):
         return ()
     edits = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())

@@ -6,7 +6,6 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.overrides import Override
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import same_amount
 from concertmaster.core.rules.base import ELSEWHERE, container_title
 from concertmaster.core.rules.evidence import Evidence
@@ -58,27 +57,22 @@ def set_elsewhere(evidence: Evidence, step: StepAnalysis, container: ContainerUs
 
 def _default(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, resource: str) -> float | None:
     """The present request, where none is declared and a LimitRange gives it."""
-    own, name = _declared(step, container), f"{resource}_request"
+    own, name = step.declared(container), f"{resource}_request"
     have, default = getattr(container, name, None), evidence.capacity.defaults(resource)[0]
     if own is None or getattr(own, name, None) is not None or have is None or default is None:
         return None
     return default if same_amount(have, default) else None
 
 
-def _declared(step: StepAnalysis, container: ContainerUsage) -> ContainerSpec | None:
-    """The container as the definition declares it."""
-    return next((c for c in step.spec.sized if c.name == container.name), None) if step.spec is not None else None
-
-
 def _kind(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> str:
     """The kind of the object that declares the container."""
-    own = _declared(step, container)
+    own = step.declared(container)
     return evidence.analysis.definition.key.kind if own is None or own.holder is None else "Task"
 
 
 def _by(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, found: Override) -> str:
     """What sets it, or what may where that is not known."""
-    own = _declared(step, container)
+    own = step.declared(container)
     if own is not None and own.set_by is not None:
         return f"{own.set_by} sets it"
     may = [*evidence.analysis.definition.engine.sets_resources, "a mutating webhook or policy"]

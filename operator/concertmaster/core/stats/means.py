@@ -59,6 +59,11 @@ def widened(interval: Interval, factor: float) -> Interval:
     return Interval(likely + factor * (low - likely), likely, likely + factor * (high - likely))
 
 
+def product(one: Interval, other: Interval) -> Interval:
+    """The product of two independent values."""
+    return combined(one.likely * other.likely, [one.scaled(other.likely), other.scaled(one.likely)])
+
+
 def combined(likely: float, errors: Iterable[Interval]) -> Interval:
     """``likely`` with an interval for all of these independent ``errors``, each an interval around it for one of them alone.
 

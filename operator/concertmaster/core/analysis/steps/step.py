@@ -21,7 +21,7 @@ from concertmaster.core.analysis.usage import (
 from concertmaster.core.changepoint import Detection, Series, detect_many
 from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import known
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import ContainerSpec, Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
@@ -65,6 +65,10 @@ class StepAnalysis:
     network: NetworkUse | None = None
     pricing: Pricing = field(default_factory=Pricing)  # mean over the nodes it ran on
     inits: tuple[ContainerUsage, ...] = ()
+
+    def declared(self, container: ContainerUsage) -> ContainerSpec | None:
+        """The container as the definition declares it; None where it does not."""
+        return next((c for c in self.spec.sized if c.name == container.name), None) if self.spec is not None else None
 
 
 def analyze_steps(

@@ -244,7 +244,7 @@ def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return max(0.0, median([t - each * n for n, t in pairs]) or 0.0), each
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """Batches for fan-outs of small items, merged small steps, and more items per call where calls cost tokens."""
     if evidence.analysis.enough:
         yield from _calls(evidence)
@@ -256,13 +256,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     daemons = {s.name for s in evidence.analysis.definition.graph.steps if s.daemon}
     for own in pods.values():
         if own.step not in daemons and own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:
-            finding = _batch(evidence, runs, own)
-            if finding is not None:
-                yield finding
+            yield _batch(evidence, runs, own)
     for row in _rows(evidence.analysis.definition.graph, pods, least):
-        finding = _merge(evidence, runs, row, pods)
-        if finding is not None:
-            yield finding
+        yield _merge(evidence, runs, row, pods)
 
 
 RULE = Rule(

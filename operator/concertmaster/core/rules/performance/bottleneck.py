@@ -96,7 +96,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """At most the two steps with the largest drag, if significant and the graph has more than one step."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
@@ -104,9 +104,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     ranked = sorted(((s, s.path) for s in analysis.steps if s.path is not None), key=lambda pair: -pair[1].drag)
     for step, path in ranked[: int(evidence.settings.number("maxSteps", 2))]:
-        finding = _finding(evidence, step, path, makespan)
-        if finding is not None:
-            yield finding
+        yield _finding(evidence, step, path, makespan)
 
 
 RULE = Rule(

@@ -168,7 +168,7 @@ def _unread(graph: WorkflowGraph, step: str) -> bool:
     return bool(behind) and all(s.reads and step not in s.reads for s in behind)
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per uncached step with repeated inputs."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -186,9 +186,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue  # with one input forever, what changes its result is outside the workflow
         cache = recommended_cache(lookups(rows))
         if cache.max_age is not None and (cache.hit_ratio or 0.0) >= least:
-            recommended = _finding(evidence, step, spec, rows, cache)
-            if recommended is not None:
-                yield recommended
+            yield _finding(evidence, step, spec, rows, cache)
 
 
 RULE = Rule(

@@ -169,7 +169,7 @@ def _a_second(rate: float) -> str:
     return f"{rate / MIB:.1f} MiB a second" if rate >= 0.1 * MIB else f"{text.number(rate / MIB, 1)} MiB a second"
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per step on the critical path that mostly waits."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -188,9 +188,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue
         rows = seen.get(step.step, ())
         if len(rows) >= analysis.options.min_runs:
-            finding = _finding(evidence, step, rows)
-            if finding is not None:
-                yield finding
+            yield _finding(evidence, step, rows)
 
 
 RULE = Rule(

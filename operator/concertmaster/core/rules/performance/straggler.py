@@ -128,7 +128,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per fan-out that waits for stragglers."""
     if not evidence.analysis.enough:
         return
@@ -136,9 +136,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         every = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
         if max(map(len, every.values()), default=0) >= COMPARABLE_FACTOR:
             by_run = {run: _least_even(rows) for run, rows in every.items()}
-            finding = _finding(evidence, step, by_run)
-            if finding is not None:
-                yield finding
+            yield _finding(evidence, step, by_run)
 
 
 RULE = Rule(

@@ -235,7 +235,7 @@ def _evidence(rise: Regression) -> tuple[str, ...]:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """The persistent slowdown of the workflow, else those of its steps."""
     if not evidence.analysis.enough:
         return
@@ -249,8 +249,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield from findings
     seen = evidence.published_about(RULE.name, changed=True)  # a change of the definition may be why runs take longer
     least = WITHDRAW_SHARE * least if seen else least
-    if not findings and (earlier := regression_by_day(evidence, seen, least)) is not None:
-        yield earlier
+    if not findings:
+        yield regression_by_day(evidence, seen, least)
 
 
 def _findings(evidence: Evidence, least: float, *, whole: bool) -> list[Finding]:

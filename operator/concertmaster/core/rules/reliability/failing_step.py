@@ -86,7 +86,7 @@ def _when(time: float | None) -> str:
     return to_minute(time) if time is not None else "an unknown time"
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation when all recent runs failed at the same step, else one for each step at which many do; and one for
     each other step whose failed attempts make runs longer, although retries help."""
     if not evidence.rows.failing:

@@ -147,7 +147,7 @@ def _success(evidence: Evidence) -> Finding | None:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per objective that a trend will exceed."""
     if not evidence.analysis.enough:
         return
@@ -155,12 +155,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for row in _watched(evidence):
         forecast = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
         if forecast.state is OutlookState.AT_RISK or (forecast.state is OutlookState.MISSED and row.name in met):
-            recommended = _finding(evidence, row, forecast)
-            if recommended is not None:
-                yield recommended
-    success = _success(evidence)
-    if success is not None:
-        yield success
+            yield _finding(evidence, row, forecast)
+    yield _success(evidence)
 
 
 RULE = Rule(RuleName.OBJECTIVE_AT_RISK, evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=9, steps=False)

@@ -259,7 +259,7 @@ def _retries_alone(evidence: Evidence, rise: Regression, least: float) -> bool:
     """Whether runs replayed without their retried attempts do not take ``least`` longer, and ``failing-step`` reports the
     failures."""
     own = replace(evidence, settings=evidence.analysis.policy.rule(failing_step.RULE.name))
-    if not (own.settings.enabled and any(True for _ in failing_step.evaluate(own))):
+    if not (own.settings.enabled and any(found is not None for found in failing_step.evaluate(own))):
         return False
     first = WhatIf.without_failed_attempts()
     seconds = {r.run: replay(r, first) for r in evidence.analysis.executed if r.usable}

@@ -27,7 +27,7 @@ _MIN_HELPED_SHARE = 0.5
 _CHECKPOINT_SHARE = 0.9  # of the time of an attempt that succeeds at once: what is left to do after a checkpoint
 
 
-def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding]:
+def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding | None]:
     """One recommendation for each of ``steps`` whose failed attempts cost at least that much of the run time."""
     if not evidence.analysis.enough:
         return
@@ -46,9 +46,7 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         if 2 * elsewhere < len(failures) and not _resumed(evidence.rows.all[step].values()):
             at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
             first = list(failed)[at] if at is not None else None
-            finding = _finding(evidence, step, own, failures, first, least_percent)
-            if finding is not None:
-                yield finding
+            yield _finding(evidence, step, own, failures, first, least_percent)
 
 
 def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) -> bool | None:

@@ -251,7 +251,7 @@ def _limits(seconds: Collection[float]) -> str:
     return f"a limit of {low}" if low == high else f"limits of {low} to {high}"
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per step that hung or has too tight a limit, and one for all other steps without a limit."""
     if not evidence.analysis.enough:
         return
@@ -264,12 +264,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield finding
         else:
             quiet.append(row)
-    of_run = run_limit.find(evidence, evidence.settings.number("headroomPercent", 50.0) / 100)
-    if of_run is not None:
-        yield of_run
-    missing = _missing(evidence, quiet, spoken)
-    if missing is not None:
-        yield missing
+    yield run_limit.find(evidence, evidence.settings.number("headroomPercent", 50.0) / 100)
+    yield _missing(evidence, quiet, spoken)
 
 
 RULE = Rule(RuleName.TIMEOUT, evaluate, Category.RELIABILITY, Level.LOW, tie_break=3, settings=("headroomPercent",))

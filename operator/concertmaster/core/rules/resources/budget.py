@@ -210,21 +210,16 @@ def _money(evidence: Evidence, most: float) -> Finding | None:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per ceiling that runs exceed."""
     if not evidence.analysis.enough:
         return
     for metric, most in evidence.objectives.budgets.items():
-        finding = _metric(evidence, metric, most)
-        if finding is not None:
-            yield finding
-    if (cached := _cache_hits(evidence)) is not None:
-        yield cached
+        yield _metric(evidence, metric, most)
+    yield _cache_hits(evidence)
     yield from model_choice.find(evidence)
     if evidence.objectives.max_cost_per_run is not None:
-        finding = _money(evidence, evidence.objectives.max_cost_per_run)
-        if finding is not None:
-            yield finding
+        yield _money(evidence, evidence.objectives.max_cost_per_run)
 
 
 RULE = Rule(RuleName.BUDGET, evaluate, Category.COST, Level.MEDIUM, tie_break=6, steps=False)

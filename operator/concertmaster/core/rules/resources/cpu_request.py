@@ -241,19 +241,16 @@ def _edits(
     step: StepAnalysis, container: ContainerUsage, section: str, proposed: str, first: str | None
 ) -> tuple[Edit, ...]:
     """The change, unless something else must be done ``first``."""
-    return resource_edits(step.spec, container, {(section, "cpu"): proposed}) if first is None else ()
+    return resource_edits(step, container, {(section, "cpu"): proposed}) if first is None else ()
 
 
 def _confidence(runs: int) -> float:
     return min(0.9, runs / (runs + 5.0))
 
 
-_WAYS = (_throttled, _starved)
-
-
 def held_back(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     """A finding for a container slowed by lack of CPU; None when it is not."""
-    return next((f for way in _WAYS if (f := way(evidence, unit.step, unit.container)) is not None), None)
+    return _throttled(evidence, unit.step, unit.container) or _starved(evidence, unit.step, unit.container)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         return None
     needed = max(r.gpus_active or 0.0 for r in latest)  # also with more GPUs than today
     since = latest[0].time if len(latest) < len(known) else 0.0
-    earlier = earlier_peak(evidence, (unit.step.step, *unit.others), f"gpu/{container.name}", needed, since)
+    earlier = earlier_peak(evidence, unit.steps, f"gpu/{container.name}", needed, since)
     needed = earlier.amount if earlier is not None else needed
     use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
     if needed < held:
@@ -80,9 +80,9 @@ def _fewer(evidence: Evidence, unit: SizingUnit, resource: str, needed: float, u
         else idle
     )
     # Request and limit of extended resources must be equal: set whichever is declared.
-    spec = next((c for c in unit.step.spec.sized if c.name == container.name), None) if unit.step.spec else None
+    spec = unit.step.declared(container)
     written = [s for s in ("requests", "limits") if spec is not None and resource in spec.resources.get(s, {})]
-    edits = resource_edits(unit.step.spec, container, {(s, resource): f"{needed:g}" for s in written})
+    edits = resource_edits(unit.step, container, {(s, resource): f"{needed:g}" for s in written})
     freed, saving = _saving(evidence, unit, held - needed)
     return replace(
         _common(evidence, unit, resource, freed, saving),

@@ -16,7 +16,7 @@ from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.stats.means import combined
+from concertmaster.core.stats.means import product
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class TimeLost:
 def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage], enough_for: Interval) -> TimeLost:
     """What the killed attempts of a container cost the runs that a retry or a restart rescued. ``counted``: the runs that
     show how often it is killed; ``enough_for``: share (0 to 1) of the kills that the proposed size avoids."""
-    steps, ends = (unit.step.step, *unit.others), {run.time for run in counted}
+    steps, ends = unit.steps, {run.time for run in counted}
     names = {run.run for run in evidence.analysis.runs if run.end in ends}
     rows = [e for step in steps for run, of in evidence.rows.all.get(step, {}).items() if run in names for e in of]
     if restarts := _share_of_restarts(rows, unit.container):
@@ -66,10 +66,7 @@ def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage],
     found = evidence.worth(change, 0.0, [run for run in evidence.analysis.executed if run.run in names])
     if found is None:
         return TimeLost()
-    share, seconds = (
-        combined(gain.likely * avoided.likely, [gain.scaled(avoided.likely), avoided.scaled(gain.likely)])
-        for gain in found
-    )
+    share, seconds = (product(gain, avoided) for gain in found)
     return TimeLost(share, seconds, replayed) if share.low > 0.0 < seconds.low else TimeLost()
 
 

@@ -30,7 +30,7 @@ from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.sizing import at_most, plain_memory
 from concertmaster.core.sizing.oom_kills import ended, exceeding
-from concertmaster.core.stats.means import combined
+from concertmaster.core.stats.means import product
 from concertmaster.core.units import MIB
 
 _NEARLY_ALL_SHARE = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
@@ -45,13 +45,13 @@ def _earlier(evidence: Evidence, unit: SizingUnit, release: Release | None) -> E
     analysis, ends = evidence.analysis, [run.end for run in evidence.analysis.runs if run.end is not None]
     if not ends or (release is not None and release.less):
         return NO_KILLS
-    begin, steps = analysis.now - analysis.options.window_seconds, (unit.step.step, *unit.others)
-    return earlier_kills(unit.container, steps, evidence.peaks, since=begin, first=min(ends), now=analysis.now)
+    begin = analysis.now - analysis.options.window_seconds
+    return earlier_kills(unit.container, unit.steps, evidence.peaks, since=begin, first=min(ends), now=analysis.now)
 
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     step, container, options = unit.step, _as_killed(unit.container), evidence.analysis.options
-    before = evidence.peaks.of((step.step, *unit.others), f"{KILLED}/{container.name}")
+    before = evidence.peaks.of(unit.steps, f"{KILLED}/{container.name}")
     if not container.runs or (not before and True not in container.columns["oom_killed"]):
         return None
     release = memory_release(container, options.min_runs)
@@ -70,7 +70,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     if raised and request < _MIN_RAISE * (current or request):
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
-    edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
+    edits = resource_edits(step, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     old = text.memory_quantity(current) if current is not None else "not set"
     share = (killed + earlier.runs) / (runs + earlier.of)
     enough_for = ended(share, need.usual, need.died, request)
@@ -217,9 +217,7 @@ def _avoided(
     share = failed_share(failed, max(failed, round(part * runs)), round(part * unseen), alike)
     if share is None:
         return None
-    found = combined(
-        share.likely * enough_for.likely, [share.scaled(enough_for.likely), enough_for.scaled(share.likely)]
-    )
+    found = product(share, enough_for)
     return Interval(max(0.0, found.low), found.likely, min(1.0, found.high))
 
 

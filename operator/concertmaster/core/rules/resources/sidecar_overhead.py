@@ -196,14 +196,12 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per sidecar with a significant share of the run's cost, or that keeps pods alive."""
     if not evidence.analysis.enough:
         return
     for name, own in sorted(_collect(evidence).items()):
-        finding = _finding(evidence, name, own)
-        if finding is not None:
-            yield finding
+        yield _finding(evidence, name, own)
 
 
 RULE = Rule(

@@ -173,14 +173,12 @@ def _target(evidence: Evidence) -> float:
     return max(0.01, evidence.settings.number("targetPercent", 70.0) / 100)
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation for each volume that is nearly full, soon will be, or is far too large."""
     if not evidence.analysis.enough:
         return
     for fill in volume_fills(evidence.analysis):
-        finding = _larger(evidence, fill) or _smaller(evidence, fill)
-        if finding is not None:
-            yield finding
+        yield _larger(evidence, fill) or _smaller(evidence, fill)
 
 
 RULE = Rule(

@@ -227,7 +227,7 @@ def _slower(effect: Slowdown | None) -> str:
 _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _concurrent}
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation for a schedule with overlapping runs."""
     analysis = evidence.analysis
     by = scheduler_of(analysis.definition)
@@ -237,9 +237,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))
     starts = starts_of(analysis.definition, analysis.runs) if judge is not None else None
-    finding = judge(evidence, by, starts) if judge is not None and starts is not None else None
-    if finding is not None:
-        yield finding
+    yield judge(evidence, by, starts) if judge is not None and starts is not None else None
 
 
 RULE = Rule(

@@ -19,7 +19,7 @@ from concertmaster.core.rules.scheduling.limit_scopes import limit_scopes
 from concertmaster.core.rules.scheduling.lower_limit import lower_limit
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per field that limits pods, if another value is better."""
     analysis = evidence.analysis
     runs = [run for run in evidence.recent() if run.usable]
@@ -32,9 +32,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if scope.limit is None and not crowded:
             continue  # no limit delays pods, and no capacity is short
         enough = enough_parallelism(runs, scope.limits)
-        recommended = higher_limit(evidence, scope, enough, runs, gain) or lower_limit(evidence, scope, runs, waiting)
-        if recommended is not None:
-            yield recommended
+        yield higher_limit(evidence, scope, enough, runs, gain) or lower_limit(evidence, scope, runs, waiting)
 
 
 RULE = Rule(

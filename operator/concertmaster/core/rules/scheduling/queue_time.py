@@ -183,27 +183,21 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
+def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation each for suspension, scheduling, start-up and locks, if a significant share of the run time."""
     analysis = evidence.analysis
     runs = [run for run in evidence.recent() if run.usable]
     if not analysis.enough or (analysis.definition.suspended and by_schedule(analysis.definition, analysis.runs)):
         return
-    held = suspension.find(evidence)
-    if held is not None:
-        yield held
+    yield suspension.find(evidence)
     if not runs:
         return
     known = {field: measured(evidence, runs, field) for field in (PENDING, STARTING)}
     if not any(known.values()):
         known = {BEFORE_WORK: measured(evidence, runs, BEFORE_WORK)}
     for field, of in known.items():
-        finding = _finding(evidence, of, field) if of else None
-        if finding is not None:
-            yield finding
-    locked = locks.find(evidence, runs)
-    if locked is not None:
-        yield locked
+        yield _finding(evidence, of, field) if of else None
+    yield locks.find(evidence, runs)
 
 
 RULE = Rule(

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.scheduling.queue_time import evaluate
+from concertmaster.core.rules.scheduling.queue_time import RULE
 from concertmaster.core.rules.scheduling.waits import window_of
 from concertmaster.core.times import weekend
 from concertmaster.report.status.insights import sentences
@@ -283,7 +283,7 @@ def test_a_suspended_schedule_starts_no_run_that_waits() -> None:
     evidence = Evidence(made.analysis(), "wfp")
     for held, said in ((False, 1), (True, 0)):
         definition = replace(evidence.analysis.definition, suspended=held)
-        found = list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=definition))))
+        found = list(RULE.recommend(replace(evidence, analysis=replace(evidence.analysis, definition=definition))))
         assert len(found) == said
     by_hand = replace(evidence.analysis.definition, suspended=True, schedule="1 2 3 * *")
-    assert len(list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=by_hand))))) == 1
+    assert len(list(RULE.recommend(replace(evidence, analysis=replace(evidence.analysis, definition=by_hand))))) == 1

@@ -76,8 +76,7 @@ class RequestRow:
     @property
     def default(self) -> bool:
         """Whether the present request is a default of the namespace."""
-        spec = self.unit.step.spec
-        own = next((c for c in spec.sized if c.name == self.unit.container.name), None) if spec is not None else None
+        own = self.unit.step.declared(self.unit.container)
         return self.old is not None and own is not None and getattr(own, f"{self.resource}_request", self.old) is None
 
     @property

@@ -49,10 +49,10 @@ def earlier_of(
 ) -> EarlierPeak | None:
     """The peak of the runs that are not analysed, if it is larger, at the level since a release; of those under the present
     limit where peaks ``followed`` it."""
-    steps, name = (unit.step.step, *unit.others), f"{resource}/{unit.container.name}"
+    name = f"{resource}/{unit.container.name}"
     released = {int(release.time // DAY): level_since(release, resource)} if release is not None else {}
     since = followed.time + DAY if followed is not None else 0.0
-    return earlier_peak(evidence, steps, name, recent, since, released)
+    return earlier_peak(evidence, unit.steps, name, recent, since, released)
 
 
 def since_release(unit: SizingUnit, release: Release | None) -> SizingUnit:
@@ -85,7 +85,7 @@ def row_edits(
         values["limits", resource] = written(new)
     elif lowered is not None:
         values["limits", resource] = written(lowered)
-    edits = resource_edits(unit.step.spec, container, values)
+    edits = resource_edits(unit.step, container, values)
     sure = (
         current is not None
         and new < current

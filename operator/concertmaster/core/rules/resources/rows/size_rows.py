@@ -75,7 +75,7 @@ def _under_present_limit(
 def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:
     """Whether a size may be proposed, as far as that does not depend on the size."""
     spec, name = unit.step.spec, unit.container.name
-    declared = spec is not None and any(c.name == name for c in spec.sized)
+    declared = unit.step.declared(unit.container) is not None
     if not declared and spec is not None and spec.containers:
         return False  # injected into the pod: there is no field to set
     if unit.container.init and (not declared or getattr(unit.container, f"{resource}_request") is None):
@@ -84,7 +84,7 @@ def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: fro
         return False
     if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:
         return False  # a size of its own for each pod of a run: none is the one to change
-    if any((step, name, resource) in held_back for step in (unit.step.step, *unit.others)):
+    if any((step, name, resource) in held_back for step in unit.steps):
         return False
     return evidence.sizing.excluded(unit.step.step, name, resource) is None
 
@@ -105,5 +105,5 @@ def _waits(evidence: Evidence, unit: SizingUnit) -> bool:
 
 def _is_own(evidence: Evidence, unit: SizingUnit) -> bool:
     """Whether the current memory request is an intermediate step of a verified right-sizing."""
-    edits = resource_edits(unit.step.spec, unit.container, {("requests", "memory"): ""})
+    edits = resource_edits(unit.step, unit.container, {("requests", "memory"): ""})
     return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)

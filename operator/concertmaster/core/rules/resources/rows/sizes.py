@@ -84,8 +84,8 @@ def memory_by_day(evidence: Evidence, unit: SizingUnit, changed: Release | Follo
     """The largest memory peak (bytes) of each day, of those after the day on which their level ``changed``; empty unless the
     window has more runs than are analysed. Without the day in progress, unless that has needed most already: it may still
     need more."""
-    steps, since = (unit.step.step, *unit.others), changed.time + DAY if changed is not None else 0.0
-    by_day = earlier_days(evidence, steps, f"memory/{unit.container.name}", since)
+    since = changed.time + DAY if changed is not None else 0.0
+    by_day = earlier_days(evidence, unit.steps, f"memory/{unit.container.name}", since)
     today = int(evidence.analysis.now // DAY)
     so_far = by_day.pop(today, None)
     return by_day | {today: so_far} if so_far is not None and so_far >= max(by_day.values(), default=0.0) else by_day

@@ -37,6 +37,11 @@ class SizingUnit:
         """Step and container, as tables name them."""
         return f"{self.step.step}/{self.container.name}"
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The names of all these steps."""
+        return self.step.step, *self.others
+
     def described(self, finding: Finding) -> Finding:
         """The finding, with the other affected steps named."""
         if not self.others:

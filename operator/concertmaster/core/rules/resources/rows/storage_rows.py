@@ -23,7 +23,7 @@ from concertmaster.core.rules.resources.rows.row_parts import Least
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, sizing_units
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.oom_kills import ended
-from concertmaster.core.stats.means import combined
+from concertmaster.core.stats.means import product
 from concertmaster.core.units import GIB, MIB
 
 _EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
@@ -54,7 +54,7 @@ def _row(evidence: Evidence, unit: SizingUnit, headroom: float) -> RequestRow | 
         return replace(row, avoided=_avoided(evidence, unit, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
-    earlier = earlier_peak(evidence, (unit.step.step, *unit.others), f"storage/{container.name}", peak)
+    earlier = earlier_peak(evidence, unit.steps, f"storage/{container.name}", peak)
     peak = peak if earlier is None else earlier.amount
     if limit is not None and peak > _NEAR_LIMIT * limit:
         return _sized(
@@ -106,9 +106,8 @@ def _sized(
 
 def _evictions(evidence: Evidence, unit: SizingUnit) -> list[float]:
     """Minimum bytes used by pods of the container when they were evicted for their storage."""
-    steps = (unit.step.step, *unit.others)
     sizes = []
-    for step in evidence.rows.failing.intersection(steps):
+    for step in evidence.rows.failing.intersection(unit.steps):
         for rows in evidence.rows.all.get(step, {}).values():
             sizes += [size for e in rows if (size := evicted_at(e)) is not None]
     return sizes
@@ -126,8 +125,7 @@ def _avoided(evidence: Evidence, unit: SizingUnit, peaks: Sequence[float], died:
     usual = median([peak for peak in peaks if peak <= died])
     if share is None:
         return None
-    part = ended(share.likely, usual, died, size)
-    return combined(share.likely * part.likely, [share.scaled(part.likely), part.scaled(share.likely)])
+    return product(share, ended(share.likely, usual, died, size))
 
 
 def evicted_at(execution: StepExecution) -> float | None:
