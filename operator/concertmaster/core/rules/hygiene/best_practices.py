@@ -6,9 +6,8 @@ failed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from concertmaster.core import text
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, StepSpec
@@ -19,27 +18,21 @@ from concertmaster.core.rules.performance.caching import lookups, recommended_ca
 from concertmaster.core.schedules.scheduler import scheduler_of
 
 
-class State(StrEnum):
-    """State of a checklist item."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not applicable"
-
-
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """One item: its name, its state, what is missing where, and the field to set."""
+    """One item: its name, the field to set, whether it ``passed`` (None: it does not apply), and what is missing where if it
+    did not."""
 
     name: str
-    state: State
-    detail: str
     field: str
+    passed: bool | None
+    detail: str
 
     @property
     def line(self) -> str:
         """The item as a line of evidence."""
-        return f"{self.name}: {self.state.value}" + (f", {self.detail}" if self.detail else "") + f" ({self.field})"
+        state = {True: "passed", False: f"failed, {self.detail}", None: "not applicable"}[self.passed]
+        return f"{self.name}: {state} ({self.field})"
 
 
 def _steps(evidence: Evidence, daemons: bool = False) -> list[StepSpec]:
@@ -58,9 +51,12 @@ def _each(
     """An item that every step must pass; ``holds`` returns None when nothing is known of a step."""
     known = {s.name: holds(s) for s in _steps(evidence, daemons)}
     bad = [evidence.title(n) for n, ok in known.items() if ok is False]
-    if bad:
-        return ChecklistItem(name, State.FAILED, f"{lacks} in {text.listing(bad)}", field)
-    return ChecklistItem(name, State.PASSED if any(known.values()) else State.NOT_APPLICABLE, "", field)
+    return ChecklistItem(name, field, _known(any(known.values()), bad), f"{lacks} in {text.listing(bad)}")
+
+
+def _known(known: bool, bad: Sequence[str]) -> bool | None:
+    """Whether an item passed that nothing ``bad`` must be found for; None where nothing is ``known`` of it."""
+    return not bad if known or bad else None
 
 
 def _all(of: Callable[[ContainerSpec], bool]) -> Callable[[StepSpec], bool | None]:
@@ -80,13 +76,10 @@ def _pinned(container: ContainerSpec) -> bool:
 
 
 def _exit_handler(evidence: Evidence) -> ChecklistItem:
-    field = "spec.onExit"
-    if not evidence.analysis.definition.engine.exit_handler:
-        return ChecklistItem("exit handler", State.NOT_APPLICABLE, "", field)
-    declared = evidence.analysis.definition.declared
-    if "onExit" in declared or any(s.on_exit for s in evidence.analysis.definition.graph.steps):
-        return ChecklistItem("exit handler", State.PASSED, "", field)
-    return ChecklistItem("exit handler", State.FAILED, "nobody is notified when a run fails", field)
+    definition = evidence.analysis.definition
+    handled = "onExit" in definition.declared or any(s.on_exit for s in definition.graph.steps)
+    passed = handled if definition.engine.exit_handler else None
+    return ChecklistItem("exit handler", "spec.onExit", passed, "nobody is notified when a run fails")
 
 
 def _concurrency(evidence: Evidence) -> ChecklistItem:
@@ -94,22 +87,15 @@ def _concurrency(evidence: Evidence) -> ChecklistItem:
     definition = evidence.analysis.definition
     by = scheduler_of(definition)
     if definition.schedule is not None and by is not None:
-        field = "spec.concurrencyPolicy"
-        policy = by.declared.get("concurrencyPolicy")
-        if policy in ("Forbid", "Replace"):
-            return ChecklistItem("concurrency", State.PASSED, "", field)
-        return ChecklistItem("concurrency", State.FAILED, "a late run does not keep the next from starting", field)
+        apart = by.declared.get("concurrencyPolicy") in ("Forbid", "Replace")
+        late = "a late run does not keep the next from starting"
+        return ChecklistItem("concurrency", "spec.concurrencyPolicy", apart, late)
     wide = [s.name for s in _steps(evidence) if s.fan_out and (s.width is None or s.width > 10)]
-    if not wide:
-        return ChecklistItem("concurrency", State.NOT_APPLICABLE, "", "parallelism")
     limited = definition.graph.parallelism is not None or all(
         s.parallelism is not None for s in _steps(evidence) if s.name in wide
     )
-    if limited:
-        return ChecklistItem("concurrency", State.PASSED, "", "parallelism")
-    return ChecklistItem(
-        "concurrency", State.FAILED, f"nothing limits the fan-out of {text.listing(wide)}", "parallelism"
-    )
+    unlimited = f"nothing limits the fan-out of {text.listing(wide)}"
+    return ChecklistItem("concurrency", "parallelism", limited if wide else None, unlimited)
 
 
 def _caching(evidence: Evidence) -> ChecklistItem:
@@ -124,25 +110,21 @@ def _caching(evidence: Evidence) -> ChecklistItem:
         if len(rows) < 10:
             continue
         known = True
-        if (recommended_cache(lookups(rows)).hit_ratio or 0.0) >= 0.2:
+        if recommended_cache(lookups(rows)).hit_ratio >= 0.2:
             repeats.append(evidence.title(spec.name))
-    if repeats:
-        return ChecklistItem(
-            "caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", field
-        )
-    return ChecklistItem("caching", State.PASSED if known else State.NOT_APPLICABLE, "", field)
+    repeated = f"inputs repeat in {text.listing(repeats)}, see cache-step"
+    return ChecklistItem("caching", field, _known(known, repeats), repeated)
 
 
 def _clean_up(evidence: Evidence) -> ChecklistItem:
-    declared = evidence.analysis.definition.declared
-    engine = evidence.analysis.definition.engine
-    if not engine.clean_up_fields:
-        return ChecklistItem("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
-    if evidence.analysis.definition.schedule is not None and engine.keeps_few_scheduled:
-        return ChecklistItem("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes defaults to three
-    if any(f in declared for f in engine.clean_up_fields):
-        return ChecklistItem("clean-up", State.PASSED, "", engine.clean_up_fields[0])
-    return ChecklistItem("clean-up", State.FAILED, "finished runs are never deleted", engine.clean_up_fields[0])
+    definition, fields = evidence.analysis.definition, evidence.analysis.definition.engine.clean_up_fields
+    passed: bool | None = any(f in definition.declared for f in fields)
+    field = fields[0] if fields else "ttlStrategy"
+    if not fields:
+        passed = None
+    elif definition.schedule is not None and definition.engine.keeps_few_scheduled:
+        passed, field = True, "successfulJobsHistoryLimit"  # Kubernetes defaults to three
+    return ChecklistItem("clean-up", field, passed, "finished runs are never deleted")
 
 
 def _metrics(evidence: Evidence) -> ChecklistItem:
@@ -152,12 +134,9 @@ def _metrics(evidence: Evidence) -> ChecklistItem:
         for s in evidence.analysis.steps
         if any(c.coverage is not None and c.coverage < least for c in s.containers)
     ]
-    if poor:
-        return ChecklistItem(
-            "metrics", State.FAILED, f"too few samples of {text.listing(poor)}, see data-quality", "scrape interval"
-        )
     known = any(c.coverage is not None for s in evidence.analysis.steps for c in s.containers)
-    return ChecklistItem("metrics", State.PASSED if known else State.NOT_APPLICABLE, "", "scrape interval")
+    few = f"too few samples of {text.listing(poor)}, see data-quality"
+    return ChecklistItem("metrics", "scrape interval", _known(known, poor), few)
 
 
 def _retried(spec: StepSpec) -> bool | None:
@@ -218,8 +197,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or analysis.definition.graph.inferred:
         return
     items = checklist(evidence)
-    failed = [i for i in items if i.state is State.FAILED]
-    asked = [i for i in items if i.state is not State.NOT_APPLICABLE]
+    failed = [i for i in items if i.passed is False]
+    asked = [i for i in items if i.passed is not None]
     if not failed:
         return
     yield Finding(

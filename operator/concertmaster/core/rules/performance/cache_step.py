@@ -88,9 +88,7 @@ def _saving(evidence: Evidence, rows: list[StepExecution], cache: RecommendedCac
 def _gains(evidence: Evidence, step: str, cache: RecommendedCache) -> tuple[Interval, Interval] | None:
     """Share and seconds of the run saved by the hits, if that is worth it. How often inputs repeat is known from these
     executions only, so the ends of that share are replayed as well."""
-    gains = evidence.worth(
-        WhatIf.cache_hit(step, cache.hit_ratio or 0.0), evidence.settings.number("minGainPercent", 5.0)
-    )
+    gains = evidence.worth(WhatIf.cache_hit(step, cache.hit_ratio), evidence.settings.number("minGainPercent", 5.0))
     often = share_interval(cache.hits, cache.known)
     if gains is None or often is None:
         return gains
@@ -109,7 +107,7 @@ def _finding(
     evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], cache: RecommendedCache
 ) -> Finding | None:
     analysis = evidence.analysis
-    ratio, hours = cache.hit_ratio or 0.0, f"{round((cache.max_age or 0.0) / HOUR)}h"
+    ratio, hours = cache.hit_ratio, f"{round((cache.max_age or 0.0) / HOUR)}h"
     gains = _gains(evidence, step.step, cache)
     saving = _saving(evidence, rows, cache)
     month = analysis.cost.per_month
@@ -185,7 +183,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
         if len(inputs) < 2 or _unread(analysis.definition.graph, step.step):
             continue  # with one input forever, what changes its result is outside the workflow
         cache = recommended_cache(lookups(rows))
-        if cache.max_age is not None and (cache.hit_ratio or 0.0) >= least:
+        if cache.max_age is not None and cache.hit_ratio >= least:
             yield _finding(evidence, step, spec, rows, cache)
 
 

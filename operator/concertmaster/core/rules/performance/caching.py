@@ -35,18 +35,21 @@ class CacheLookup:
 
 @dataclass(frozen=True, slots=True)
 class RecommendedCache:
-    """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the total seconds saved.
+    """``hits`` among the ``known`` executions, whose fingerprints are, at ``max_age`` seconds, and the total seconds saved.
 
-    ``known``: number of those executions; ``distinct``: number of different fingerprints. ``max_age`` is None when nothing
-    repeats or too little is known.
+    ``distinct``: number of different fingerprints. ``max_age`` is None when nothing repeats or too little is known.
     """
 
     max_age: float | None
-    hit_ratio: float | None
     hits: int
     known: int
     distinct: int
     saved_seconds: float
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share (0 to 1) of the known executions."""
+        return self.hits / max(1, self.known)
 
 
 def lookups(executions: Iterable[StepExecution]) -> list[CacheLookup]:
@@ -94,14 +97,10 @@ def recommended_cache(executions: Sequence[CacheLookup]) -> RecommendedCache:
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})
-    if len(known) < _MIN_EXECUTIONS:
-        return RecommendedCache(None, None, 0, len(known), distinct, 0.0)
-    best = hits_at(known, AGES[-1])
-    if not best:
-        return RecommendedCache(None, 0.0, 0, len(known), distinct, 0.0)
-    for age in AGES:
+    best = hits_at(known, AGES[-1]) if len(known) >= _MIN_EXECUTIONS else []
+    for age in AGES if best else ():
         hits = hits_at(known, age)
         if len(hits) >= _SHARE * len(best):
             saved = math.fsum(max(0.0, known[i].seconds) for i in hits if math.isfinite(known[i].seconds))
-            return RecommendedCache(age, len(hits) / len(known), len(hits), len(known), distinct, saved)
-    raise AssertionError("the longest age always reaches its own hits")
+            return RecommendedCache(age, len(hits), len(known), distinct, saved)
+    return RecommendedCache(None, 0, len(known), distinct, 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.stats.exact import binomial_tail
@@ -20,23 +21,26 @@ _SIGNIFICANCE = 0.05  # probability that any item or node has so many of them by
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """Skew of one step over runs with at least three items.
+    """Skew of one step over runs with at least three items, ``skewed`` of which have a straggler.
 
-    ``ratio``: median over runs of largest / median item. ``skewed_share``: share of runs (0 to 1) with a straggler.
-    ``same_item`` / ``same_node``: the item or node that is the straggler in most skewed runs, with its share; None when it
-    varies, or has no more of them than its share of all items explains.
+    ``ratio``: median over runs of largest / median item. ``same_item`` / ``same_node``: the item or node that is the
+    straggler in most skewed runs, with its share; None when it varies, or has no more of them than its share of all items
+    explains.
     """
 
     runs: int
-    ratio: float | None = None
-    skewed_share: float | None = None
-    same_item: tuple[str, float] | None = None
-    same_node: tuple[str, float] | None = None
-    reason: str = ""
+    skewed: int
+    ratio: float
+    same_item: tuple[str, float] | None
+    same_node: tuple[str, float] | None
+
+    @property
+    def share(self) -> float:
+        """Share of the runs (0 to 1) with a straggler."""
+        return self.skewed / self.runs
 
 
-@dataclass(frozen=True, slots=True)
-class FanOutItem:
+class FanOutItem(NamedTuple):
     """One item of a fan-out: its name (or index), the node it ran on, and its seconds."""
 
     name: str | None
@@ -58,9 +62,9 @@ def _usual(cases: Sequence[tuple[str | None, Sequence[str | None]]]) -> tuple[st
     return (name, count / len(known)) if count / len(known) >= _COMMON_SHARE and chance < _SIGNIFICANCE else None
 
 
-def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 5) -> Skew:
-    """Skew from the items of each run. A run has a straggler when its largest item is one beside the others (see
-    ``straggler_level``)."""
+def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], least_runs: int) -> Skew | None:
+    """Skew from the items of each run; None where fewer than ``least_runs`` have enough of them. A run has a straggler when
+    its largest item is one beside the others (see ``straggler_level``)."""
     ratios: list[float] = []
     skewed: list[tuple[FanOutItem, list[FanOutItem]]] = []
     for items in items_by_run.values():
@@ -74,12 +78,11 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 
         if seconds[top] >= straggler_level(others):
             skewed.append((usable[top], usable))
     if len(ratios) < max(1, least_runs):
-        return Skew(len(ratios), reason=f"{len(ratios)} runs with three or more items, {least_runs} are needed")
+        return None
     return Skew(
         runs=len(ratios),
+        skewed=len(skewed),
         ratio=float(np.median(ratios)),
-        skewed_share=len(skewed) / len(ratios),
         same_item=_usual([(top.name, [i.name for i in items]) for top, items in skewed]),
         same_node=_usual([(top.node, [i.node for i in items]) for top, items in skewed]),
-        reason=f"{len(skewed)} of {len(ratios)} runs have a straggler",
     )

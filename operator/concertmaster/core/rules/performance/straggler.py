@@ -65,21 +65,21 @@ def _stands_out(rows: Sequence[StepExecution]) -> float:
     return seconds[-1] / level if level > 0.0 else 0.0
 
 
-def _skew(by_run: ExecutionsByRun, least_runs: int) -> Skew:
+def _skew(by_run: ExecutionsByRun, least_runs: int) -> Skew | None:
     """Whose same item is that of one group, or the one of the same name in every group where that is it more often."""
 
-    def of(name: Callable[[str], str]) -> Skew:
+    def of(name: Callable[[str], str]) -> Skew | None:
         items = {
             run: [FanOutItem(name(e.item) if e.item is not None else None, e.node, e.duration or 0.0) for e in rows]
             for run, rows in by_run.items()
         }
-        return skew(items, least_runs=least_runs)
+        return skew(items, least_runs)
 
     whole = of(str)
     if not any(in_group(e.item)[0] for rows in by_run.values() for e in rows):
         return whole
     own = of(lambda item: in_group(item)[1])
-    return max(whole, own, key=lambda found: found.same_item[1] if found.same_item else 0.0)
+    return max(whole, own, key=lambda found: found.same_item[1] if found and found.same_item else 0.0)
 
 
 def _relative_size(by_run: ExecutionsByRun) -> float | None:
@@ -97,7 +97,7 @@ def _relative_size(by_run: ExecutionsByRun) -> float | None:
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
     measured = _skew(by_run, evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
-    if measured.skewed_share is None or measured.skewed_share < least or measured.ratio is None:
+    if measured is None or measured.share < least:
         return None
     change = WhatIf.without_stragglers(step.step, _BALANCED_FACTOR)
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0))
@@ -111,18 +111,18 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         action=f"Balance the items of {name}; {todo}",
         because=(
             f"its last item takes {measured.ratio:.1f} times as long as the median one (median over {measured.runs}"
-            f" runs, {evidence.recent_window()}); {text.percent(measured.skewed_share)} of the runs wait for a straggler,"
+            f" runs, {evidence.recent_window()}); {text.percent(measured.share)} of the runs wait for a straggler,"
             f" and {why}"
         ),
         otherwise=f"runs stay longer than with balanced items, by {text.duration(seconds.likely)} on average",
         current=f"last item {measured.ratio:.1f} x the median",
         proposed=f"no item above {_BALANCED_FACTOR:g} x the median and above all others",
         expected=gain_sentence(share, seconds),
-        confidence=min(0.9, measured.skewed_share),
+        confidence=min(0.9, measured.share),
         gain_seconds=seconds,
         gain_share=share,
         evidence=(
-            measured.reason,
+            f"{measured.skewed} of {measured.runs} runs have a straggler",
             f"replayed with no item above {_BALANCED_FACTOR:g} times the median of its run and above all others",
         ),
     )

@@ -33,21 +33,13 @@ class RecommendedTimeout:
 
 
 @lru_cache(1024)
-def tolerance_factor(count: int, coverage: float, confidence: float) -> float | None:
-    """Factor k so that mean + k * standard deviation of ``count`` normal values covers ``coverage`` with ``confidence``.
-
-    None when the sample is too small for the approximation.
-    """
-    if count < 2:
-        return None
-    z_coverage = normal_quantile(coverage)
-    z_confidence = normal_quantile(confidence)
+def tolerance_factor(count: int) -> float:
+    """Factor k so that mean + k * standard deviation of ``count`` normal values (ten or more) covers the share of later ones
+    with that confidence."""
+    z_coverage, z_confidence = normal_quantile(_COVERAGE), normal_quantile(_CONFIDENCE)
     a = 1.0 - z_confidence**2 / (2.0 * (count - 1))
     b = z_coverage**2 - z_confidence**2 / count
-    inside = z_coverage**2 - a * b
-    if a <= 0.0 or inside < 0.0:
-        return None
-    return (z_coverage + math.sqrt(inside)) / a
+    return (z_coverage + math.sqrt(z_coverage**2 - a * b)) / a
 
 
 def round_up(seconds: float) -> float:
@@ -67,10 +59,9 @@ def recommended_timeout(durations: Sequence[float], *, headroom: float, earlier:
         return RecommendedTimeout(
             None, None, None, int(values.size), f"{values.size} executions, {_MIN_EXECUTIONS} are needed"
         )
-    factor = tolerance_factor(int(values.size), _COVERAGE, _CONFIDENCE)
     longest = max(float(values.max()), earlier)
     logs = np.log(values)
-    bound = longest if factor is None else max(longest, float(np.exp(logs.mean() + factor * logs.std(ddof=1))))
+    bound = max(longest, float(np.exp(logs.mean() + tolerance_factor(int(values.size)) * logs.std(ddof=1))))
     return RecommendedTimeout(
         round_up(bound * (1.0 + headroom)),
         bound,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from concertmaster.core.model.engines import EngineTraits
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.hygiene.best_practices import State, checklist
+from concertmaster.core.rules.hygiene.best_practices import checklist
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobs.traits import JOB
 from concertmaster.engines.tekton.traits import TEKTON
@@ -15,8 +15,8 @@ from tests.support.core.scenario_builder import Scenario, argo, cron_job, noise,
 from tests.support.core.scenarios import resources
 
 
-def states(of: Scenario) -> dict[str, State]:
-    return {i.name: i.state for i in checklist(Evidence(of.analysis(), "wfp"))}
+def states(of: Scenario) -> dict[str, bool | None]:
+    return {i.name: i.passed for i in checklist(Evidence(of.analysis(), "wfp"))}
 
 
 def test_what_is_missing_is_named_with_its_field() -> None:
@@ -46,30 +46,30 @@ def test_a_workflow_with_everything_is_silent() -> None:
     )
     value = noise()
     good = scenario(of, 20, lambda _: {"extract": value(60), "load": value(60), "tell": value(5)})
-    assert set(states(good).values()) <= {State.PASSED, State.NOT_APPLICABLE}
+    assert set(states(good).values()) <= {True, None}
     assert good.recommended("best-practices") == []
 
 
 def test_a_cron_job_is_asked_other_things() -> None:
     value = noise()
     found = states(scenario(cron_job(), 20, lambda _: {"job": value(60)}))
-    assert found["exit handler"] is State.NOT_APPLICABLE
-    assert found["retries"] is State.PASSED  # Kubernetes retries six times by default
-    assert found["concurrency"] is State.FAILED
+    assert found["exit handler"] is None
+    assert found["retries"] is True  # Kubernetes retries six times by default
+    assert found["concurrency"] is False
     allowed = cron_job()
     allowed["spec"]["concurrencyPolicy"] = "Forbid"
-    assert states(scenario(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
+    assert states(scenario(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is True
 
 
 def test_a_step_is_retried_by_a_template_around_it_too() -> None:
-    for strategy, state in ({"limit": 1}, State.PASSED), ({"limit": 0}, State.FAILED), ({}, State.PASSED):
+    for strategy, state in ({"limit": 1}, True), ({"limit": 0}, False), ({}, True):
         of = argo(task("load"), templates={"main": {"retryStrategy": strategy}})
         assert states(scenario(of, 6, lambda _: {"load": 60.0}))["retries"] is state
 
 
 def test_every_way_to_schedule_runs_is_asked_for_its_concurrency() -> None:
     of = argo(task("load"))
-    for policy, state in ("Forbid", State.PASSED), ("Allow", State.FAILED):
+    for policy, state in ("Forbid", True), ("Allow", False):
         starts = {"schedules": ["7 * * * *"], "concurrencyPolicy": policy}
         own = {**of, "kind": "CronWorkflow", "spec": {**starts, "workflowSpec": of["spec"]}}
         assert states(scenario(own, 6, lambda _: {"load": 60.0}))["concurrency"] is state
@@ -81,7 +81,7 @@ def test_every_way_to_schedule_runs_is_asked_for_its_concurrency() -> None:
 def test_the_image_of_a_step_action_is_not_taken_for_one_without_a_tag() -> None:
     of = pipeline({"requests": {"cpu": "1", "memory": "1Gi"}})
     (step,) = of["spec"]["tasks"][0]["taskSpec"]["steps"]
-    for fields, state in ({"image": "etl"}, State.FAILED), ({"ref": {"name": "etl"}}, State.PASSED):
+    for fields, state in ({"image": "etl"}, False), ({"ref": {"name": "etl"}}, True):
         of["spec"]["tasks"][0]["taskSpec"]["steps"] = [
             {"name": "main", "computeResources": step["computeResources"], **fields}
         ]
@@ -112,16 +112,13 @@ def _on(engine: EngineTraits) -> Evidence:
 
 
 def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -> None:
-    assert states(scenarios.cache_step())["caching"] is State.FAILED
+    assert states(scenarios.cache_step())["caching"] is False
     value = noise()
     wide = argo(task("search", withItems=[f"i{k}" for k in range(20)]))
     runs = scenario(wide, 6, lambda _: {"search": [value(10) for _ in range(20)]})
-    assert states(runs)["concurrency"] is State.FAILED
+    assert states(runs)["concurrency"] is False
     limited = argo(task("search", withItems=[f"i{k}" for k in range(20)]), parallelism=5)
-    assert (
-        states(scenario(limited, 6, lambda _: {"search": [value(10) for _ in range(20)]}))["concurrency"]
-        is State.PASSED
-    )
+    assert states(scenario(limited, 6, lambda _: {"search": [value(10) for _ in range(20)]}))["concurrency"] is True
 
 
 def test_the_pods_of_daemons_need_requests_but_no_time_limit() -> None:
