@@ -22,12 +22,12 @@ from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.collection import watermarks
-from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.cycle import Cycle, Stages
-from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps, WithConfigMaps
+from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PODS, PodIndex
 from concertmaster.controller.discovery.time_shares import TimeShares
@@ -146,7 +146,6 @@ class Assembly:
         instance = os.environ.get("POD_NAME") or socket.gethostname()
         events = EventRecorder(self.client, instance=instance, on_note=notifier.note)
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
-        own_objects = WithConfigMaps(live, ConfigMaps(self.client, self.access, s.argo_namespace)) if live else None
         namespace = s.argo_namespace if live else None
         argo = ArgoController(self.client, self.access, namespace).defaults if namespace else lambda: None
         stages = Stages(
@@ -154,11 +153,12 @@ class Assembly:
             SnapshotBuilder(self.client, self.cache, s.namespaces, owners, labelled=labelled, owns=owns, argo=argo),
             Collector(
                 sources,
-                own_objects,
+                live,
                 self.health,
                 Outages(lambda: history.store, interval),
                 interval=interval,
                 archives=self._archives(history),
+                config_maps=ConfigMaps(self.client, self.access, s.argo_namespace),
             ),
             profile_reconciler,
             Publisher(

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from concertmaster.controller.changes.cycle import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
-from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, reach, requests, retained
 from concertmaster.controller.health import Health
 from concertmaster.controller.malloc import FreeMemory

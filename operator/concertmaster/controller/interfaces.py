@@ -1,14 +1,11 @@
-"""What the loop needs from the layers below, as Protocols owned by the consumer.
-
-The cycle isolates faults, decides what is dirty and what is written; how facts are fetched, kept, analysed and worded is
-behind these interfaces, so that tests use fakes and each implementation can be replaced in one module.
-"""
+"""What the stages of a cycle hand to each other: what is read of a metrics source, and what goes into an analysis and comes
+out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
@@ -20,7 +17,6 @@ from concertmaster.core.changes.verification.surroundings import OtherWorkflows
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Outcome, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Baseline, DailyPeaks, DailyRow, RecommendationOutcome
-from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import FleetMember
@@ -93,38 +89,6 @@ class SourceReport:
     def notes(self, key: WorkflowKey) -> tuple[str, ...]:
         """What is unusual about the metrics of a workflow, each a sentence."""
         return (*self.unplaced.get(key, ()), *self.left_out.get(key.namespace, ()))
-
-
-class Sources(Protocol):
-    """All metrics sources of the configuration, feeding one history."""
-
-    def names(self) -> Sequence[str]:
-        """The configured names."""
-
-    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
-        """Whether a namespace with these labels may use the source."""
-
-    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
-        """Read what is new into the history. Faults of the source are in the report, never raised."""
-
-    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
-        """Run users' own queries, after ``collect``: the report, completed with their results. Faults are in the report."""
-
-    def go_on(self, now: float) -> None:
-        """Store what was queried ahead of the next reading, as far as it has arrived. Called between the analyses of the
-        cycle of ``now``, and short. Faults are left to that reading."""
-
-    def extras(
-        self,
-        source: str,
-        definition: WorkflowDefinition,
-        metrics: Sequence[ExtraMetric],
-        runs: Sequence[RunRecord],
-        *,
-        now: float,
-        window: float,
-    ) -> tuple[Sequence[RunRecord], str]:
-        """``runs`` with the values of users' extra metrics, and what is wrong with a query (empty: nothing)."""
 
 
 @dataclass(frozen=True, slots=True)

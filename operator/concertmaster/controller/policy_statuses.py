@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.writing.tally import Tally
-from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.health import Health

@@ -9,8 +9,9 @@ from math import inf
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.archive.archived_runs import ArchiveReport, Reach
 from concertmaster.controller.collection.gaps import Outages
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
@@ -23,6 +24,7 @@ from concertmaster.controller.interfaces import (
     ProfileAnalysis,
     SourceReport,
 )
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.outputs import Outputs
@@ -31,7 +33,6 @@ from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport, Reach
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watches.watchdog import Watchdog
@@ -72,6 +73,7 @@ class FakeSources:
     answered: set[WorkflowKey] = field(default_factory=set)
     extra_problem: str = ""
     order: list[str] = field(default_factory=list)  # calls made by the cycle, in order
+    begun: int = 0  # cycles of users' queries
 
     def names(self) -> Sequence[str]:
         return tuple(self.reports)
@@ -91,6 +93,9 @@ class FakeSources:
 
     def go_on(self, now: float) -> None:
         """Nothing is asked for ahead."""
+
+    def begin_queries(self) -> None:
+        self.begun += 1
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         self.order.append("queries")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from concertmaster.controller import cycle
+from concertmaster.controller.archive.archived_runs import ArchiveReport
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.profiles import reconciler
 from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
-from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watches import watchdog
 from concertmaster.controller.watches.watchdog import KindsLost
@@ -1118,6 +1119,18 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     bed.analyze = lambda request: (order.append("analyze"), analyze(request))[1]
     bed.run()
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
+
+
+def test_users_queries_begin_once_a_cycle_whatever_the_clock_says(bed: Bed) -> None:
+    """Sources share the number of queries of a cycle, of which the next one has all again."""
+    bed.sources.reports["other"] = report("other")
+    bed.policy(name="theirs", metricsSource="other", selector={"matchLabels": {"team": "b"}})
+    bed.cronjob("theirs")
+    bed.profile("theirs", "theirs", metadata={"labels": {"team": "b"}})
+    bed.run()
+    bed.run(seconds=0.0)
+    assert bed.sources.order.count("queries") == 4
+    assert bed.sources.begun == 2
 
 
 def test_discovery_withdraws_no_profile_whose_change_is_being_verified() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.collection.collector import without_series
+from concertmaster.controller.collection.sources import without_series
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES

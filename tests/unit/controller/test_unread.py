@@ -14,7 +14,7 @@ from concertmaster.controller.collection.gaps import MAX_OUTAGES
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.discovery.transient_faults import DENIED_FOR
-from concertmaster.controller.run_sources import LiveRunsReport
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.core.model.config_maps import NONE_READ, NamedConfigMaps
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors

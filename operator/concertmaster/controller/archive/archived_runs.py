@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from concertmaster.archive import ArchiveError, ArchiveTable
 from concertmaster.controller.archive.backfill import PastRuns
@@ -24,7 +25,6 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.interfaces import Heartbeat
-from concertmaster.controller.run_sources import ArchiveReport, Reach
 from concertmaster.core.model import InputSource, WorkflowDefinition, WorkflowKey
 from concertmaster.core.units import HOUR
 from concertmaster.engines import Claims
@@ -41,9 +41,24 @@ _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
 """Of the workflows of one namespace: the histories, where input sizes stand, and how many runs are analyzed."""
 
 
+Reach = tuple[int, float]
+"""How much of the past of a workflow is analyzed: the newest runs (number) of the last seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveReport:
+    """Archived runs since the last cycle: workflows with new records, and sentences on what could not be read. ``more``:
+    the past is not read to its end yet, run again soon."""
+
+    changed: frozenset[WorkflowKey] = frozenset()
+    notes: tuple[str, ...] = ()
+    more: bool = False
+
+
 class ArchivedRuns:
-    """See ``interfaces.RunArchive``. ``backfill``: seconds back that are read at most. ``count`` is called with "complete",
-    "end" (only how the run ended is known) or "unreadable", ``answers`` with whether the archive could be read."""
+    """Reads an archive into the history. ``backfill``: seconds back that are read at most. ``count`` is called with
+    "complete", "end" (only how the run ended is known) or "unreadable", ``answers`` with whether the archive could be
+    read."""
 
     def __init__(
         self,
@@ -84,7 +99,8 @@ class ArchivedRuns:
         now: float,
         heartbeat: Heartbeat,
     ) -> ArchiveReport:
-        """See ``interfaces.RunArchive``."""
+        """Once per cycle, with all workflows that are observed, for a bounded time; ``now`` in unix seconds. Faults of the
+        archive are in the notes."""
         claims = Claims(definitions)
         keys = [key for key in claims.of_kind(self._form.run_kind) if key in reach]
         if not keys:

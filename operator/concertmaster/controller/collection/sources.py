@@ -8,6 +8,7 @@ far back, because a workflow that gets its profile today must be looked for in s
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.backfill import PastReader
-from concertmaster.controller.collection.collector import REASONS, without_series
 from concertmaster.controller.collection.forward import ForwardReader
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.progress import Reading
@@ -35,6 +35,32 @@ from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
+
+_REASONS = {
+    "Unreachable": Reason.SOURCE_UNREACHABLE,
+    "TimedOut": Reason.SOURCE_TIMED_OUT,
+    "AuthFailed": Reason.SOURCE_REFUSED,
+    "NotPrometheus": Reason.NOT_PROMETHEUS,
+    "BadQuery": Reason.SOURCE_REFUSED,
+    "TooLarge": Reason.SOURCE_REFUSED,
+    "Truncated": Reason.SOURCE_REFUSED,
+    "Partial": Reason.PARTIAL,
+    "SeriesMissing": Reason.SERIES_MISSING,
+}
+"""What a report says of each fault of a source."""
+
+# Label sets and matchers in a metrics source's own words, cut off or not: they may name anybody's namespaces and pods.
+_SERIES = re.compile(r"""\{[^{}]*(?:\}|$)|\b\w+\s*(?:=~|!~|!=|=)\s*"[^"]*(?:"|$)""")
+
+
+def without_series(error: Exception) -> str:
+    """The text of a source's fault for statuses and Events, without the series it names: all namespaces that use the
+    source see it. The log has the series."""
+    whole = str(error)
+    shown = _SERIES.sub("{...}", whole)
+    if shown != whole:
+        log.warning("in full: %s", whole)
+    return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class MetricsSources:
             source.past.read(reading, horizon)
         except MetricsError as error:
             ok, message, reading.more = False, without_series(error), False
-            reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
+            reason = _REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
         except HistoryError as error:
             if damaged := isinstance(error, HistoryDamaged):
                 log.error("%s", error)
@@ -136,6 +162,10 @@ class MetricsSources:
             in_quotas=self._nodes.in_quotas(client, demand.now, answers=ok),
             clock_ahead=client.clock.end_reading(),
         )
+
+    def begin_queries(self) -> None:
+        """A new cycle of users' queries, of which all sources share the number."""
+        self._queries.begin()
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         """Run users' own queries, after ``collect``: the report, completed with their results. Faults are in the report. A

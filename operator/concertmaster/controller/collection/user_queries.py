@@ -44,13 +44,12 @@ class _Durations:
 
 
 class UserQueries:
-    """Runs users' queries within a number per cycle. ``begin`` starts a new cycle."""
+    """Runs users' queries within a number per cycle, which sources share. ``begin`` starts a new cycle."""
 
     def __init__(self, keeper: HistoryProvider, most: int, pool: QueryPool | None = None) -> None:
         self._keeper = keeper
         self._pool = pool or QueryPool(most)
         self._cycle = 0
-        self._at: float | None = None  # the cycle's time (unix seconds), the same for all sources
         self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
         self._known: dict[tuple[WorkflowKey, str], dict[tuple[str, str], Outcome]] = {}
         self._problems: dict[WorkflowKey, str] = {}
@@ -73,9 +72,6 @@ class UserQueries:
         """Send the users' queries for a source that has just been read, over the last ``reach`` seconds. Returns its
         report, completed with their results."""
         before = client.requests
-        if demand.now != self._at:  # sources share the number of queries, too
-            self._at = demand.now
-            self.begin()
         answered, changed = self.arrived(), set[WorkflowKey]()
         if demand.due and report.ok:
             try:

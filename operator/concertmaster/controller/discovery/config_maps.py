@@ -13,14 +13,11 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 from concertmaster.controller.discovery.targets import Target
-from concertmaster.controller.interfaces import Heartbeat
-from concertmaster.controller.run_sources import LiveRunSource, LiveRunsReport
 from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.config_maps import NONE_READ, CacheContent, NamedConfigMaps
@@ -174,17 +171,3 @@ class ArgoController:
         ref = ObjectRef(CONFIG_MAPS, None, CONTROLLER)
         version, written = sha256(text.encode()).hexdigest(), last_write(managed, None)
         return Target(ref, {}, version, zlib.compress(text.encode()), written=written)
-
-
-class WithConfigMaps:
-    """Live runs together with the ConfigMaps that their workflows name."""
-
-    def __init__(self, live: LiveRunSource, config_maps: ConfigMaps) -> None:
-        self._live = live
-        self._config_maps = config_maps
-
-    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
-        """Once per cycle."""
-        seen = self._live.refresh(definitions, heartbeat)
-        heartbeat("live")
-        return replace(seen, config_maps=self._config_maps.read(definitions))

@@ -20,8 +20,8 @@ from concertmaster.controller.live.pending_runs import PendingRun, PendingRuns, 
 from concertmaster.controller.live.run_kinds import RunKinds
 from concertmaster.controller.live.run_objects import UNREADABLE, EarlierRuns, RunObjects
 from concertmaster.controller.live.run_watch import WatchPlan
-from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import (
     Claims,
@@ -48,6 +48,21 @@ _NOTES = 20
 
 Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
 """A workflow and where its input sizes stand: runs are read again when either is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRunsReport:
+    """Live runs since the last cycle: workflows with new records, and sentences about what live objects lack and why:
+    ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs in progress as
+    they are now. ``config_maps``: those that workflows name; None where they could not be read yet. ``problem``: why nothing
+    of it was read (empty: it was)."""
+
+    changed: frozenset[WorkflowKey] = frozenset()
+    notes: tuple[str, ...] = ()
+    by_workflow: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+    running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = field(default_factory=dict)
+    config_maps: Mapping[WorkflowKey, NamedConfigMaps | None] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

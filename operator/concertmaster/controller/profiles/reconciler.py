@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, most_valuable_first
 from concertmaster.controller.discovery.time_shares import TimeShares
@@ -21,8 +22,8 @@ from concertmaster.controller.interfaces import (
     EarlierRecommendations,
     Heartbeat,
     SourceReport,
-    Sources,
 )
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.object_cache import CachedObject, CachedObjects
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.analysis.runner import AnalysisRunner
@@ -42,7 +43,6 @@ from concertmaster.controller.profiles.status_update import (
     status_update,
     without_analysis,
 )
-from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
@@ -65,7 +65,7 @@ class ProfileReconciler:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: MetricsSources,
         history: HistoryProvider,
         analyzer: Analyzer,
         outputs: Outputs | None = None,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.definitions import Definitions, ResolvedDefinition
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import PolicyIndex, as_document, unknown_source
@@ -17,7 +18,6 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets
 from concertmaster.controller.discovery.time_shares import TimeShares
-from concertmaster.controller.interfaces import Sources
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.shared_targets import elect_leaders
 from concertmaster.controller.snapshot import ClusterSnapshot
@@ -81,7 +81,7 @@ class PoliciesInForce:
 class ProfileResolver:
     """Resolves profiles, remembering what was made of them."""
 
-    def __init__(self, sources: Sources, shares: TimeShares) -> None:
+    def __init__(self, sources: MetricsSources, shares: TimeShares) -> None:
         self._sources = sources
         self._shares = shares
         self._definitions = Definitions(shares)

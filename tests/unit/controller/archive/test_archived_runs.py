@@ -16,13 +16,12 @@ import pytest
 
 from concertmaster.archive import ArchiveError, ArchivePage, ArchiveRow, StatementFailed, StatementTimedOut
 from concertmaster.controller.archive import archived_runs
-from concertmaster.controller.archive.archived_runs import OVERLAP_SECONDS, ArchivedRuns
+from concertmaster.controller.archive.archived_runs import OVERLAP_SECONDS, ArchivedRuns, ArchiveReport, Reach
 from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.live.live_runs import LiveRuns
 from concertmaster.controller.live.pending_runs import pack
 from concertmaster.controller.live.run_kinds import KINDS, RunKinds
-from concertmaster.controller.run_sources import ArchiveReport, Reach
 from concertmaster.core.model import (
     InputSource,
     Outcome,

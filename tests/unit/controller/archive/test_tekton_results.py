@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from concertmaster.archive import ArchiveRow, ArchiveTable, StatementFailed
-from concertmaster.controller.archive.archived_runs import ArchivedRuns
+from concertmaster.controller.archive.archived_runs import ArchivedRuns, ArchiveReport
 from concertmaster.controller.archive.formats import ARGO, TEKTON
-from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.health import Health
-from concertmaster.controller.run_sources import ArchiveReport
 from concertmaster.core.model import InputSource, Outcome, WorkflowDefinition
 from concertmaster.engines import define, whole_run
 from concertmaster.engines.tekton.archived import lacks_parts

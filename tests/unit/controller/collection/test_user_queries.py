@@ -281,6 +281,7 @@ def test_more_queries_than_a_cycle_allows_are_reported_to_their_author(keeper: H
 def test_sources_share_the_number_of_queries_of_a_cycle(keeper: HistoryProvider) -> None:
     queries = UserQueries(keeper, 4)
     clients: list[Any] = [FakeClient(durations_at({}), source=FakeSource(name)) for name in ("a", "b")]
+    queries.begin()
     for client in clients:
         demand = CollectionRequest(client.source.name, (graph(name=client.source.name),), DAY, NOW)
         queries.add_to(report(), client, demand, 3 * DAY)

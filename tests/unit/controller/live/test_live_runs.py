@@ -16,11 +16,10 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.live import in_progress, run_objects
 from concertmaster.controller.live import live_runs as module
-from concertmaster.controller.live.live_runs import LiveRuns
+from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
 from concertmaster.controller.live.pending_runs import PendingRuns, pack
 from concertmaster.controller.live.run_kinds import KINDS, RunKinds
 from concertmaster.controller.live.run_watch import WatchPlan
-from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
 from concertmaster.engines import assign, reading

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
 from concertmaster.controller.profiles.last_analyses import LARGE
-from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support.builders import run_record

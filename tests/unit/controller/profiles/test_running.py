@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.run_sources import LiveRunsReport
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.core.analysis.running.forecast import RunForecast
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.history import HistoryUnavailable

@@ -9,8 +9,8 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
+from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
-from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.history import HistoryFull
 from concertmaster.kube.events import EventType, Note

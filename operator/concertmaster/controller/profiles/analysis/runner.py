@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import AnalysisRequest, Analyzer, Sources
+from concertmaster.controller.interfaces import AnalysisRequest, Analyzer
 from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.analysis.long_term import with_days
 from concertmaster.controller.profiles.fleet_index import FleetIndex
@@ -25,7 +26,7 @@ class AnalysisRunner:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: MetricsSources,
         history: HistoryProvider,
         analyzer: Analyzer,
         last: LastAnalyses,

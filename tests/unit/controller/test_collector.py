@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.archive.archived_runs import ArchiveReport
+from concertmaster.controller.collector import Collector
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import SourceReport
-from concertmaster.controller.run_sources import ArchiveReport
 
 
 class Archive:

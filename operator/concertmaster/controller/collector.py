@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.api.conditions import Reason
+from concertmaster.controller.archive.archived_runs import ArchivedRuns, ArchiveReport, Reach
 from concertmaster.controller.collection.gaps import Outages
+from concertmaster.controller.collection.sources import MetricsSources
+from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import CollectionRequest, SourceReport, Sources
-from concertmaster.controller.run_sources import ArchiveReport, LiveRunSource, LiveRunsReport, Reach, RunArchive
+from concertmaster.controller.interfaces import CollectionRequest, SourceReport
+from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.times import recent
 from concertmaster.history import HistoryError
@@ -22,32 +24,6 @@ log = logging.getLogger("concertmaster.cycle")
 
 _REPLACE_FAULT_AFTER = 3  # consecutive readings after which a new kind of fault replaces the reported one
 _MIN_INTERVAL_SHARE = 0.9  # of the interval: a cycle sooner than that after the last reading was woken by a change
-
-REASONS = {
-    "Unreachable": Reason.SOURCE_UNREACHABLE,
-    "TimedOut": Reason.SOURCE_TIMED_OUT,
-    "AuthFailed": Reason.SOURCE_REFUSED,
-    "NotPrometheus": Reason.NOT_PROMETHEUS,
-    "BadQuery": Reason.SOURCE_REFUSED,
-    "TooLarge": Reason.SOURCE_REFUSED,
-    "Truncated": Reason.SOURCE_REFUSED,
-    "Partial": Reason.PARTIAL,
-    "SeriesMissing": Reason.SERIES_MISSING,
-}
-"""What a report says of each fault of a source."""
-
-# Label sets and matchers in a metrics source's own words, cut off or not: they may name anybody's namespaces and pods.
-_SERIES = re.compile(r"""\{[^{}]*(?:\}|$)|\b\w+\s*(?:=~|!~|!=|=)\s*"[^"]*(?:"|$)""")
-
-
-def without_series(error: Exception) -> str:
-    """The text of a source's fault for statuses and Events, without the series it names: all namespaces that use the
-    source see it. The log has the series."""
-    whole = str(error)
-    shown = _SERIES.sub("{...}", whole)
-    if shown != whole:
-        log.warning("in full: %s", whole)
-    return shown
 
 
 @dataclass(slots=True)
@@ -75,17 +51,19 @@ class Collector:
 
     def __init__(
         self,
-        sources: Sources,
-        live: LiveRunSource | None,
+        sources: MetricsSources,
+        live: LiveRuns | None,
         health: Health,
         outages: Outages,
         *,
         interval: float,
-        archives: Sequence[RunArchive] = (),
+        archives: Sequence[ArchivedRuns] = (),
+        config_maps: ConfigMaps | None = None,
     ) -> None:
         self._sources = sources
         self._live = live
         self._archives = archives
+        self._config_maps = config_maps
         self._more_archived = False
         self._health = health
         self._interval = interval
@@ -142,6 +120,7 @@ class Collector:
         """Run users' queries against the sources that were read in this cycle. Returns the reports, completed with the
         results."""
         reports = dict(self.reports)
+        self._sources.begin_queries()
         for demand in self._asked:
             name = demand.source
             try:
@@ -172,11 +151,16 @@ class Collector:
         return settled
 
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport:
-        """Finished runs from the engines' own objects. Faults are in the report."""
+        """Finished runs from the engines' own objects, and what ConfigMaps that workflows name say. Faults are in the
+        report."""
         if self._live is None:
             return LiveRunsReport()
         try:
-            return self._live.refresh(definitions, self._health.heartbeat)
+            seen = self._live.refresh(definitions, self._health.heartbeat)
+            if self._config_maps is None:
+                return seen
+            self._health.heartbeat("live")
+            return replace(seen, config_maps=self._config_maps.read(definitions))
         except Stopped:
             raise
         except Exception as error:
@@ -199,7 +183,7 @@ class Collector:
 
     def _archived(
         self,
-        archive: RunArchive,
+        archive: ArchivedRuns,
         definitions: Sequence[WorkflowDefinition],
         reach: Mapping[WorkflowKey, Reach],
         now: float,
