@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.writing.tally import Tally
@@ -10,9 +11,8 @@ from concertmaster.controller.collector import Collector
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.health import Health
-from concertmaster.controller.policies.facts import PolicyFacts, PolicyTally, tally_by_policy
 from concertmaster.controller.policies.status import policy_status
-from concertmaster.controller.policies.write_access import write_access
+from concertmaster.controller.policies.summary import PolicySummary, by_policy
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot
@@ -52,28 +52,34 @@ class PolicyStatuses:
         if changed.tally is not None:
             self._changed = changed
         changes = self._changed.tally or Tally()
-        tallies = tally_by_policy(profiles, collector.reports)
+        found = by_policy(profiles, collector.reports)
         updates: list[StatusUpdate] = []
-        known: list[tuple[PolicyView, PolicyFacts]] = []
+        known: list[tuple[PolicyView, PolicySummary]] = []
         for view in snapshot.policies.views:
-            tally = tallies.get(view.ref)
-            facts = (tally or PolicyTally()).facts(
-                notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
+            own = found.get(view.ref, PolicySummary())
+            notes = self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else ()
+            summary = replace(
+                own,
+                problems=(*own.problems, *notes),
                 discovered=snapshot.discovered.get(view.ref, 0),
                 pending=snapshot.pending.get(view.ref, 0),
-                in_flight=self._changed.in_flight.get(view.ref, 0),
+                changes_in_flight=self._changed.in_flight.get(view.ref, 0),
                 blocked=changes.blocked.get(view.ref, {}),
-                obstacles=(*snapshot.obstacles.get(view.ref, ()), *changes.obstacles.get(view.ref, ())),
+                obstacles=(
+                    *snapshot.obstacles.get(view.ref, ()),
+                    *changes.obstacles.get(view.ref, ()),
+                    *own.obstacles,
+                ),
             )
-            known.append((view, facts))
-        for view, facts in known if self._shard is None else self._shard.policies(known, problem):
+            known.append((view, summary))
+        for view, summary in known if self._shard is None else self._shard.policies(known, problem):
             self._health.heartbeat("policies")
             status = policy_status(
                 view,
-                facts,
+                summary,
                 sources=collector.names(),
                 reports=collector.reports,
-                write_access=lambda policy, known: write_access(self._access, policy, known),
+                access=self._access,
                 now=now,
             )
             if self._notifier is not None:

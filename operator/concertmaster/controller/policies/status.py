@@ -1,8 +1,8 @@
-"""The status of one policy, given what the cycle knows of it. Pure."""
+"""The status of one policy, given what the cycle knows of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.api import conditions
@@ -11,27 +11,29 @@ from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.discovery.policies import PolicyView, unknown_source
 from concertmaster.controller.interfaces import SourceReport
-from concertmaster.controller.policies.facts import TOP_RECOMMENDATIONS, PolicyFacts
+from concertmaster.controller.policies.summary import TOP_RECOMMENDATIONS, PolicySummary
+from concertmaster.controller.policies.write_access import write_access
 from concertmaster.core.changes.checks import REMEDIES
 from concertmaster.core.fleet.ranking import ranked_copies, totals
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedules.windows import WindowUnusable, next_opening
 from concertmaster.core.text import count
+from concertmaster.kube.access import AccessChecker
 from concertmaster.report.status.recommendation_log import clip
 from concertmaster.report.top import top_line, totals_document
 
 
 def policy_status(
     view: PolicyView,
-    facts: PolicyFacts,
+    summary: PolicySummary,
     *,
     sources: Sequence[str],
     reports: Mapping[str, SourceReport],
-    write_access: Callable[[AnyPolicy, PolicyFacts], ConditionUpdate],
+    access: AccessChecker,
     now: float,
 ) -> dict[str, Any]:
-    """The whole status of one policy. ``write_access`` answers that condition."""
+    """The whole status of one policy. ``access`` answers whether the operator has the rights that its mode needs."""
     policy, resolved = view.policy, resolve(None, view.policy)
     if policy is None:
         findings = [
@@ -41,25 +43,27 @@ def policy_status(
         ]
     else:
         findings = [
-            _ready(view.ref, policy, resolved, facts, now),
+            _ready(view.ref, policy, resolved, summary, now),
             _metrics(policy, sources, reports),
-            write_access(policy, facts),
+            write_access(access, policy, summary),
         ]
     return {
-        "changesInFlight": facts.changes_in_flight,
+        "changesInFlight": summary.changes_in_flight,
         "conditions": conditions.update(
             view.entry.status.conditions, findings, generation=view.entry.generation, now=now
         ),
-        "discoveredProfiles": facts.discovered,
-        "matchedProfiles": facts.matched,
+        "discoveredProfiles": summary.discovered,
+        "matchedProfiles": summary.matched,
         "observedGeneration": view.entry.generation,
-        "top": [clip(top_line(h), 400) for h in ranked_copies(facts.headlines, resolved.pricing)[:TOP_RECOMMENDATIONS]],
-        "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
+        "top": [
+            clip(top_line(h), 400) for h in ranked_copies(summary.headlines, resolved.pricing)[:TOP_RECOMMENDATIONS]
+        ],
+        "totals": totals_document(summary.totals or totals(summary.headlines), summary.minor),
     }
 
 
-def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFacts, now: float) -> ConditionUpdate:
-    profiles = count(facts.matched, "profile")
+def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, summary: PolicySummary, now: float) -> ConditionUpdate:
+    profiles = count(summary.matched, "profile")
     if policy.spec.suspend:
         return _is(
             False, Reason.SUSPENDED, f"suspended: {profiles} analyzed, nothing is discovered or changed; "
@@ -70,20 +74,20 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
         return _is(False, Reason.UNKNOWN_RULE, f"{'; '.join(rules[:3])}{more}; everything else is in force")
     if windows := _windows(resolved, now):
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
-    if facts.problems:
-        return _is(False, Reason.INVALID_SPEC, f"{'; '.join(facts.problems[:3])}; everything else is in force")
-    if facts.matched == 0 and facts.pending:
+    if summary.problems:
+        return _is(False, Reason.INVALID_SPEC, f"{'; '.join(summary.problems[:3])}; everything else is in force")
+    if summary.matched == 0 and summary.pending:
         return _is(
-            None, Reason.PENDING, f"the next cycles create {count(facts.pending, 'profile')} for the targets found"
+            None, Reason.PENDING, f"the next cycles create {count(summary.pending, 'profile')} for the targets found"
         )
-    if facts.matched == 0 and (facts.overridden or not facts.obstacles):
-        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
-    if facts.blocked or facts.obstacles or facts.pending:
-        held = [_blocked_plans(facts.blocked)] if facts.blocked else []
-        held += [f"the next cycles create {facts.pending} more"] if facts.pending else []
-        more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
-        text = f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}"
-        return _is(facts.matched > 0, Reason.ACTIVE if facts.matched else Reason.NO_MATCHES, text)
+    if summary.matched == 0 and (summary.overridden or not summary.obstacles):
+        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, summary))
+    if summary.blocked or summary.obstacles or summary.pending:
+        held = [_blocked_plans(summary.blocked)] if summary.blocked else []
+        held += [f"the next cycles create {summary.pending} more"] if summary.pending else []
+        more = f" (and {len(summary.obstacles) - 2} more)" if len(summary.obstacles) > 2 else ""
+        text = f"in force for {profiles}; {'; '.join([*held, *summary.obstacles[:2]])}{more}"
+        return _is(summary.matched > 0, Reason.ACTIVE if summary.matched else Reason.NO_MATCHES, text)
     return _is(True, Reason.ACTIVE, f"in force for {profiles}")
 
 
@@ -105,17 +109,17 @@ def _windows(policy: Policy, now: float) -> str:
     return "; ".join(problems)
 
 
-def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
-    if facts.overridden:
-        winners = [winner for winner, _ in sorted(facts.overridden.items(), key=lambda item: (-item[1], item[0]))]
+def _no_match(name: PolicyRef, policy: AnyPolicy, summary: PolicySummary) -> str:
+    if summary.overridden:
+        winners = [winner for winner, _ in sorted(summary.overridden.items(), key=lambda item: (-item[1], item[0]))]
         who = f"{winners[0]} wins" if len(winners) == 1 else f"{winners[0]} and {len(winners) - 1} more win"
-        selected = count(sum(facts.overridden.values()), "profile")
+        selected = count(sum(summary.overridden.values()), "profile")
         return f"{name} selects {selected}, but {who} there; raise spec.priority to change that"
     space = name.namespace
     where, scope = (f"in namespace {space}", f"-n {space}") if space else ("in the namespaces it reaches", "-A")
     against = f"check spec.selector against: kubectl get wfp {scope} --show-labels"
-    if facts.discovered:
-        return f"discovery found {count(facts.discovered, 'target')}, but no profile {where} is selected; {against}"
+    if summary.discovered:
+        return f"discovery found {count(summary.discovered, 'target')}, but no profile {where} is selected; {against}"
     if policy.spec.discover:
         return f"no profile {where} is selected and discovery found no target; check the selectors and target labels"
     return f"no profile {where} is selected; {against}"

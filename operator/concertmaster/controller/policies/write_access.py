@@ -11,7 +11,7 @@ import re
 
 from concertmaster.api.conditions import ConditionDocument, ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
-from concertmaster.controller.policies.facts import MAX_REVIEWS, PolicyFacts
+from concertmaster.controller.policies.summary import MAX_REVIEWS, PolicySummary
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.text import listing
 from concertmaster.engines import PATCHABLE
@@ -19,17 +19,17 @@ from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
 
 
-def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -> ConditionUpdate:
+def write_access(access: AccessChecker, policy: AnyPolicy, summary: PolicySummary) -> ConditionUpdate:
     """What the API server says about the rights the policy's mode needs on the objects it governs."""
     mode = policy.spec.apply.mode
     if mode is ApplyMode.RECOMMEND:
         return _is(True, Reason.NOT_NEEDED, "Recommend mode: workloads are not modified")
     needed = [
         Right("patch", resource, namespace if resource.namespaced else None)
-        for api_version, kind, namespace in sorted(facts.targets)
+        for api_version, kind, namespace in sorted(summary.targets)
         if kind in PATCHABLE and (resource := target_resource(api_version, kind)) is not None
     ]
-    if not needed and facts.matched:
+    if not needed and summary.matched:
         kinds = listing(sorted(PATCHABLE), len(PATCHABLE))
         message = f"mode is {mode}, but no governed workflow is of a kind that the operator changes: {kinds}"
         return _is(True, Reason.NOT_NEEDED, message)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.controller.discovery.policies import PolicyView
-from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
+from concertmaster.controller.policies.summary import PolicySummary, merged, summarized
 from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.ownership import Ownership
 from concertmaster.controller.shards.summaries import Summaries
 from concertmaster.kube.errors import KubeError, Stopped
 
-Known = tuple[PolicyView, PolicyFacts]
+Known = tuple[PolicyView, PolicySummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,13 @@ class Shard:
         Those of a namespace are its own. Those of the whole cluster are written by one shard, once it has the parts of all
         others.
         """
-        mine = [(view, facts) for view, facts in known if view.ref.namespace]
-        parts = {view.entry.name: (view, summarized(view, facts)) for view, facts in known if not view.ref.namespace}
+        mine = [(view, summary) for view, summary in known if view.ref.namespace]
+        parts = {
+            view.entry.name: (view, summarized(view, summary)) for view, summary in known if not view.ref.namespace
+        }
         alive = self.ownership.alive
         try:
-            self.summaries.publish(alive, {name: facts for name, (_, facts) in parts.items()})
+            self.summaries.publish(alive, {name: summary for name, (_, summary) in parts.items()})
             others = self.summaries.others(alive) if self.ownership.owns(CLUSTER) else None
         except Stopped:
             raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from concertmaster.controller.policies.facts import PolicyFacts
+from concertmaster.controller.policies.summary import PolicySummary
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
@@ -28,7 +28,7 @@ class ShardPart:
     """One shard's part: the shards it counted with, and what it knows by the policy's name."""
 
     shards: tuple[str, ...]
-    policies: Mapping[str, PolicyFacts]
+    policies: Mapping[str, PolicySummary]
 
 
 _PART = TypeAdapter(ShardPart)
@@ -46,7 +46,7 @@ class Summaries:
         self._text = ""  # of that
         self._awaited: frozenset[str] = frozenset()
 
-    def publish(self, alive: Collection[str], policies: Mapping[str, PolicyFacts]) -> None:
+    def publish(self, alive: Collection[str], policies: Mapping[str, PolicySummary]) -> None:
         """Write the own part where it changed, or where somebody changed or deleted it. Raises KubeError."""
         part = ShardPart(tuple(sorted(alive)), policies)
         if part == self._written and self._stored(self._own) == self._text:
@@ -61,9 +61,9 @@ class Summaries:
             self._client.create(CONFIG_MAPS.path(self._namespace), body)
         self._written, self._text = part, text
 
-    def others(self, alive: Collection[str]) -> list[Mapping[str, PolicyFacts]] | None:
+    def others(self, alive: Collection[str]) -> list[Mapping[str, PolicySummary]] | None:
         """The parts of all other shards; None while one is missing or was made for another set of shards."""
-        summaries: list[Mapping[str, PolicyFacts]] = []
+        summaries: list[Mapping[str, PolicySummary]] = []
         for shard in sorted(alive):
             if shard == self._own:
                 continue

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.api.conditions import Reason
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery.policies import PolicyView
-from concertmaster.controller.policies.facts import MAX_REVIEWS, PolicyFacts, summarized
+from concertmaster.controller.policies.summary import MAX_REVIEWS, PolicySummary, summarized
 from concertmaster.controller.policies.write_access import write_access
 from concertmaster.kube.access import AccessChecker
 
@@ -20,10 +20,10 @@ JOBSET = ("jobset.x-k8s.io/v1alpha2", "JobSet", "ml")
 @pytest.mark.parametrize(
     ("facts", "status", "reason", "said"),
     [
-        (PolicyFacts(), None, Reason.PENDING, "no workflow is governed yet"),
-        (PolicyFacts(matched=3), True, Reason.NOT_NEEDED, "is of a kind that the operator changes"),
+        (PolicySummary(), None, Reason.PENDING, "no workflow is governed yet"),
+        (PolicySummary(matched=3), True, Reason.NOT_NEEDED, "is of a kind that the operator changes"),
         (
-            PolicyFacts(matched=3, targets=frozenset({JOBSET})),
+            PolicySummary(matched=3, targets=frozenset({JOBSET})),
             True,
             Reason.NOT_NEEDED,
             "CronWorkflow, Pipeline, Task and",
@@ -31,7 +31,7 @@ JOBSET = ("jobset.x-k8s.io/v1alpha2", "JobSet", "ml")
     ],
 )
 def test_no_right_is_missed_where_nothing_can_be_changed(
-    facts: PolicyFacts, status: bool | None, reason: Reason, said: str
+    facts: PolicySummary, status: bool | None, reason: Reason, said: str
 ) -> None:
     """A JobSet or RayJob is made anew for each run: neither a right nor time would ever make it one that is changed."""
     meta = {"name": "team", "namespace": "ml"}
@@ -47,4 +47,4 @@ def test_a_shard_names_the_targets_that_may_be_changed_before_any_number_of_othe
     pipeline = ("tekton.dev/v1", "Pipeline", "ml")
     policy = OptimizationPolicy.model_validate({"metadata": {"name": "team", "namespace": "ml"}, "spec": {}})
     view = cast(PolicyView, SimpleNamespace(policy=policy))
-    assert summarized(view, PolicyFacts(targets=frozenset({*others, pipeline}))).targets == {pipeline}
+    assert summarized(view, PolicySummary(targets=frozenset({*others, pipeline}))).targets == {pipeline}

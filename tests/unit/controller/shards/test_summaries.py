@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.object_cache import CachedObject
-from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
 from concertmaster.controller.policies.status import policy_status
+from concertmaster.controller.policies.summary import PolicySummary, merged, summarized
 from concertmaster.controller.shards.assignment import CLUSTER, owner
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.shards.summaries import Summaries
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval
+from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound, Unreachable
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, ObjectRef
@@ -61,7 +62,7 @@ def view(name: str, namespace: str | None = None) -> PolicyView:
     return PolicyView(CachedObject(ref, 1, "1", 0.0, {}, "{}"), None, "not parsed")
 
 
-def facts(*spaces: str) -> PolicyFacts:
+def facts(*spaces: str) -> PolicySummary:
     """What is known of these namespaces."""
     found = [
         Headline(
@@ -72,7 +73,7 @@ def facts(*spaces: str) -> PolicyFacts:
         for space in spaces
         for n in range(3)
     ]  # fmt: skip
-    return PolicyFacts(
+    return PolicySummary(
         matched=len(spaces),
         discovered=len(spaces),
         overridden={"OptimizationPolicy/other": 1},
@@ -84,8 +85,8 @@ def facts(*spaces: str) -> PolicyFacts:
     )
 
 
-def status(of: PolicyView, known: PolicyFacts) -> dict[str, Any]:
-    return policy_status(of, known, sources=[], reports={}, write_access=lambda _p, _f: None, now=0.0)  # type: ignore[arg-type, return-value]
+def status(of: PolicyView, known: PolicySummary) -> dict[str, Any]:
+    return policy_status(of, known, sources=[], reports={}, access=cast(AccessChecker, None), now=0.0)
 
 
 def shard(name: str, alive: list[str], server: ConfigMaps) -> Shard:
@@ -120,7 +121,7 @@ def test_one_shard_writes_and_only_once_it_has_all_parts() -> None:
     writer = owner(CLUSTER, SHARDS) or ""
     problems: list[str] = []
 
-    def turn(name: str, alive: list[str] = SHARDS) -> list[tuple[PolicyView, PolicyFacts]]:
+    def turn(name: str, alive: list[str] = SHARDS) -> list[tuple[PolicyView, PolicySummary]]:
         one = shard(name, alive, server)
         return one.policies([(own, facts("team-0")), (cluster, facts(*mine(name, alive)))], problems.append)
 
