@@ -71,10 +71,10 @@ def test_a_new_process_finds_what_the_old_one_has_found(cycles: list[list[tuple[
 def _agree(bed: Bed) -> None:
     """Bring everything up to date, once with what the process remembers and once without."""
     bed.sync()
-    bed.snapshots.build(discovering=True, heartbeat=lambda: None)
+    bed.snapshots.build(lambda: None)
     bed.sync()
-    old = bed.snapshots.build(discovering=True, heartbeat=lambda: None)
-    new = SnapshotBuilder(bed.client, bed.cache, (), {}).build(discovering=True, heartbeat=lambda: None)
+    old = bed.snapshots.build(lambda: None)
+    new = SnapshotBuilder(bed.client, bed.cache, (), {}).build(lambda: None)
     assert not (old.changed or new.changed)
     assert old.discovered == new.discovered
     assert old.obstacles == new.obstacles

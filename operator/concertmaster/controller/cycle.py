@@ -147,7 +147,7 @@ class Cycle:
     def _discover(self, record: CycleLog) -> ClusterSnapshot | None:
         """The state of the cluster; None when too little of it can be read to decide anything."""
         try:
-            return self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
+            return self._snapshots.build(lambda: self._health.heartbeat("discover"))
         except NamespacesUnread as error:
             record.problem(str(error))
             return None

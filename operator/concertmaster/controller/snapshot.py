@@ -20,7 +20,7 @@ from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.profile_writes import ProfileWrites
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.discovery.transient_faults import TransientFaults
-from concertmaster.controller.object_cache import CachedObjects, ObjectCache
+from concertmaster.controller.object_cache import CachedObjects, ObjectCache, everything
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
@@ -92,7 +92,7 @@ class SnapshotBuilder:
         cluster_template_owners: Mapping[str, Collection[str]],
         *,
         labelled: LabelledWorkflows | None = None,
-        owns: Callable[[str], bool] = lambda _: True,
+        owns: Callable[[str], bool] = everything,
         clock: Callable[[], float] = time.monotonic,
         argo: Callable[[], Target | Problem | None] = lambda: None,
     ) -> None:
@@ -115,8 +115,8 @@ class SnapshotBuilder:
         self._plan: _Planned | None = None
         self._writes = ProfileWrites(client, cache, clock)
 
-    def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
-        """The current snapshot. With ``discovering``, profiles are created, relabelled and withdrawn first."""
+    def build(self, heartbeat: Callable[[], None]) -> ClusterSnapshot:
+        """The current snapshot, after profiles were created, relabelled and withdrawn."""
         registered = self._cache.snapshot()
         reading = self._namespaces(registered)
         namespaces = reading.labels
@@ -133,8 +133,6 @@ class SnapshotBuilder:
         snapshot = ClusterSnapshot(
             registered, namespaces, policies, self._targets, notes=notes, labels_old=reading.old, capacity=capacity
         )
-        if not discovering:
-            return snapshot
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
         found = seen.workflows, seen.left_out

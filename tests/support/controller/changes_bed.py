@@ -282,7 +282,7 @@ class Bed:
                 if path.split("/")[-2] == kind.plural and obj["metadata"]["uid"] not in unseen:
                     cache.observe(kind, "ADDED", obj)
         self.stage._cache = cache
-        scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
+        scenario = self.stage.build(lambda: None)
         profiles = self.profile_reconciler.profiles(scenario)
         until = self.now - 30.0 if self.data_until is None else self.data_until
         seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}

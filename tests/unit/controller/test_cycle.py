@@ -764,9 +764,9 @@ def test_a_policy_whose_pod_labels_are_not_looked_for_says_so() -> None:
     bed.policy(discover=DISCOVER)
     bed.run()
     builder = SnapshotBuilder(bed.client, bed.cache, (), {}, labelled=looking)  # type: ignore[arg-type]
-    assert builder.build(discovering=True, heartbeat=lambda: None).obstacles == {}
+    assert builder.build(lambda: None).obstacles == {}
     looking.left_out = {PolicyRef("OptimizationPolicy", "demo", "team"): "not looked for"}
-    found = builder.build(discovering=True, heartbeat=lambda: None)
+    found = builder.build(lambda: None)
     assert list(found.obstacles.values()) == [("not looked for",)]
 
 
@@ -1167,7 +1167,7 @@ def test_each_profile_that_discovery_writes_is_a_sign_of_life() -> None:
             seen[0] += 1
 
         bed.sync()
-        bed.snapshots.build(discovering=True, heartbeat=beat)
+        bed.snapshots.build(beat)
         return seen[0]
 
     made, usual = beats(), beats()

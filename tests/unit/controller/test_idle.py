@@ -142,7 +142,7 @@ def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> No
 
 
 def test_equal_policies_are_one_object(bed: Bed) -> None:
-    made = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
+    made = bed.snapshots.build(lambda: None)
     profiles = bed.profile_reconciler.profiles(made)
     assert len({id(s.policy) for s in profiles if s.entry.namespace == "demo"}) == 1
 

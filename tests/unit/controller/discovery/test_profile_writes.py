@@ -105,6 +105,6 @@ def test_a_policy_names_the_obstacles_in_the_same_order_whichever_comes_first(be
 
     bed.client.on_request = hang
     bed.run()
-    found = bed.snapshots.build(discovering=True, heartbeat=lambda: None)
+    found = bed.snapshots.build(lambda: None)
     (texts,) = found.obstacles.values()
     assert [text.partition("WorkflowProfile ")[2][0] for text in texts] == ["a", "b", "c"]

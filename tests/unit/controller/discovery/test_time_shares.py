@@ -147,7 +147,7 @@ def test_what_waited_is_read_in_the_next_cycle_although_nothing_has_changed(
 
     monkeypatch.setattr(definitions, "define", slow)
     bed.sync()
-    snapshot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
+    snapshot = bed.snapshots.build(lambda: None)
     waiting = [sum(s.resolved.waits for s in bed.profile_reconciler.profiles(snapshot)) for _ in range(4)]
     assert waiting == [4, 2, 0, 0]
     assert bed.profile_reconciler.profiles(snapshot) is bed.profile_reconciler.profiles(snapshot)

@@ -69,7 +69,7 @@ def test_workflows_without_a_word_come_first_then_those_worth_most() -> None:
             "recommendations": [{"id": f"x.{name}", "state": "Active", "impact": impact}],
         }
     bed.sync()
-    shot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
+    shot = bed.snapshots.build(lambda: None)
     ordered = most_valuable_first(bed.profile_reconciler.profiles(shot))
     assert [s.entry.name for s in ordered] == ["w002", "w001", "w000"]
 
