@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
 from concertmaster.api.discovery import Discovered, discovered_kinds
 from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, identity, labels_of
@@ -76,10 +77,7 @@ def labelled(profiles: Iterable[CachedObject]) -> list[LabelledWorkflow]:
 def changing(changes: Iterable[CachedObject]) -> Iterator[tuple[str, str]]:
     """Namespace and name of the profiles whose changes are in progress and can be decided."""
     for change in changes:
-        left = any(
-            c.get("type") == ConditionType.ORPHANED and c.get("status") == "True" for c in change.status.conditions
-        )
-        if change.status.phase in IN_FLIGHT and not left:
+        if change.status.phase in IN_FLIGHT and not conditions.holds(change.status.conditions, ConditionType.ORPHANED):
             yield change.namespace, str((change.spec.get("profileRef") or {}).get("name") or "")
 
 

@@ -86,8 +86,7 @@ class LastAnalysis:
     record: AnalysisRecord
     key: WorkflowKey
     revision: int
-    body: str | None = None  # what the server holds of it; None until it was written
-    status: StatusView | None = None  # the same, in case somebody empties it
+    status: StatusView | None = None  # what the server holds of it; None until it was written
 
     def stands(self, entry: CachedObject, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
@@ -97,7 +96,8 @@ class LastAnalysis:
 
     def said(self, entry: CachedObject, inputs: str) -> bool:
         """Whether the inputs are the same and the server holds it."""
-        return self.record.inputs == inputs and self.body is not None and self.body == entry.status.body
+        held = self.status.body if self.status is not None else None
+        return self.record.inputs == inputs and held is not None and held == entry.status.body
 
     def undisturbed(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""
@@ -165,7 +165,7 @@ class LastAnalyses:
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
-        self._known[entry.uid] = LastAnalysis(row.record, key, -1 if kept.stale else revision, row.body, entry.status)
+        self._known[entry.uid] = LastAnalysis(row.record, key, -1 if kept.stale else revision, entry.status)
 
     def put(self, uid: str, record: AnalysisRecord, key: WorkflowKey, revision: int) -> None:
         """A new analysis, not written yet."""
@@ -198,8 +198,8 @@ class LastAnalyses:
         known = self._known.get(entry.uid)
         if known is None:
             return
-        known.body, known.status = status.body, status
-        self._keep(entry, known)
+        known.status = status
+        self._keep(entry, known, status.body or "")
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget profiles that are gone."""
@@ -207,20 +207,20 @@ class LastAnalyses:
             del self._known[uid]
         self._asked &= set(uids)
 
-    def _keep(self, entry: CachedObject, known: LastAnalysis) -> None:
+    def _keep(self, entry: CachedObject, known: LastAnalysis, body: str) -> None:
         """Store it for the next process. A full disk costs the next start and nothing else."""
         try:
-            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known)))
+            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known, body)))
         except HistoryError as error:
             log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)
         else:
             self._outputs.details.release(entry.namespace, entry.name)
 
-    def _row(self, entry: CachedObject, known: LastAnalysis) -> _Row:
+    def _row(self, entry: CachedObject, known: LastAnalysis, body: str) -> _Row:
         member, waits = self._fleet.member(known.key)
         return _Row(
             code_digest(),
-            known.body or "",
+            body,
             known.record,
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),

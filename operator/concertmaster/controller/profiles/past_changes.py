@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import EarlierRecommendations
@@ -79,10 +80,8 @@ def workflow(entry: CachedObject) -> str:
 
 def _verified_profile(change: CachedObject) -> str | None:
     """The workflow of a change whose effect is being measured."""
-    measured = any(
-        c.get("type") == ConditionType.VERIFIED and c.get("status") == "Unknown" for c in change.status.conditions
-    )
-    if change.line is not None or not measured:
+    verified = conditions.find(change.status.conditions, ConditionType.VERIFIED) or {}
+    if change.line is not None or verified.get("status") != "Unknown":
         return None
     return f"{change.namespace}/{(change.spec.get('profileRef') or {}).get('name') or ''}"
 
