@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from concertmaster.archive import ArchiveError
 from concertmaster.archive import configured as configured_archives
@@ -29,7 +29,7 @@ from concertmaster.controller.collector import Collector
 from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
-from concertmaster.controller.discovery.pod_index import PODS, PodIndex
+from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.live.live_runs import LiveRuns
@@ -56,31 +56,13 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Stopped
 from concertmaster.kube.events import EventRecorder
+from concertmaster.kube.objects import PODS
 from concertmaster.kube.writer import StatusWriter
 from concertmaster.notify.sender import Sender
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings
 
 log = logging.getLogger("concertmaster.live")
-
-
-class Stoppable(Protocol):
-    """A part with threads of its own."""
-
-    def stop(self, timeout: float) -> bool:
-        """End for good; True when it ended within ``timeout`` seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """Threads that run beside the cycle."""
-
-    parts: Sequence[Stoppable]
-
-    def stop(self, timeout: float) -> bool:
-        """End all of it; True when it ended within ``timeout`` seconds each."""
-        ended = [part.stop(timeout) for part in self.parts]
-        return all(ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +101,8 @@ class Assembly:
     shard: Shard | None = None  # None: the operator is not sharded
     deletes: Callable[[str], bool] = everything  # whether what the history has of a namespace may be deleted
 
-    def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
-        """Build the cycle and the watch of live runs in the thread that will run them; the watch is None where none is
-        configured."""
+    def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Sequence[RunWatch | PodIndex]]:
+        """Build the cycle and the watches beside it, in the thread that will run them."""
         s = self.settings
         owners, interval = s.template_owners(), float(s.interval.seconds)
         owns = self.shard.ownership.owns if self.shard is not None else everything
@@ -188,7 +169,7 @@ class Assembly:
             ),
         )
         cycle = Cycle(stages, self.cache, history, self.health, self.telemetry, shard=self.shard)
-        return cycle, Background([part for part in (runs, pods) if part is not None])
+        return cycle, [watch for watch in (runs, pods) if watch is not None]
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:
         self.health.heartbeat("waiting for the history")

@@ -13,16 +13,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from concertmaster import __version__
-from concertmaster.controller.assembly import Assembly, Background
+from concertmaster.controller.assembly import Assembly
 from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.health import Health
+from concertmaster.controller.live.run_watch import RunWatch
 from concertmaster.controller.loop import CyclePace, Loop, Worker
 from concertmaster.controller.malloc import collect_seldom, leave_out_what_stays, share_one_heap
 from concertmaster.controller.object_cache import ObjectCache, everything
@@ -107,7 +109,7 @@ class Operator:
         self._details = Details()
         self._health = Health(stall_after=longest_silence(settings, options.stall_after))
         self._worker = Worker("cycle")
-        self._runs: Background | None = None
+        self._watches: Sequence[RunWatch | PodIndex] = ()
         self._finished = True
         self._stopped = False
 
@@ -161,7 +163,7 @@ class Operator:
                 shard,
                 election.may_delete if election is not None else everything,
             )
-            cycle, self._runs = await self._unless(
+            cycle, self._watches = await self._unless(
                 stopping, self._worker.run(lambda: assembly.build(self._worker, self._stop))
             )
             await self._serve(client, prerequisites, cache, cycle, stopping, election)
@@ -248,7 +250,7 @@ class Operator:
             self._settings.namespaces,
             self._stop,
             patience=self._options.patience,
-            on_wait=lambda _: self._health.heartbeat("waiting for the cluster"),
+            on_wait=lambda: self._health.heartbeat("waiting for the cluster"),
         )
 
     def _catch_signals(self, stopping: asyncio.Event) -> None:
@@ -281,8 +283,8 @@ class Operator:
             return
         self._stopped = True
         self._stop.set()
-        if self._runs is not None:
-            await asyncio.to_thread(self._runs.stop, _SHUTDOWN_SECONDS / 2)
+        for watch in self._watches:
+            await asyncio.to_thread(watch.stop, _SHUTDOWN_SECONDS / 2)
         self._finished = await asyncio.to_thread(self._worker.close, _SHUTDOWN_SECONDS)
 
     def leave(self, status: int) -> int:

@@ -51,7 +51,7 @@ def check(
     *,
     patience: WaitPolicy | None = None,
     clock: Callable[[], float] = time.monotonic,
-    on_wait: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Prerequisites:
     """Wait for the API server and our kinds, then check rights. StartError when it cannot work; Stopped on stop."""
     patience = patience or WaitPolicy()
@@ -90,7 +90,7 @@ def _wait_for_kinds(
     stop: threading.Event,
     patience: WaitPolicy,
     clock: Callable[[], float],
-    on_wait: Callable[[str], None],
+    on_wait: Callable[[], None],
 ) -> frozenset[str]:
     """The plurals of our group the server serves, once profiles and policies are among them."""
     begun = clock()
@@ -117,7 +117,7 @@ def _wait_for_kinds(
         if problem != reported:
             log.warning("waiting: %s", problem)
             reported = problem
-        on_wait(problem)
+        on_wait()
         if clock() - begun >= patience.wait:
             raise StartError(f"waited {patience.wait:.0f} s: {problem}")
         if stop.wait(patience.pause):

@@ -10,6 +10,7 @@ from typing import Any
 from concertmaster.archive import ArchiveRow, ArchiveTable
 from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.live.run_objects import UNREADABLE
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.engines import Claims, children, end_alone, ended, whole_run
 from concertmaster.kube.nesting import check_depth
@@ -17,7 +18,6 @@ from concertmaster.kube.nesting import check_depth
 log = logging.getLogger("concertmaster.archive")
 
 _TAIL = 600.0  # seconds from the end of a run's last step to that of the run, at most
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RunsOfArchive:
                 check_depth(obj)
             definition = self.claims.of(raw) if ended(raw) else None
             run = whole_run(raw, definition, parts) if definition is not None else None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             log.warning("archived run %s/%s (%s) is left out", row.namespace, row.name, row.uid, exc_info=error)
             return self.unreadable(row, f"{type(error).__name__}: {str(error)[:200]}")
         if definition is None or run is None:

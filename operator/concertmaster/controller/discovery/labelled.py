@@ -15,6 +15,7 @@ from typing import Protocol
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
 from concertmaster.api.models.pod_labels import DiscoveredLabels
 from concertmaster.api.policy import AnyPolicy, home, reaches, ref
+from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.policy import PolicyRef
@@ -45,16 +46,6 @@ class LabelSources(Protocol):
         """The client of a source."""
 
 
-class LivePods(Protocol):
-    """What is known of live pods."""
-
-    def rows(self, keys: PodLabels) -> Iterable[Row]:
-        """Namespace and labels of pods that have the label by which such pods are found."""
-
-    def follow(self, hidden: Sequence[PodLabels]) -> tuple[str, ...]:
-        """Watch pods with these labels; what stands in the way."""
-
-
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """What was found; ``left_out``: what is not looked for, by policy."""
@@ -72,7 +63,7 @@ class LabelledWorkflows:
         sources: LabelSources,
         *,
         interval: float,
-        pods: LivePods | None = None,
+        pods: PodIndex | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sources = sources

@@ -17,11 +17,10 @@ from typing import Any, Protocol
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
-from concertmaster.kube.access import Right
+from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.errors import KubeError, Stopped
-from concertmaster.kube.objects import Resource
+from concertmaster.kube.objects import PODS, Resource
 
-PODS = Resource("v1", "Pod", "pods")
 MAX_PODS = 20_000  # pods remembered
 MAX_LISTED = 5 * MAX_PODS  # at the start of a watch
 MAX_WATCHES = 4  # keys by which pods are watched; more are read by nobody
@@ -37,13 +36,6 @@ class _Pod:
 
 Listing = Callable[[str], Iterable[Mapping[str, Any]]]
 """The pods that have a label now. Raises KubeError."""
-
-
-class AccessRights(Protocol):
-    """What the operator may do."""
-
-    def missing(self, rights: Collection[Right]) -> tuple[Right, ...]:
-        """Those of the rights that it lacks."""
 
 
 class RunningWatch(Protocol):
@@ -67,7 +59,7 @@ class PodIndex:
     def __init__(
         self,
         start: Callable[[str, PodIndex], RunningWatch],
-        rights: AccessRights,
+        access: AccessChecker,
         places: Sequence[str | None],
         *,
         listing: Listing = lambda _: (),
@@ -76,7 +68,7 @@ class PodIndex:
         self._start = start
         self._listing = listing
         self._listed: dict[str, frozenset[str]] = {}  # by the key that is watched: those whose values were noted
-        self._rights = rights
+        self._access = access
         self._places = places
         self._clock = clock
         self._lock = threading.Lock()
@@ -119,7 +111,7 @@ class PodIndex:
         if not finders:
             return ()
         needed = [Right(verb, PODS, place) for place in self._places for verb in ("list", "watch")]
-        if lacking := self._rights.missing(needed):
+        if lacking := self._access.missing(needed):
             return (
                 f"labels {', '.join(sorted(finders))} are in no metrics source, and live pods cannot be read: the operator "
                 f"may not {'; '.join(map(str, lacking))}. Add the labels to kube-state-metrics' "

@@ -15,11 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from concertmaster.controller.policies.summary import PolicySummary
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
-from concertmaster.kube.objects import Resource
+from concertmaster.kube.objects import CONFIG_MAPS
 
 log = logging.getLogger("concertmaster.shards")
 
-CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 _KEY = "summary.json"
 
 

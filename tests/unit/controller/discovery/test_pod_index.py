@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.discovery import pod_index
-from concertmaster.controller.discovery.pod_index import KEEP_SECONDS, MAX_WATCHES, PODS, PodIndex
+from concertmaster.controller.discovery.pod_index import KEEP_SECONDS, MAX_WATCHES, PodIndex
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError, Unreachable
+from concertmaster.kube.objects import PODS
 
 AIRFLOW, SPARK = BY_NAME["airflow"].keys, BY_NAME["spark"].keys
 
