@@ -11,10 +11,9 @@ import asyncio
 import logging
 import queue
 from collections.abc import Callable
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from concertmaster.controller.health import Health
 from concertmaster.net.background import in_background
@@ -37,24 +36,14 @@ class Worker:
     """One daemon thread that runs calls in order; its results come back into the event loop."""
 
     def __init__(self, name: str) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._serving = in_background(self._serve, name=name)
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Run ``call`` in the thread. Cancelling the wait does not stop the call."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def work() -> None:
-            try:
-                result = call()
-            except Exception as error:  # noqa: BLE001 - handed over to the awaiting side, whatever it is
-                _settle(loop, partial(_fail, future, error))
-            else:
-                _settle(loop, partial(_succeed, future, result))
-
-        self._calls.put(work)
-        return await future
+        """Run ``call`` in the thread. Cancelling the wait does not stop a call that has begun."""
+        result: Future[T] = Future()
+        self._calls.put((call, result))
+        return await asyncio.wrap_future(result)
 
     def close(self, timeout: float) -> bool:
         """Let the thread end after the present call; True when it did so within ``timeout`` seconds."""
@@ -62,25 +51,14 @@ class Worker:
         return not wait([self._serving], timeout).not_done
 
     def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
-
-
-def _succeed(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[T], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
-
-def _settle(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    try:
-        loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        pass  # the event loop is closed: nobody waits for the result any more
+        while (asked := self._calls.get()) is not None:
+            call, result = asked
+            if not result.set_running_or_notify_cancel():
+                continue
+            try:
+                result.set_result(call())
+            except Exception as error:  # noqa: BLE001 - handed over to the awaiting side, whatever it is
+                result.set_exception(error)
 
 
 class Loop:
