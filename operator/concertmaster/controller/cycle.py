@@ -24,7 +24,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.malloc import FreeMemory
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
-from concertmaster.controller.profiles.reconciler import CycleCounts, ProfileReconciler
+from concertmaster.controller.profiles.reconciler import ProfileReconciler
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.publisher import FAULTS, Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
@@ -89,9 +89,7 @@ class Cycle:
 
     def __call__(self) -> bool:
         """Run one cycle. Raises KindsLost; every other fault is reported and isolated."""
-        begun = perf_counter()
-        record, tally = CycleLog(), CycleCounts()
-        now = self._clock()
+        record, now = CycleLog(), self._clock()
         if self._shard is not None:
             self._shard.ownership.begin()
         if problem := self._history.reopen():
@@ -99,13 +97,13 @@ class Cycle:
         with record.stage("watch", self._telemetry):
             complete = self._watch(record)
         if not complete:
-            self._finish(record, tally, None, [], begun)
+            self._finish(record)
             return False
         with record.stage("discover", self._telemetry):
             snapshot = self._discover(record)
             profiles = self._profile_reconciler.profiles(snapshot) if snapshot is not None else []
         if snapshot is None:
-            self._finish(record, tally, None, [], begun)
+            self._finish(record)
             return False
         self._policies.route(profiles, snapshot)
         self._telemetry.record_ledger(self._profile_reconciler.past_changes.ledger)
@@ -118,7 +116,7 @@ class Cycle:
         with record.stage("queries", self._telemetry):
             self._ask_users(record)
         with record.stage("analyze", self._telemetry):
-            self._analyze(profiles, now, record, tally)
+            self._analyze(profiles, now, record)
         with record.stage("changes", self._telemetry):
             changed = self._change(snapshot, profiles, now, record)
         with record.stage("policies", self._telemetry):
@@ -128,8 +126,8 @@ class Cycle:
             e.uid for kind in (registered.profiles, registered.policies, registered.cluster_policies) for e in kind
         )
         self._tidy(profiles, now, record)
-        self._finish(record, tally, snapshot, profiles, begun)
-        self._free_memory(tally.analyzed, len(profiles))
+        self._finish(record, snapshot, profiles)
+        self._free_memory(record.analyzed, len(profiles))
         return self._collector.more or snapshot.more or (self._profile_reconciler.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------
@@ -177,19 +175,19 @@ class Cycle:
                 record.problem(report.message)
             self._profile_reconciler.record_changes(report.changed, report.answered)
 
-    def _analyze(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog, tally: CycleCounts) -> None:
+    def _analyze(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog) -> None:
         entries = {p.entry.uid: p.entry for p in profiles}
         updates = self._profile_reconciler.updates(
-            profiles, self._collector.reports, now, tally, self._health.heartbeat
+            profiles, self._collector.reports, now, record, self._health.heartbeat
         )
         self._publisher.publish("profile", self._between(_batches(updates, _BATCH), now), entries, record)
         ready = Counter(entry.status.ready for entry in self._cache.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
         record.note(*self._profile_reconciler.shares.notes)
-        self._telemetry.analyzed.inc(tally.analyzed)
-        self._telemetry.failures.labels("analyze").inc(tally.failed)
-        record.failed = record.failed or tally.failed > 0
+        self._telemetry.analyzed.inc(record.analyzed)
+        self._telemetry.failures.labels("analyze").inc(record.analyses_failed)
+        record.failed = record.failed or record.analyses_failed > 0
 
     def _between(self, batches: Iterator[list[_T]], now: float) -> Iterator[list[_T]]:
         """Yield the ``batches``, storing between them what the sources have answered meanwhile. While the past is being
@@ -265,13 +263,10 @@ class Cycle:
     def _finish(
         self,
         record: CycleLog,
-        tally: CycleCounts,
-        snapshot: ClusterSnapshot | None,
-        profiles: Sequence[ResolvedProfile],
-        begun: float,
+        snapshot: ClusterSnapshot | None = None,
+        profiles: Sequence[ResolvedProfile] = (),
     ) -> None:
-        seconds = perf_counter() - begun
-        t = self._telemetry
+        seconds, t = record.elapsed, self._telemetry
         t.cycle_seconds.observe(seconds)
         t.cycles.labels("failure" if record.failed else "success").inc()
         if not record.failed:
@@ -282,8 +277,6 @@ class Cycle:
             profiles=len(profiles),
             policies=len(snapshot.policies.views) if snapshot else 0,
             targets=len(snapshot.targets) if snapshot else 0,
-            analyzed=tally.analyzed,
-            held=tally.held,
             queries=sum(r.queries for r in self._collector.reports.values()),
             **more,
         )

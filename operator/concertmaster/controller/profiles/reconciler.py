@@ -7,7 +7,7 @@ the sliding of the window. What an analysis said is remembered, so that a condit
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -43,21 +43,13 @@ from concertmaster.controller.profiles.status_update import (
     status_update,
     without_analysis,
 )
+from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.config_maps import NONE_READ
 from concertmaster.core.rules import DataGaps
 from concertmaster.kube.writer import StatusUpdate
-
-
-@dataclass(slots=True)
-class CycleCounts:
-    """Counts of one cycle."""
-
-    analyzed: int = 0
-    failed: int = 0
-    held: int = 0
 
 
 class ProfileReconciler:
@@ -128,7 +120,7 @@ class ProfileReconciler:
         profiles: Sequence[ResolvedProfile],
         reports: Mapping[str, SourceReport],
         now: float,
-        tally: CycleCounts,
+        record: CycleLog,
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the profiles need, one after the other, so that ten thousand documents never stand in memory."""
@@ -140,15 +132,15 @@ class ProfileReconciler:
             report = reports.get(profile.source)
             before = self._recalled(profile)
             if must_stay(profile, report, before) or self.shares.defer_write(profile.entry):
-                tally.held += 1
+                record.held += 1
                 continue
             with self.shares.taking(profile.entry):
                 if profile.entry.namespace in unread:
                     outcome = without_analysis(profile, report, before)
                 else:
-                    outcome = self._outcome(profile, report, before, now, tally)
+                    outcome = self._outcome(profile, report, before, now, record)
             if compares_unknown(profile, self._fleet) if outcome.document is not None else self._waits(profile, unread):
-                tally.held += 1
+                record.held += 1
                 continue
             running, workflow = self._forecasts.of(profile.entry.uid), f"{profile.key.kind}/{profile.key.name}"
             update = status_update(profile.entry, outcome, now, running, workflow)
@@ -175,7 +167,7 @@ class ProfileReconciler:
         report: SourceReport | None,
         before: LastAnalysis | None,
         now: float,
-        tally: CycleCounts,
+        record: CycleLog,
     ) -> ProfileOutcome:
         """The outcome of one profile: a new analysis where something changed, else the remembered one, ``before``."""
         known = without_analysis(profile, report, before)
@@ -213,11 +205,11 @@ class ProfileReconciler:
             revision = self._changed.revisions[definition.key]
             outcome = self._runner.run(profile, request, inputs.fingerprint, digest, revision, known)
             if outcome.document is not None:
-                tally.analyzed += 1
+                record.analyzed += 1
                 self._failures.forget(profile.entry.uid)
             return outcome
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
-            tally.failed += 1
+            record.analyses_failed += 1
             return replace(known, failure=self._failures.message(profile.entry, error))
 
     def _inputs(

@@ -18,12 +18,16 @@ _MAX_PROBLEMS = 10  # problems in one line
 
 @dataclass(slots=True)
 class CycleLog:
-    """What the log line of one cycle says."""
+    """What the log line of one cycle says. ``held``: profiles whose status stays for now."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     failed: bool = False
+    analyzed: int = 0
+    analyses_failed: int = 0
+    held: int = 0
+    begun: float = field(default_factory=perf_counter)
 
     @contextmanager
     def stage(self, name: str, telemetry: Telemetry) -> Iterator[None]:
@@ -44,12 +48,19 @@ class CycleLog:
         """Add what an operator should know and no part of the cycle failed by."""
         self.problems += texts
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the cycle began."""
+        return perf_counter() - self.begun
+
     def log(self, seconds: float, **counts: int) -> None:
         """Write the line, as a warning when something failed."""
         fields: dict[str, object] = {
             "seconds": round(seconds, 3),
             "stages": self.seconds,
             "writes": dict(self.writes),
+            "analyzed": self.analyzed,
+            "held": self.held,
             **counts,
         }
         if self.problems:
