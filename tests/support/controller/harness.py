@@ -129,6 +129,11 @@ class FakeHistory:
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
     marks: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def store(self) -> FakeHistory:
+        """What is open at present."""
+        return self
+
     def watermarks(self, source: str) -> Mapping[str, float]:
         return dict(self.marks)
 

@@ -17,7 +17,7 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, DailyPeaks, DailyRow
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.core.units import DAY
 from concertmaster.history import (
@@ -28,7 +28,6 @@ from concertmaster.history import (
     HistoryLocked,
     HistoryReadOnly,
     HistoryUnavailable,
-    KeptAnalysis,
     RunCache,
     RunsDigest,
     Store,
@@ -236,35 +235,6 @@ class HistoryProvider:
         except HistoryError as error:
             self._unwritable = type(error) is not HistoryError  # no fault of the place: these rows cannot be stored
             log.warning("daily rows were not written, those of %s among them: %s", key, error)
-
-    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
-        """The newest ``limit`` runs of a workflow, oldest first; facts are complete until ``as_of`` (unix seconds). Safe to
-        call from any thread."""
-        return self.store.runs(definition.key, limit=limit, definition=definition, as_of=as_of)
-
-    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
-        """Daily rows of a workflow or a step. Safe to call from any thread."""
-        return self.store.daily.rows(key, step=step)
-
-    def baseline(self, key: WorkflowKey) -> Baseline | None:
-        """The workflow as it was first analysed. Safe to call from any thread."""
-        return self.store.daily.baseline(key)
-
-    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
-        """What became of the recommendations of a workflow. Safe to call from any thread."""
-        return self.store.daily.adoptions(key)
-
-    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Keep the analysis of a profile for the next process."""
-        self.store.keep_analysis(uid, key, content)
-
-    def confirm_analysis(self, uid: str) -> None:
-        """Record that the analysis of a profile still holds with the facts that came since."""
-        self.store.confirm_analysis(uid)
-
-    def analysis(self, uid: str) -> KeptAnalysis | None:
-        """The analysis of a profile that an earlier process kept. Safe to call from any thread."""
-        return self.store.analysis(uid)
 
     def keep_analyses_of(self, uids: Collection[str]) -> None:
         """Delete the analyses of all other profiles."""

@@ -151,7 +151,7 @@ class LastAnalyses:
         return self._known.get(uid)
 
     def _restore(self, entry: CachedObject, key: WorkflowKey, revision: int) -> None:
-        kept = self._history.analysis(entry.uid)
+        kept = self._history.store.analysis(entry.uid)
         if kept is None:
             return
         row = _DECODER.decode(kept.content)
@@ -188,7 +188,7 @@ class LastAnalyses:
 
     def _confirm(self, entry: CachedObject) -> None:
         try:
-            self._history.confirm_analysis(entry.uid)
+            self._history.store.confirm_analysis(entry.uid)
         except HistoryError as error:
             log.info("the analysis of %s is made anew at the next start: %s", entry.ref, error)
 
@@ -210,7 +210,9 @@ class LastAnalyses:
     def _keep(self, entry: CachedObject, known: LastAnalysis, body: str) -> None:
         """Store it for the next process. A full disk costs the next start and nothing else."""
         try:
-            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known, body)))
+            self._history.store.keep_analysis(
+                entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known, body))
+            )
         except HistoryError as error:
             log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)
         else:
@@ -234,5 +236,5 @@ class LastAnalyses:
 
     def _detail(self, uid: str) -> bytes | None:
         """The details that the history keeps of a profile, packed. Called from any thread."""
-        kept = self._history.analysis(uid)
+        kept = self._history.store.analysis(uid)
         return _DECODER.decode(kept.content).detail if kept is not None else None

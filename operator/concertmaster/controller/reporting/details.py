@@ -20,7 +20,7 @@ import msgspec
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
@@ -120,7 +120,7 @@ class Details:
             return document
         made = msgspec.json.decode(document)
         at = parse_time(made["analysedAt"]) + 1.0  # written without the fraction of its second
-        records = self.history.past_runs(known.definition, known.policy.analysis.max_runs, known.as_of or at)
+        records = self._runs(self.history, known, known.as_of or at)
         definition, runs = complete(known.definition, records)
         return with_recent(made, recent_runs(analyze(definition, runs, now=at, policy=known.policy)))
 
@@ -130,10 +130,11 @@ class Details:
         kept = self._of(namespace, name, uid)
         if kept is None or kept.key is None or self.history is None:
             return None
-        rows = self.history.daily(kept.key, step)
+        tables = self.history.store.daily
+        rows = tables.rows(kept.key, step=step)
         if step != RUN:
             return encode(daily.view(rows, step))
-        return encode(daily.view(rows, step, self.history.baseline(kept.key), self.history.adoptions(kept.key)))
+        return encode(daily.view(rows, step, tables.baseline(kept.key), tables.adoptions(kept.key)))
 
     def runs(self, namespace: str, name: str, uid: str, run: str = "") -> bytes | None:
         """All runs of the profile's workflow that the history keeps, one line each, or ``run`` in full, for those who know
@@ -141,10 +142,16 @@ class Details:
         kept, known = self._of(namespace, name, uid), self.observed.get(uid)
         if kept is None or known is None or self.history is None:
             return None
-        records = self.history.past_runs(known.definition, known.policy.analysis.max_runs, known.as_of)
+        records = self._runs(self.history, known, known.as_of)
         history = RunHistory.of(*complete(known.definition, records), known.policy.pricing)
         stored = kept_runs(history, run)
         return stored.model_dump_json(by_alias=True, exclude_none=True).encode() if stored is not None else None
+
+    @staticmethod
+    def _runs(history: HistoryProvider, known: Observed, as_of: float | None) -> list[RunRecord]:
+        """The runs that an analysis is made of, oldest first."""
+        limit = known.policy.analysis.max_runs
+        return history.store.runs(known.definition.key, limit=limit, definition=known.definition, as_of=as_of)
 
     def _packed(self, kept: _Kept) -> bytes | None:
         return kept.packed if kept.packed is not None else self.stored(kept.uid)

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +21,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import analyze_workflow
@@ -195,10 +195,13 @@ def test_the_document_is_cut_to_size_and_says_so() -> None:
 class Recorded:
     """A history with one row a day of two steps."""
 
-    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
-        return []
+    @property
+    def store(self) -> Recorded:
+        return self
 
-    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+    daily = store
+
+    def rows(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
         if step not in (RUN, "load"):
             return []
         return [DailyRow(20410 + n, step, 3, 2, 1, 2, 120.0, 55.0, 65.0, cost=1.5, score=80) for n in range(2)]
@@ -212,7 +215,7 @@ class Recorded:
 
 def test_who_knows_the_uid_gets_the_daily_rows() -> None:
     details = Details()
-    details.history = Recorded()
+    details.history = cast(HistoryProvider, Recorded())
     details.put("demo", "etl", UID, b"{}", WorkflowKey("demo", "CronJob", "etl"))
     at = "/api/v1/namespaces/demo/workflowprofiles/etl/days"
     status, _, body = served(details, lambda root: get(f"{root}{at}?uid={UID}"))
@@ -234,11 +237,11 @@ def test_who_knows_the_uid_gets_the_daily_rows() -> None:
 
 def test_a_history_that_cannot_be_read_is_unavailable() -> None:
     class Broken(Recorded):
-        def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+        def rows(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
             raise HistoryError("damaged")
 
     details = Details()
-    details.history = Broken()
+    details.history = cast(HistoryProvider, Broken())
     details.put("demo", "etl", UID, b"{}", WorkflowKey("demo", "CronJob", "etl"))
     path = f"/api/v1/namespaces/demo/workflowprofiles/etl/days?uid={UID}"
     assert served(details, lambda root: get(f"{root}{path}"))[0] == 503
@@ -279,7 +282,7 @@ class TestRunsOfTheHistory:
         details, flow, newest = self.details(tmp_path), self.CASE.definition, self.CASE.runs[-1]
         now, policy = self.CASE.runs[-3].end or 0.0, details.observed[UID].policy
         assert isinstance(details.history, HistoryProvider)
-        runs = details.history.past_runs(flow, 200, newest.end)
+        runs = details.history.store.runs(flow.key, limit=200, definition=flow, as_of=newest.end)
         result = analyze_workflow(flow, runs, policy, profile="etl", now=now)
         without = detail.document(view_of(result), "etl")
         details.put("demo", "etl", UID, detail.encode(without), flow.key)
