@@ -34,6 +34,7 @@ from concertmaster.engines import (
     run_kind,
 )
 from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.common.placing import Candidates
 from concertmaster.engines.common.runs import possible
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import run_record
@@ -257,7 +258,8 @@ def test_a_pod_without_the_selected_label_may_be_of_a_run_that_has_it(
     name: str, labels: dict[str, str], may: bool
 ) -> None:
     profile = picked("any", prefix="etl-", team="data")
-    assert possible("Workflow", name, labels, [profile]) == (profile.key,) * may
+    pod = PodFact("data", f"{name}-x", "u", labels=labels)
+    assert possible("Workflow", name, pod, Candidates([profile])) == (profile.key,) * may
 
 
 def test_executions_without_pods_keep_their_names() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from concertmaster.core.model import PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import LabelRequirement, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import Candidates, Context
 from concertmaster.engines.common.selectors import label_value, matches
@@ -14,14 +14,6 @@ def selects_run(definition: WorkflowDefinition, kind: str, name: str, labels: Ma
     """Whether a workflow without a declared graph (a runSelector, or inferred from facts) selects the run ``name`` of
     that ``kind``, by its name and by labels of the run or its pods."""
     return _named(definition, kind, name) and matches(definition.run_selector, labels)
-
-
-def may_select_run(definition: WorkflowDefinition, kind: str, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether a run is unselected only because its pod lacks labels that the run itself may have."""
-    return _named(definition, kind, name) and all(
-        label_value(labels, term.key) is None or term.met_by(label_value(labels, term.key))
-        for term in definition.run_selector
-    )
 
 
 def _named(definition: WorkflowDefinition, kind: str, name: str) -> bool:
@@ -48,7 +40,12 @@ def selected(kind: str, run: str, fact: PodFact, candidates: Candidates, context
 
 def possible(kind: str, run: str, fact: PodFact, candidates: Candidates) -> tuple[WorkflowKey, ...]:
     """Workflows that may select the ``run`` of a pod, by labels that only the run itself has."""
-    return tuple(d.key for d in candidates.inferred if may_select_run(d, kind, run, fact.labels))
+
+    def may(term: LabelRequirement) -> bool:
+        value = label_value(fact.labels, term.key)
+        return value is None or term.met_by(value)
+
+    return tuple(d.key for d in candidates.inferred if _named(d, kind, run) and all(map(may, d.run_selector)))
 
 
 def workflow_of_run(
