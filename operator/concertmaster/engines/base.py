@@ -42,14 +42,21 @@ class Trigger:
     declared: Mapping[str, object] = field(default_factory=dict)  # what it says on starts, as declared
 
 
+def itself(raw: Raw) -> WorkflowKey | None:
+    """An object as a workflow of its own; a runSelector combines several of them into one."""
+    obj = KubeObject.of(raw)
+    return obj.key(str(raw.get("kind"))) if obj.name else None
+
+
 @dataclass(frozen=True, slots=True)
 class RunKind:
     """A kind of object that represents one run, and how to turn it into a run record.
 
-    ``read`` gets the object, its children, the workflow and its definition, if known. ``older`` are further API
-    versions that may serve the kind. ``finished_selector`` are labels that every finished run has, so that the API
-    server filters out all others. ``children`` must be listed with a run, using the selector that ``child_selector``
-    returns. ``parts`` are kinds that are runs of their own elsewhere, but part of this run where it owns them.
+    ``read`` gets the object, its children, the workflow and its definition, if known. ``workflow_of`` names the workflow
+    by what the object says of its origin. ``older`` are further API versions that may serve the kind.
+    ``finished_selector`` are labels that every finished run has, so that the API server filters out all others.
+    ``children`` must be listed with a run, using the selector that ``child_selector`` returns. ``parts`` are kinds that
+    are runs of their own elsewhere, but part of this run where it owns them.
     ``pod_labels`` are the paths below ``spec`` of additional labels of its pods (``*``: every entry of a list, each for
     some of the pods). ``values`` returns the texts that input sizes may be read from. ``begins_elsewhere``: whether a run
     made from the object of a definition runs another part of it, so that its graph is another.
@@ -57,8 +64,8 @@ class RunKind:
 
     object: ObjectKind
     ended: Callable[[KubeObject], bool]
-    workflow_of: Callable[[Raw], WorkflowKey | None]
     read: Callable[[Raw, Sequence[Raw], WorkflowKey, WorkflowDefinition | None], LiveRun]
+    workflow_of: Callable[[Raw], WorkflowKey | None] = itself
     older: tuple[str, ...] = ()
     finished_selector: str | None = None
     children: ObjectKind | None = None

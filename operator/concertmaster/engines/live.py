@@ -6,7 +6,7 @@ attempts, cache hits, skipped branches, exit codes and messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class LiveRun:
 
 
 class RunEnd(NamedTuple):
-    """How a run ended, the engine's reason for it, and when its condition says so (unix seconds)."""
+    """How a run ended, why it failed as the engine reports it, and when its condition says so (unix seconds)."""
 
     outcome: Outcome = Outcome.RUNNING
     reason: str | None = None
@@ -64,6 +64,11 @@ def end_of(obj: KubeObject, outcomes: Mapping[str, Outcome]) -> RunEnd:
     return RunEnd()
 
 
+def ended_by(outcomes: Mapping[str, Outcome]) -> Callable[[KubeObject], bool]:
+    """Returns whether an object has ended, by its conditions."""
+    return lambda obj: end_of(obj, outcomes).outcome is not Outcome.RUNNING
+
+
 def one_line(message: object) -> str | None:
     """A message of an engine as one line of at most 200 characters; None for what is no text, or empty."""
     return " ".join(message.split())[:200] if isinstance(message, str) and message else None
@@ -73,18 +78,14 @@ def live_run(
     obj: KubeObject,
     key: WorkflowKey,
     steps: Sequence[StepExecution],
-    outcome: Outcome,
+    end: RunEnd,
     *,
-    started: str,
-    finished: str,
-    fingerprint: str | None = None,
+    started: str = "startTime",
+    finished: str = "completionTime",
     complete: bool = True,
-    fetched: str | None = None,
-    message: object = None,
 ) -> LiveRun:
-    """Build the record of a live object from its executions. ``started`` and ``finished`` name the status fields with
-    the engine's own times; ``complete`` is False if steps are missing; ``fetched``: see ``RunRecord``;
-    ``message`` explains a failure."""
+    """Build the record of a live object from its executions and its ``end``. ``started`` and ``finished`` name the status
+    fields with the engine's own times; ``complete`` is False if steps are missing."""
     ordered = sorted(
         steps,
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
@@ -92,24 +93,23 @@ def live_run(
     if sum(len(e.after or ()) for e in ordered) > MAX_EDGES:
         obj.problems.add(f"run {obj.name} has more than {MAX_EDGES:,} edges: {WAITED_UNKNOWN}")
         ordered = [replace(e, after=None) for e in ordered]
-    begin, end = span(ordered)
+    begin, last = span(ordered)
     at, until = timestamp(obj.status.get(started)), timestamp(obj.status.get(finished))
+    until = until if until is not None else end.at
     created = timestamp(obj.meta.get("creationTimestamp"))
     restored = created is not None and at is not None and at < created  # from a backup: it tells nothing of the run
     record = RunRecord(
         workflow=key,
         run=obj.name,
         start=begin if begin is not None else at,
-        end=end if end is not None else until,
-        outcome=outcome,
+        end=last if last is not None else until,
+        outcome=end.outcome,
         source=Source.LIVE,
         steps=tuple(ordered),
-        fingerprint=fingerprint,
         created=None if restored else created,
-        fetched=fetched,
     )
-    over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
-    why = one_line(message) if outcome is Outcome.FAILED else None
+    over = end.outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
+    why = end.reason if end.outcome is Outcome.FAILED else None
     return LiveRun(record, over and complete, obj.problems.all(), why, created, at, until)
 
 

@@ -8,22 +8,17 @@ from typing import Any
 from concertmaster.core.model import ObjectKind, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.daemons import settle_daemons
 from concertmaster.engines.argo.definition import define, trigger
-from concertmaster.engines.argo.live import begins_elsewhere, read_run, run_values, workflow_of
+from concertmaster.engines.argo.live import begins_elsewhere, ended, read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
 from concertmaster.engines.argo.traits import API, ARGO, sets_resources
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
-from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.retried_runs import pauses, remaining
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
 _DEFINING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 _COMPLETED = "workflows.argoproj.io/completed"
-
-
-def _ended(obj: KubeObject) -> bool:
-    return obj.status.get("phase") in ("Succeeded", "Failed", "Error")
 
 
 def _settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
@@ -92,7 +87,7 @@ ENGINE = Engine(
     run_kinds=(
         RunKind(
             _WORKFLOW,
-            ended=_ended,
+            ended=ended,
             workflow_of=workflow_of,
             read=lambda raw, _, key, definition: read_run(raw, key, definition),
             finished_selector=f"{_COMPLETED}=true",

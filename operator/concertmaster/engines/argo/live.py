@@ -25,7 +25,7 @@ from concertmaster.engines.common.manifest import Problems, fingerprint, flag, m
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run, not_begun, one_line
+from concertmaster.engines.live import LiveRun, RunEnd, few, live_run, not_begun, one_line
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,
@@ -110,6 +110,11 @@ def archived_workflow(document: str) -> dict[str, Any]:
     return {**whole, "apiVersion": API, "kind": "Workflow"}
 
 
+def ended(obj: KubeObject) -> bool:
+    """Whether a Workflow has ended."""
+    return obj.status.get("phase") in ("Succeeded", "Failed", "Error")
+
+
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:
     """The run record of a Workflow object in any state. Never raises, whatever the object contains.
 
@@ -133,20 +138,12 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         executions = [replace(e, ready=None, after=None) for e in executions]
     if outcome is not Outcome.RUNNING:
         executions = [_left(e, timestamp(obj.status.get("finishedAt"))) for e in executions]
-    run = live_run(
-        obj,
-        key,
-        dense_attempts(executions),
-        outcome,
-        started="startedAt",
-        finished="finishedAt",
-        fingerprint=_fingerprint(obj.spec, definition),
-        complete=bool(nodes),
-        message=obj.status.get("message"),
-    )
-    if not executions and flag(obj.spec.get("suspend")):  # since its creation
-        return not_begun(run)
-    return replace(run, record=replace(run.record, pauses=_pause(executions, run.started)))
+    end = RunEnd(outcome, one_line(obj.status.get("message")))
+    steps = dense_attempts(executions)
+    run = live_run(obj, key, steps, end, started="startedAt", finished="finishedAt", complete=bool(nodes))
+    record = replace(run.record, fingerprint=_fingerprint(obj.spec, definition), pauses=_pause(steps, run.started))
+    run = replace(run, record=record)
+    return not_begun(run) if not steps and flag(obj.spec.get("suspend")) else run  # suspended since its creation
 
 
 def _pause(executions: Iterable[StepExecution], started: float | None) -> tuple[tuple[float, float], ...]:

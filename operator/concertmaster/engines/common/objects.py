@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.engines import QUEUE_LABEL
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
+from concertmaster.engines.common.manifest import Problems, mapping, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,6 @@ class KubeObject:
     def prefixes(self) -> tuple[str, ...]:
         """Possible prefixes of the names of its runs."""
         return (self.name,) if self.name else ()
-
-    @property
-    def conditions(self) -> frozenset[tuple[str, str]]:
-        """Type and status of each condition."""
-        rows = sequence(self.status.get("conditions"), "conditions", self.problems)
-        conditions = [mapping(row, "conditions[]", self.problems) for row in rows]
-        return frozenset((str(c.get("type")), str(c.get("status"))) for c in conditions)
 
     def key(self, kind: str) -> WorkflowKey:
         """Its key as a workflow of the given kind."""

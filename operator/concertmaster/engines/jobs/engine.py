@@ -9,13 +9,10 @@ from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import of_pods
 from concertmaster.engines.jobs.definition import STEP, define
-from concertmaster.engines.jobs.live import pod_templates, read_run, workflow_of
+from concertmaster.engines.jobs.live import OUTCOMES, pod_templates, read_run, workflow_of
 from concertmaster.engines.jobs.pods import INDEX_LABEL, place, settle
 from concertmaster.engines.jobs.traits import JOB, RUN
-
-
-def _ended(obj: KubeObject) -> bool:
-    return bool({("Complete", "True"), ("Failed", "True")} & obj.conditions)
+from concertmaster.engines.live import ended_by
 
 
 def _pods_of(obj: KubeObject) -> str:
@@ -41,7 +38,7 @@ ENGINE = Engine(
     run_kinds=(
         RunKind(
             RUN,
-            ended=_ended,
+            ended=ended_by(OUTCOMES),
             workflow_of=workflow_of,
             read=read_run,
             children=PODS,

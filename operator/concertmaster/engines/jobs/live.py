@@ -16,7 +16,7 @@ from concertmaster.engines.jobs.pods import index_of, settle
 from concertmaster.engines.live import LiveRun, end_of, live_run
 
 _SOON = 5  # seconds after its end in which the pods of a Job may not have been read yet
-_OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
+OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -38,7 +38,7 @@ def read_run(
     """The run record of a Job with those of its pods that still exist. Never raises, whatever they contain."""
     obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
-    end = end_of(obj, _OUTCOMES)
+    end = end_of(obj, OUTCOMES)
     executions = [_execution(p, definition, problems) for p in pods]
     # A Job is Complete or Failed once the last of its pods is gone; it deletes those that still work.
     steps = settle([e if e.finished is not None else replace(e, finished=end.at) for e in executions], definition)
@@ -48,9 +48,7 @@ def read_run(
     complete = len(steps) >= max(1, counted)
     if not complete and end.outcome is not Outcome.RUNNING:
         problems.add(f"pods of Job {obj.name} are gone{_clean_up(obj)}: they are only known from the metrics")
-    run = live_run(obj, key, steps, end.outcome, started="startTime", finished="completionTime", complete=complete)
-    # A failed Job has no completion time.
-    return replace(run, reason=end.reason, finished=end.at if run.finished is None else run.finished)
+    return live_run(obj, key, steps, end, complete=complete)
 
 
 def _clean_up(obj: KubeObject) -> str:

@@ -5,20 +5,16 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, WorkflowKey
 from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.names import generated_base
-from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.inputs import of_pods
 from concertmaster.engines.jobs.pods import INDEX_LABEL, settle
 from concertmaster.engines.jobset.definition import define
-from concertmaster.engines.jobset.live import pod_templates, read_run, workflow_of
+from concertmaster.engines.jobset.live import OUTCOMES, pod_templates, read_run
 from concertmaster.engines.jobset.pods import LABELS, place, set_of
 from concertmaster.engines.jobset.traits import JOBSET, RUN
+from concertmaster.engines.live import ended_by
 
 _SET = LABELS[0]
-
-
-def _ended(obj: KubeObject) -> bool:
-    return bool({("Completed", "True"), ("Failed", "True")} & obj.conditions)
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -35,8 +31,7 @@ ENGINE = Engine(
     run_kinds=(
         RunKind(
             RUN,
-            ended=_ended,
-            workflow_of=workflow_of,
+            ended=ended_by(OUTCOMES),
             read=read_run,
             children=PODS,
             child_selector=lambda obj: f"{_SET}={obj.name}",

@@ -21,13 +21,7 @@ from concertmaster.engines.jobset.pods import set_execution
 from concertmaster.engines.live import LiveRun, end_of, live_run
 
 _UID = "jobset.sigs.k8s.io/jobset-uid"
-_OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
-
-
-def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The JobSet itself; a runSelector combines several of them into one workflow."""
-    obj = KubeObject.of(raw)
-    return obj.key("JobSet") if obj.name else None
+OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
 def read_run(
@@ -54,7 +48,7 @@ def read_run(
         for name, row in waits.items()
     }
     steps = [_linked(e, specs, since) for e in steps]
-    end = end_of(obj, _OUTCOMES)
+    end = end_of(obj, OUTCOMES)
     restarts = _restarts(obj.status, problems)
     if restarts:
         problems.add(
@@ -64,9 +58,7 @@ def read_run(
     if lost and not restarts:
         problems.add(f"pods of JobSet {obj.name} are gone ({', '.join(lost)}): they are only known from the metrics")
     complete = bool(steps) and not restarts and not lost
-    run = live_run(obj, key, steps, end.outcome, started="startTime", finished="completionTime", complete=complete)
-    reason = end.reason if end.outcome is Outcome.FAILED else None
-    return replace(run, reason=reason, started=begun, finished=end.at)
+    return replace(live_run(obj, key, steps, end, complete=complete), started=begun)
 
 
 def _restarts(status: Mapping[str, Any], problems: Problems) -> int:

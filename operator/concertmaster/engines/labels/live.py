@@ -18,7 +18,7 @@ from concertmaster.engines.base import RunKind
 from concertmaster.engines.common.manifest import mapping, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.labels.preset import base
-from concertmaster.engines.live import LiveRun, end_of, live_run
+from concertmaster.engines.live import LiveRun, RunEnd, end_of, ended_by, live_run
 from concertmaster.engines.rayjob.live import RUNS
 
 SPARK = ObjectKind("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications")
@@ -46,7 +46,8 @@ def read_application(
 ) -> LiveRun:
     """The end of a SparkApplication's last submission, which is the one in the labels of its pods. Never raises."""
     obj = KubeObject.of(raw)
-    run = live_run(obj, key, (), _application(obj), started="lastSubmissionAttemptTime", finished="terminationTime")
+    end = RunEnd(_application(obj))
+    run = live_run(obj, key, (), end, started="lastSubmissionAttemptTime", finished="terminationTime")
     name = text(obj.status.get("sparkApplicationId"), "status.sparkApplicationId", obj.problems)
     return replace(run, record=replace(run.record, run=name)) if name else run
 
@@ -59,9 +60,7 @@ def read_train(
 ) -> LiveRun:
     """The end of a TrainJob; its JobSet has the same name. Never raises."""
     obj = KubeObject.of(raw)
-    end = end_of(obj, _TRAIN_ENDS)
-    run = live_run(obj, key, (), end.outcome, started="startTime", finished="completionTime")
-    return replace(run, reason=end.reason if end.outcome is Outcome.FAILED else None, finished=end.at)
+    return live_run(obj, key, (), end_of(obj, _TRAIN_ENDS))
 
 
 APPLICATIONS = RunKind(
@@ -72,7 +71,7 @@ APPLICATIONS = RunKind(
 )
 TRAIN_JOBS = RunKind(
     TRAIN,
-    ended=lambda obj: end_of(obj, _TRAIN_ENDS).outcome is not Outcome.RUNNING,
+    ended=ended_by(_TRAIN_ENDS),
     workflow_of=workflow_of,
     read=read_train,
 )

@@ -14,7 +14,7 @@ from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import RunKind
 from concertmaster.engines.common.manifest import text
 from concertmaster.engines.common.objects import KubeObject
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, RunEnd, live_run
 from concertmaster.engines.rayjob.traits import RUN
 
 _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED": Outcome.UNKNOWN}
@@ -32,12 +32,6 @@ def _refused(obj: KubeObject) -> bool:
     return status.get("jobDeploymentStatus") == "ValidationFailed" and not status.get("rayClusterName")
 
 
-def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The RayJob itself; a runSelector combines several of them into one workflow."""
-    obj = KubeObject.of(raw)
-    return obj.key("RayJob") if obj.name else None
-
-
 def read_run(
     raw: Mapping[str, Any],
     children: Sequence[Mapping[str, Any]],
@@ -51,11 +45,11 @@ def read_run(
         failed = obj.status.get("jobDeploymentStatus") != "Complete"
         reported = _OUTCOMES.get(str(obj.status.get("jobStatus")), Outcome.UNKNOWN)
         outcome = Outcome.FAILED if failed else reported
-    run = live_run(obj, key, (), outcome, started="startTime", finished="endTime")
+    reason = text(obj.status.get("reason"), "status.reason", obj.problems)
+    run = live_run(obj, key, (), RunEnd(outcome, reason), finished="endTime")
     if _refused(obj) and run.finished is None:  # it has no times of its own
         run = replace(run, finished=run.created, record=replace(run.record, start=run.created, end=run.created))
-    reason = text(obj.status.get("reason"), "status.reason", obj.problems)
-    return replace(run, reason=reason if outcome is Outcome.FAILED else None)
+    return run
 
 
-RUNS = RunKind(RUN, ended=ended, workflow_of=workflow_of, read=read_run, parts=("Job",))
+RUNS = RunKind(RUN, ended=ended, read=read_run, parts=("Job",))

@@ -5,18 +5,13 @@ from __future__ import annotations
 from concertmaster.core.model import TASK, ObjectKind, PodFact, WorkflowKey
 from concertmaster.engines.base import ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base
-from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.definition import define, tasks_of
-from concertmaster.engines.tekton.live import read_run, run_values, workflow_of
+from concertmaster.engines.tekton.live import ended, read_run, run_values, workflow_of
 from concertmaster.engines.tekton.pods import LABELS, place
 from concertmaster.engines.tekton.traits import API, TEKTON
 
 _PIPELINE, _RUN, _ = LABELS
-
-
-def _ended(obj: KubeObject) -> bool:
-    return bool({("Succeeded", "True"), ("Succeeded", "False")} & obj.conditions)
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -36,7 +31,7 @@ ENGINE = Engine(
     run_kinds=(
         RunKind(
             ObjectKind(API, "PipelineRun", "pipelineruns"),
-            ended=_ended,
+            ended=ended,
             workflow_of=workflow_of,
             read=read_run,
             older=("tekton.dev/v1beta1",),

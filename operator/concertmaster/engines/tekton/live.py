@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -24,7 +25,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run, not_begun, one_line
+from concertmaster.engines.live import LiveRun, RunEnd, few, live_run, not_begun, one_line
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 from concertmaster.engines.tekton.edges import with_edges
 from concertmaster.engines.tekton.resolvers import fetched_by
@@ -41,6 +42,11 @@ def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     if name is None and obj.spec.get("pipelineRef"):
         name = obj.text_at(obj.meta, "labels", f"{_LABEL}pipeline")
     return None if name is None else WorkflowKey(obj.namespace, "Pipeline", name)
+
+
+def ended(obj: KubeObject) -> bool:
+    """Whether a PipelineRun has ended."""
+    return _condition(obj.status, obj.problems)[0] is not Outcome.RUNNING
 
 
 def read_run(
@@ -73,18 +79,12 @@ def read_run(
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
     steps += _skipped(status, problems)
     own, (outcome, _, message) = obj.spec.get("pipelineSpec"), _condition(status, problems)
-    found = live_run(
-        obj,
-        key,
-        with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime"))),
-        outcome,
-        started="startTime",
-        finished="completionTime",
-        fingerprint=fingerprint([own]) if own else None,
-        complete=bool(steps) and present >= set(tasks),
-        fetched=fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace),
-        message=message,
-    )
+    ordered = with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime")))
+    complete = bool(steps) and present >= set(tasks)
+    found = live_run(obj, key, ordered, RunEnd(outcome, one_line(message)), complete=complete)
+    fetched = fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace)
+    record = replace(found.record, fingerprint=fingerprint([own]) if own else None, fetched=fetched)
+    found = replace(found, record=record)
     children = sequence(status.get("childReferences"), "childReferences", problems)
     waits = outcome is Outcome.RUNNING and len(children) > len(tasks) and (not tasks or _pods_over(steps, graph))
     return not_begun(found) if waits else found

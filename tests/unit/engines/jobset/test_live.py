@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.engines import Claims, children, define, ended
-from concertmaster.engines.jobset.live import read_run, workflow_of
+from concertmaster.engines.base import itself
+from concertmaster.engines.jobset.live import read_run
 from tests.support.engines.jobset_objects import replicated
 from tests.support.engines.json_values import JSON
 from tests.support.engines.live_jobs import pod
@@ -126,7 +127,7 @@ def test_whose_run_it_is() -> None:
     own = define(raw)
     assert own is not None
     assert Claims([own]).of(raw) is own and Claims([own]).kinds == {"JobSet"}
-    assert workflow_of(raw) == own.key
+    assert itself(raw) == own.key
     found = children(raw)
     assert found is not None and found.selector == f"{PREFIX}jobset-name=train-1"
     assert ended(raw) and ended(job_set("Failed")) and not ended(job_set(None))
@@ -139,4 +140,4 @@ def test_any_object_gives_a_record(a: Any, b: Any) -> None:
     for status in (a, {"conditions": b, "restarts": a, "replicatedJobsStatus": b}):
         raw = {"metadata": a, "status": status, "spec": {"replicatedJobs": b}}
         assert read_run(raw, pods, KEY).record.workflow == KEY
-        workflow_of({"metadata": b})
+        itself({"metadata": b})

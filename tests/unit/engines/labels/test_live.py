@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.times import parse_time
 from concertmaster.engines import Claims, RunBuilder, end_alone, ended, run_kind
 from concertmaster.engines import define as engine_define
 from concertmaster.engines.labels.definition import define
@@ -109,6 +110,7 @@ def test_a_train_job_ends_by_its_conditions() -> None:
     assert kind is not None
     failed = kind.read(train(("Failed", "True")), (), TRAINER.key, TRAINER)
     assert (failed.record.outcome, failed.reason, failed.record.run) == (Outcome.FAILED, "JobsFailed", "bert-x7k2p")
+    assert failed.record.end == failed.finished == parse_time(END)
 
 
 @pytest.mark.parametrize("status", [None, [], "done", {"applicationState": 7, "conditions": {"a": 1}}])
