@@ -244,14 +244,16 @@ class RunRecord:
 
 def without_pauses(record: RunRecord) -> RunRecord:
     """The run as if each retry had followed immediately: times before a pause are shifted towards its end, so that the end
-    of the run is unchanged."""
+    of the run is unchanged. Nothing begins in a pause: what seems to, by another clock than the pause is by, belongs to
+    its nearer end."""
     for begin, end in sorted(record.pauses):
         idle = max(0.0, end - begin)
+        middle = begin + idle / 2
         record = replace(
             record,
-            start=_moved(record.start, begin, idle),
-            end=_moved(record.end, begin, idle),
-            steps=tuple(_step_moved(e, begin, idle) for e in record.steps),
+            start=_moved(record.start, middle, idle),
+            end=_moved(record.end, middle, idle),
+            steps=tuple(_step_moved(e, middle, idle) for e in record.steps),
         )
     return replace(record, pauses=()) if record.pauses else record
 
@@ -260,12 +262,13 @@ def _moved(moment: float | None, until: float, by: float) -> float | None:
     return moment + by if moment is not None and moment <= until else moment
 
 
-def _step_moved(e: StepExecution, until: float, by: float) -> StepExecution:
-    """Shifts an execution that ended before the pause; one that began after it is unchanged."""
+def _step_moved(e: StepExecution, middle: float, by: float) -> StepExecution:
+    """Shifts an execution that began before the pause; one that began after it is unchanged but for the end of what it
+    waited for."""
     begin = next((t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None), None)
-    if begin is None or begin > until:
-        return replace(e, ready=_moved(e.ready, until, by)) if e.ready is not None else e
-    until += by  # the metrics may have its end a moment later than the object that the pause is from
+    if begin is None or begin > middle:
+        return replace(e, ready=_moved(e.ready, middle, by)) if e.ready is not None else e
+    until = middle + by / 2  # the metrics may have its end a moment later than the object that the pause is from
     times = {name: _moved(getattr(e, name), until, by) for name in _TIMES}
     containers = tuple(
         replace(c, started=_moved(c.started, until, by), finished=_moved(c.finished, until, by)) for c in e.containers

@@ -3,12 +3,13 @@ and of the composites around what it repeats anew, and removes the nodes that fa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from concertmaster.core.model import REUSED, Outcome, RunRecord, WorkflowKey, without_pauses
+from concertmaster.core.model import REUSED, Outcome, RunRecord, StepExecution, WorkflowKey, without_pauses
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.suspension import with_suspension
 from concertmaster.history.store import Store
@@ -90,6 +91,23 @@ def test_the_end_that_was_read_before_the_retry_says_more_of_it(seen: bool) -> N
         (run,) = store.runs(KEY)
     assert (run.outcome, run.end) == (Outcome.SUCCEEDED, at("19:46:30"))
     assert run.makespan == (7 + 7 if seen else 3 + 7)
+
+
+@pytest.mark.parametrize("ahead", [0.0, 8.0, 30.0])
+def test_a_clock_of_the_pods_ahead_of_the_controllers_makes_no_run_of_hours(ahead: float) -> None:
+    """What was kept took less time than the clocks differ by."""
+
+    def pod(step: str, begun: str, ended: str) -> StepExecution:
+        created, finished = at(begun) + ahead, at(ended) + ahead
+        of = next(e for e in record(RETRIED).steps if e.step == step)
+        return replace(of, uid=step, created=created, scheduled=created, started=created, finished=finished)
+
+    rows = (pod("a", "11:45:50", "11:45:53"), pod("b", "19:46:23", "19:46:26"), pod("c", "19:46:27", "19:46:30"))
+    with Store(":memory:") as store:
+        store.add({KEY: {"redo-1": rows}}, records=[record(RETRIED)])
+        (run,) = store.runs(KEY)
+    assert [e.step for e in sorted(run.steps, key=lambda e: e.created or 0.0)] == ["a", "b", "c"]
+    assert run.makespan is not None and 7.0 <= run.makespan <= 10.0 + ahead
 
 
 @pytest.mark.parametrize("held", [True, False])
