@@ -12,8 +12,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from json.decoder import py_scanstring  # type: ignore[attr-defined]
-from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 
 from concertmaster.engines.argo.expansion.values import MAX_TEXT, KnownValues
@@ -25,7 +23,6 @@ MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out coun
 
 _TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # expressions that Argo may substitute; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
-_HTML = (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&"))  # Argo undoes these escapes, as Go's encoder adds them
 _MAX_WIDTH_DIGITS = 6  # digits of the width in a number format, as in Go
 
 
@@ -39,30 +36,6 @@ class _Written(float):
         return number
 
     text: str
-
-
-class _Quoted(str):
-    """A text of JSON with escapes, which Argo puts into names as its author wrote it: ``caf\\u00e9``, ``a\\/b``. It is what
-    is between its quotes."""
-
-    __slots__ = ()
-
-
-def _as_written(text: str) -> object:
-    """A JSON text with its numbers and texts as they are written. Raises ValueError and RecursionError."""
-    decoder: Any = json.JSONDecoder(parse_float=_Written)
-    if "\\" in text:
-        decoder.parse_string = _quoted
-        decoder.scan_once = py_make_scanner(decoder)
-    return decoder.decode(text)
-
-
-def _quoted(text: str, begin: int, strict: bool = True) -> tuple[str, int]:
-    _, end = py_scanstring(text, begin, strict)
-    raw = text[begin : end - 1]
-    for escaped, sign in _HTML:
-        raw = raw.replace(escaped, sign)
-    return _Quoted(raw), end
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +86,7 @@ def _param(value: str, where: str, values: KnownValues, problems: Problems) -> F
     if "{{" in filled:
         return FanOut(None, None)
     try:
-        items = _as_written(filled)
+        items = json.loads(filled, parse_float=_Written)
     except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
@@ -122,7 +95,8 @@ def _param(value: str, where: str, values: KnownValues, problems: Problems) -> F
     assumed = values.assumes(value)
     if assumed and not items:  # a run that has nodes was started with others
         return FanOut(None, None)
-    names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
+    known = len(items) <= MAX_ITEMS and "\\" not in filled  # Argo keeps the escapes of texts as they are written
+    names = tuple(item_name(i, item) for i, item in enumerate(items)) if known else None
     return FanOut(names, None if assumed else len(items), len(filled))
 
 
@@ -187,8 +161,6 @@ def _go(value: object) -> str:
 def _json(value: object) -> str:
     if isinstance(value, _Written):
         return value.text
-    if isinstance(value, _Quoted):
-        return f'"{value!s}"'
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{_json(str(k))}:{_json(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
