@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.engines import QUEUE_LABEL
-from concertmaster.engines.common.manifest import Problems, mapping, text
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
+
+
+class Named(NamedTuple):
+    """An entry of a list: its name and place in the list, where it is for messages, and the entry itself."""
+
+    name: str
+    place: int
+    where: str
+    row: Mapping[str, Any]
+
+
+def named(rows: object, where: str, what: str, problems: Problems, *, key: str = "name") -> Iterator[Named]:
+    """The entries of a list of objects with names, each name once. An entry without a name, and all but the first of a name
+    are reported; ``what`` the entries are called."""
+    names: set[str] = set()
+    for place, raw in enumerate(sequence(rows, where, problems)):
+        here = f"{where}[{place}]"
+        row = mapping(raw, here, problems)
+        name = text(row.get(key), f"{here}.{key}", problems)
+        if name is None:
+            problems.add(f"{here} has no {key}: it is ignored")
+        elif name in names:
+            problems.add(f"two {what} are called {name!r}: the first one is used")
+        else:
+            names.add(name)
+            yield Named(name, place, here, row)
+
+
+def texts(values: object, where: str, problems: Problems) -> tuple[str, ...]:
+    """The texts of a list, each once."""
+    listed = (text(value, where, problems) for value in sequence(values, where, problems))
+    return tuple(dict.fromkeys(value for value in listed if value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, text
+from concertmaster.engines.common.objects import KubeObject, named, texts
 from concertmaster.engines.common.ordering import ordered_steps, pair_retries
 from concertmaster.engines.common.placing import QUERIED, AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
@@ -77,20 +77,7 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
 
 def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     steps: dict[str, StepSpec] = {}
-    for i, raw in enumerate(sequence(declared.get("steps"), "spec.graph.steps", problems)):
-        where = f"spec.graph.steps[{i}]"
-        row = mapping(raw, where, problems)
-        name = text(row.get("name"), f"{where}.name", problems)
-        if name is None:
-            problems.add(f"{where} has no name: it is ignored")
-            continue
-        if name in steps:
-            problems.add(f"two steps are called {name!r}: the first one is used")
-            continue
-        before = [
-            text(v, f"{where}.dependsOn", problems)
-            for v in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
-        ]
+    for name, _, where, row in named(declared.get("steps"), "spec.graph.steps", "steps", problems):
         selector = read_selector(row.get("podSelector"), f"{where}.podSelector", problems)
         queries = {q: asked for q in StepQuery if (asked := text(row.get(q.value), f"{where}.{q.value}", problems))}
         if (
@@ -102,7 +89,7 @@ def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, .
                 f"step {name!r} has neither podSelector nor durationQuery (or startQuery and endQuery): nothing can be"
                 " observed of it"
             )
-        depends_on = tuple(dict.fromkeys(b for b in before if b))
+        depends_on = texts(row.get("dependsOn"), f"{where}.dependsOn", problems)
         steps[name] = StepSpec(name, depends_on=depends_on, selector=selector, queries=queries)
     return ordered_steps(steps, problems)
 

@@ -6,7 +6,7 @@ were generated from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, Named, named
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.jobs.definition import job_step
 from concertmaster.engines.jobset.traits import JOBSET
@@ -56,24 +56,18 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     served = {other for row in waits.values() for other, ready in row.items() if ready} - needed
     served |= set(waits) - targets - awaited
     policy = mapping(spec.get("failurePolicy"), "spec.failurePolicy", problems)
+    counts = count_replicas(spec, problems)
     steps: dict[str, StepSpec] = {}
-    for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
-        where = f"spec.replicatedJobs[{i}]"
+    for name, i, where, row in _replicated(spec, problems):
         if len(steps) >= MAX_STEPS:
             problems.add(f"spec.replicatedJobs has more than {MAX_STEPS:,} entries: the rest is left out")
             break
-        row = mapping(raw, where, problems)
-        name = text(row.get("name"), f"{where}.name", problems)
-        if name is None:
-            problems.add(f"{where} has no name: it is ignored")
-            continue
         template = mapping(row.get("template"), f"{where}.template", problems)
         job = mapping(template.get("spec"), f"{where}.template.spec", problems)
         at = f"/spec/replicatedJobs/{i}/template/spec"
         after = tuple(other for other, ready in waits[name].items() if not (ready and other in needed))
         step = job_step(job, problems, at=at, patchable=False, name=name, depends_on=after)
-        replicas = whole(row.get("replicas"), f"{where}.replicas", problems)
-        count = 1 if replicas is None else replicas
+        count = counts[name]
         inner = step.width if step.fan_out else 1
         width = None if inner is None else inner * count
         restarts = _restarts(policy, name, problems)
@@ -116,12 +110,7 @@ def dependencies(spec: Mapping[str, Any], problems: Problems) -> dict[str, dict[
     in_order = policy.get("startupPolicyOrder") == "InOrder"
     waits: dict[str, dict[str, bool]] = {}
     before: str | None = None
-    for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
-        where = f"spec.replicatedJobs[{i}]"
-        row = mapping(raw, where, problems)
-        name = text(row.get("name"), f"{where}.name", problems)
-        if name is None:
-            continue
+    for name, _, where, row in _replicated(spec, problems):
         own = {before: True} if in_order and before is not None else {}
         for raw_dependency in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems):
             dependency = mapping(raw_dependency, f"{where}.dependsOn", problems)
@@ -143,6 +132,10 @@ def _needed(spec: Mapping[str, Any], names: Iterable[str], problems: Problems) -
 
 def count_replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:
     """Number of Jobs of each step."""
-    rows = [mapping(raw, "replicatedJobs[]", problems) for raw in sequence(spec.get("replicatedJobs"), "", problems)]
-    counts = {text(r.get("name"), "name", problems): whole(r.get("replicas"), "replicas", problems) for r in rows}
-    return {name: 1 if count is None else count for name, count in counts.items() if name is not None}
+    rows = _replicated(spec, problems)
+    counts = {name: whole(row.get("replicas"), f"{where}.replicas", problems) for name, _, where, row in rows}
+    return {name: 1 if count is None else count for name, count in counts.items()}
+
+
+def _replicated(spec: Mapping[str, Any], problems: Problems) -> Iterator[Named]:
+    return named(spec.get("replicatedJobs"), "spec.replicatedJobs", "replicated Jobs", problems)

@@ -14,8 +14,8 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
-from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, text
+from concertmaster.engines.common.objects import KubeObject, named, texts
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.labels.preset import Preset
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
@@ -87,18 +87,11 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
 def _steps(declared: Mapping[str, Any], labels: PodLabels | None, problems: Problems) -> tuple[StepSpec, ...]:
     """Declared steps in order; empty if the graph is to be inferred."""
     steps: dict[str, StepSpec] = {}
-    for i, raw in enumerate(sequence(declared.get("steps"), "spec.podLabels.steps", problems)):
-        where = f"spec.podLabels.steps[{i}]"
-        row = mapping(raw, where, problems)
-        name = text(row.get("name"), f"{where}.name", problems)
-        if name is None or name in steps:
-            problems.add(f"{where} has no name of its own: it is ignored")
-            continue
-        rows = sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
-        before = [text(v, f"{where}.dependsOn", problems) for v in rows]
+    for name, _, where, row in named(declared.get("steps"), "spec.podLabels.steps", "steps", problems):
+        before = texts(row.get("dependsOn"), f"{where}.dependsOn", problems)
         # A run may have any number of pods of this step.
         term = (LabelRequirement(labels.run, "Exists"),) if labels is not None else ()
-        steps[name] = StepSpec(name, depends_on=tuple(dict.fromkeys(b for b in before if b)), selector=term)
+        steps[name] = StepSpec(name, depends_on=before, selector=term)
     daemons = {spec.name: spec for spec in (preset_of(labels).daemons if labels is not None else ())}
     return tuple(
         replace(s, daemon=s.name in daemons, creates=s.name in daemons and daemons[s.name].creates)

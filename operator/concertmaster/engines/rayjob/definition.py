@@ -17,11 +17,10 @@ from concertmaster.engines.common.manifest import (
     mapping,
     pod_containers,
     seconds,
-    sequence,
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, named
 from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.engines.rayjob.traits import HEAD, RAYJOB, SUBMITTER
 
@@ -54,13 +53,8 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     steps: list[StepSpec] = []
     if cluster:
         steps.append(_step(HEAD, cluster.get("headGroupSpec"), "headGroupSpec", retries, problems, daemon=True))
-    for i, raw in enumerate(sequence(cluster.get("workerGroupSpecs"), "workerGroupSpecs", problems)):
-        where = f"workerGroupSpecs[{i}]"
-        group = mapping(raw, where, problems)
-        name = text(group.get("groupName"), f"{where}.groupName", problems)
-        if name is None:
-            problems.add(f"{where} has no groupName: it is ignored")
-            continue
+    groups = cluster.get("workerGroupSpecs")
+    for name, _, where, group in named(groups, "workerGroupSpecs", "groups", problems, key="groupName"):
         width = None if scaled else _workers(group, where, problems)
         more = {"daemon": submits, "fan_out": width != 1, "width": None if width == 1 else width}
         steps.append(_step(name, group, where, retries, problems, depends_on=(HEAD,), **more))

@@ -28,7 +28,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, named, texts
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.tekton.references import bound, propagated, references
 from concertmaster.engines.tekton.resolvers import resolver_params
@@ -93,17 +93,10 @@ class _Reader:
         listed = sequence(spec.get(section), f"spec.{section}", self.problems)
         if len(listed) > most:
             self.problems.add(f"spec.{section} has more than {most:,} tasks: the rest is left out")
-        rows: dict[str, _Row] = {}
-        for i, raw in enumerate(listed[:most]):
-            where = f"spec.{section}[{i}]"
-            row = mapping(raw, where, self.problems)
-            name = text(row.get("name"), f"{where}.name", self.problems)
-            if name is None:
-                self.problems.add(f"{where} has no name: it is ignored")
-            elif name in rows:
-                self.problems.add(f"two tasks are called {name!r}: the first one is used")
-            else:
-                rows[name] = _Row(row, where, self._work(row, where, pointer("spec", section, i)))
+        rows = {
+            name: _Row(row, where, self._work(row, where, pointer("spec", section, i)))
+            for name, i, where, row in named(listed[:most], f"spec.{section}", "tasks", self.problems)
+        }
         bindings = {name: bound(r.task, self._spec(r.task)) for name, r in rows.items()}
         return {name: self._step(name, r, behind, bindings) for name, r in rows.items()}
 
@@ -122,8 +115,7 @@ class _Reader:
     ) -> StepSpec:
         row, where, (template, containers, podless) = read
         on_exit = bool(behind)
-        listed = sequence(row.get("runAfter"), f"{where}.runAfter", self.problems)
-        after = dict.fromkeys(n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n)
+        after = texts(row.get("runAfter"), f"{where}.runAfter", self.problems)
         results, artifacts = propagated(row)
         reads = {*references(row), *results.intersection(bindings)} - {name}
         data = reads | artifacts
