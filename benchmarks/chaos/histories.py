@@ -8,16 +8,13 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, Bed, operator, started
 from benchmarks.chaos.objects import ARGO
 from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
-from concertmaster.core.model import WorkflowKey
-from concertmaster.history.encoding import decode_executions
-from tests.support.data.earlier_history import ROWS, earlier_rows, make_tables
 
 _WHOLE = "whole"  # the history that is damaged
 Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
@@ -37,41 +34,6 @@ def _cut(file: Path) -> Iterator[Mapping[str, str]]:
     with file.open("r+b") as out:
         out.truncate(file.stat().st_size // 2)
     yield {}
-
-
-def _older(version: int) -> Damage:
-    """The same content in the tables of an earlier version."""
-
-    @contextmanager
-    def damage(file: Path) -> Iterator[Mapping[str, str]]:
-        made = file.with_suffix(".older")
-        with closing(sqlite3.connect(made)) as db:
-            make_tables(db, version)
-            db.commit()
-            db.execute("ATTACH ? AS whole", (str(file),))
-            for table in _tables(db, "main") & _tables(db, "whole") - {"migrations", "pods"}:
-                columns = ", ".join(sorted(_columns(db, "main", table) & _columns(db, "whole", table)))
-                db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM whole.{table}")
-            found = db.execute("SELECT namespace, kind, name, id FROM workflows").fetchall()
-            numbers = {WorkflowKey(*key): number for *key, number in found}
-            for key, number in numbers.items():
-                query = "SELECT run, body FROM whole.executions WHERE workflow = ?"
-                for run, body in db.execute(query, (number,)).fetchall():
-                    rows = earlier_rows({key: {run: decode_executions(body)}}, numbers)
-                    db.executemany("INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?)", rows)
-            db.commit()
-        made.replace(file)
-        yield {}
-
-    return damage
-
-
-def _tables(db: sqlite3.Connection, schema: str) -> set[str]:
-    return {row[0] for row in db.execute(f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table'")}
-
-
-def _columns(db: sqlite3.Connection, schema: str, table: str) -> set[str]:
-    return {row[1] for row in db.execute(f"PRAGMA {schema}.table_info({table})")}
 
 
 @contextmanager
@@ -127,8 +89,6 @@ HISTORIES: dict[str, Damage] = {
     "garbage in it": _garbage,
     "cut in half": _cut,
     "of a newer version": _newer,
-    "of the version before": _older(ROWS),
-    "of the first version": _older(1),
     "locked by another process": _locked,
     "on a full disk": _full,
     "on a read-only disk": _read_only,

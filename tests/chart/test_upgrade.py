@@ -32,7 +32,6 @@ from tests.support.cluster.operator_bed import (
     runs_of_cronjob,
     wait_for,
 )
-from tests.support.data.earlier_history import make_tables
 
 RELEASES = Path(__file__).parent / "releases"
 LAST = sorted(RELEASES.iterdir())[-1]
@@ -195,27 +194,10 @@ def test_an_older_operator_works_beside_newer_kinds(
         bed.helm("upgrade", "cm", str(CHART), "-n", place, values=values)
 
 
-def test_a_file_of_every_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
-    for version in range(len(MIGRATIONS)):
-        path = tmp_path / f"v{version}.db"
-        with sqlite3.connect(path) as old:
-            make_tables(old, version)
-            if version:
-                old.execute("INSERT INTO watermarks VALUES ('default', 'data', 5.0)")
-        old.close()
-        store = Store(str(path))
-        assert store.recovered is None
-        assert store.watermark("default", "data") == (5.0 if version else None)
-        store.close()
-        with sqlite3.connect(path) as now:
-            assert now.execute("SELECT max(version) FROM migrations").fetchone() == (len(MIGRATIONS),)
-        now.close()
-
-
 def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "h.db"
     Store(str(path)).close()
-    broken = (*MIGRATIONS, ("CREATE TABLE extra (a)", "INSERT INTO nowhere VALUES (1)"))
+    broken = MIGRATIONS | {max(MIGRATIONS) + 1: ("CREATE TABLE extra (a)", "INSERT INTO nowhere VALUES (1)")}
     monkeypatch.setattr("concertmaster.history.schema.MIGRATIONS", broken)
     with pytest.raises(HistoryError):
         Store(str(path))
@@ -227,13 +209,33 @@ def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatc
     Store(str(path)).close()
 
 
-def test_a_file_of_a_newer_release_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "h.db"
+    with Store(str(path)) as store:
+        store.set_watermark("default", "data", 5.0)
+    newer = max(MIGRATIONS) + 1
+    monkeypatch.setattr("concertmaster.history.schema.MIGRATIONS", MIGRATIONS | {newer: ("CREATE TABLE extra (a)",)})
+    with Store(str(path)) as store:
+        assert (store.recovered, store.watermark("default", "data")) == (None, 5.0)
+    with sqlite3.connect(path) as now:
+        assert now.execute("SELECT max(version) FROM migrations").fetchone() == (newer,)
+        assert now.execute("SELECT count(*) FROM extra").fetchone() == (0,)
+    now.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(max(MIGRATIONS) + 1, "a newer version"), (min(MIGRATIONS) - 1, "an older version")],
+    ids=["of a newer release", "from before the first one"],
+)
+def test_a_file_that_is_not_known_is_refused_with_the_way_out(tmp_path: Path, version: int, words: str) -> None:
     path = tmp_path / "h.db"
     Store(str(path)).close()
-    with sqlite3.connect(path) as newer:
-        newer.execute("INSERT INTO migrations VALUES (?, '2030-01-01')", (len(MIGRATIONS) + 1,))
-    newer.close()
-    with pytest.raises(HistoryError, match="newer version") as refusal:
+    with sqlite3.connect(path) as other:
+        other.execute("DELETE FROM migrations")
+        other.execute("INSERT INTO migrations VALUES (?, '2030-01-01')", (version,))
+    other.close()
+    with pytest.raises(HistoryError, match=words) as refusal:
         Store(str(path))
     assert "move the file away" in str(refusal.value)
     assert path.exists()

@@ -70,7 +70,6 @@ PLAYED = {
     **dict.fromkeys(("NaN and Inf among its numbers", "numbers beyond sense", "every series twice"), ODD),
     **dict.fromkeys(("garbage in it", "cut in half"), "History damaged"),
     "of a newer version": "History written by a newer version",
-    **dict.fromkeys(("of the version before", "of the first version"), "History written by an older version"),
     **dict.fromkeys(
         ("locked by another process", "on a full disk", "on a read-only disk"), "Disk full or read-only, or"
     ),

@@ -31,9 +31,9 @@ from concertmaster.core.model import (
 from concertmaster.history.columns import Columns
 
 ROWS, COLUMNS = 1, 2
-"""First byte of what is stored: executions by position, or in columns. The lists below may only grow at their end: what an
-older version did not write is unknown. Any other change needs a new byte, also one of a default in the model, which
-columns leave out."""
+"""First byte of what is stored: a record, with its executions by position, or executions in columns. The lists below may
+only grow at their end: what an older version did not write is unknown. Any other change needs a new byte, also one of a
+default in the model, which columns leave out."""
 
 _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
@@ -120,11 +120,6 @@ def _uids(outer: Sequence[list[Any] | None], count: int) -> list[str]:
     if set(map(type, found)) - {str}:
         raise ValueError("executions without uid")
     return found
-
-
-def decode_execution(body: bytes) -> StepExecution:
-    """The execution of a row of its own, as earlier versions stored them."""
-    return _execution(_inflate(body))
 
 
 def encode_record(record: RunRecord) -> bytes:

@@ -6,7 +6,7 @@ SQLite's own messages ("database or disk is full") do not say which file, nor th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +81,18 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
             "give each its own historyPath."
         )
     return HistoryError(f"history {path} failed: {error} ({name or type(error).__name__})")
+
+
+def check_version(place: str, have: int, known: Collection[int], away: str) -> None:
+    """Raise HistoryError where the schema of a history, 0 for none yet, is not one of those ``known`` here. ``away``: how to
+    begin anew."""
+    if have in (0, *known):
+        return
+    age, bound = ("a newer", f"up to {max(known)}") if have > max(known) else ("an older", f"from {min(known)} on")
+    raise HistoryError(
+        f"history {place} was written by {age} version (schema {have}, known {bound}). Run that version again, or {away} to "
+        "begin anew."
+    )
 
 
 @contextmanager

@@ -17,26 +17,9 @@ from concertmaster.history.sql import Connection
 ROW = 256  # bytes of a row beside its body: keys and index
 POD = 64  # bytes of the entry of a pod: its uid, and where it is
 _CHUNK = 500  # values per query
-_BATCH_WORKFLOWS = 100  # workflows of which old daily rows are deleted
 _ALL = 2**53  # rows
 _SECOND = 1.0  # resolution of the times of objects
 T = TypeVar("T")
-
-
-def delete_days(db: Connection, tables: Iterable[str], day: int, after: int) -> int | None:
-    """Delete daily rows older than ``day`` of some workflows, those that follow the number ``after``, from these tables. The
-    last of their numbers, None when none are left. By the key, which begins with workflow and step: only by day all rows
-    would be read, or an index by day would have to be kept."""
-    query = "SELECT id FROM workflows WHERE id > ? ORDER BY id LIMIT ?"
-    numbers = [number for (number,) in db.execute(query, (after, _BATCH_WORKFLOWS))]
-    if not numbers:
-        return None
-    query = "SELECT workflow, step FROM step_names WHERE workflow BETWEEN ? AND ?"
-    steps = [*((number, 0) for number in numbers), *db.execute(query, (numbers[0], numbers[-1]))]
-    for table in tables:
-        old = f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day < ?"
-        db.executemany(old, [(number, step, day) for number, step in steps])
-    return int(numbers[-1])
 
 
 def delete_amounts(db: Connection, number: int, since: int, exceptional_since: int) -> None:

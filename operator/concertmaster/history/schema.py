@@ -13,24 +13,34 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from concertmaster.core.units import MIB
-from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
-from concertmaster.history.runs.legacy_executions import EarlierPods
+from concertmaster.history.errors import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryReadOnly,
+    check_version,
+    translate,
+)
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
 _LOG_BYTES = 64 * MIB  # that the write-ahead log keeps on the disk: on a full one, deleting takes room there first
 _MAX_COPY_BYTES = 256 * MIB  # bytes: the chart's memory limit is twice that
 
-# Each entry is one version of the schema; never change an entry that was released, add one.
-MIGRATIONS: tuple[Sequence[str], ...] = (
-    (
+# Statements by the version of the schema that they lead to; what was released is never changed. Version 8 is the first.
+# Daily rows and what goes with them are kept for 400 days when the runs are pruned: milliseconds, millionths of a currency
+# unit, days since 1970.
+MIGRATIONS: dict[int, Sequence[str]] = {
+    8: (
         """CREATE TABLE workflows (
             id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-            changed INTEGER NOT NULL DEFAULT 0, UNIQUE (namespace, kind, name))""",
-        """CREATE TABLE pods (
-            uid TEXT PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-            run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL) WITHOUT ROWID""",
-        "CREATE INDEX pods_by_run ON pods (workflow, run, ended)",
+            UNIQUE (namespace, kind, name))""",
+        # Executions of a run, in columns, and by uid the row in which each is.
+        """CREATE TABLE executions (
+            place INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, begun REAL, ended REAL, pods INTEGER NOT NULL, body BLOB NOT NULL)""",
+        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
+        "CREATE INDEX executions_by_end ON executions (ended)",
+        "CREATE TABLE pods (uid BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
         """CREATE TABLE records (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             run TEXT NOT NULL, ended REAL, body BLOB NOT NULL, PRIMARY KEY (workflow, run)) WITHOUT ROWID""",
@@ -40,22 +50,13 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             fingerprint TEXT NOT NULL, first_seen REAL NOT NULL, last_seen REAL NOT NULL,
             PRIMARY KEY (workflow, first_seen)) WITHOUT ROWID""",
-        "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-        "INSERT INTO counters VALUES ('changes', 0)",
-    ),
-    # Pending writes to the cluster, kept until their outcome is known.
-    ("CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",),
-    # Unused: a cycle knows itself which workflows it wrote.
-    ("DROP TABLE counters", "ALTER TABLE workflows DROP COLUMN changed"),
-    # Results of users' queries for a run, beyond the retention of the metrics. Step "" is the run as a whole.
-    (
+        # Pending writes to the cluster, kept until their outcome is known.
+        "CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",
+        # Results of users' queries for a run, beyond the retention of the metrics. Step "" is the run as a whole.
         """CREATE TABLE amounts (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             run TEXT NOT NULL, metric TEXT NOT NULL, step TEXT NOT NULL, value REAL NOT NULL,
             PRIMARY KEY (workflow, run, metric, step)) WITHOUT ROWID""",
-    ),
-    # Rows that are kept for 400 days when the runs are pruned: milliseconds, millionths of a currency unit, days since 1970.
-    (
         """CREATE TABLE step_names (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             step INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (workflow, step)) WITHOUT ROWID""",
@@ -76,34 +77,20 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, recommendation TEXT NOT NULL,
             state TEXT NOT NULL, first REAL NOT NULL, since REAL NOT NULL, money REAL, minutes REAL, failures REAL,
             by TEXT, verdict TEXT, measured REAL, PRIMARY KEY (workflow, recommendation)) WITHOUT ROWID""",
-    ),
-    # The last analysis of each profile, and whether new facts came since.
-    (
+        # The last analysis of each profile, and whether new facts came since.
         """CREATE TABLE analyses (
             profile TEXT PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
-    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.legacy_executions``.
-    (
-        "ALTER TABLE pods RENAME TO earlier_pods",
-        """CREATE TABLE executions (
-            place INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-            run TEXT NOT NULL, begun REAL, ended REAL, pods INTEGER NOT NULL, body BLOB NOT NULL)""",
-        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
-        "CREATE INDEX executions_by_end ON executions (ended)",
-        "CREATE TABLE pods (uid BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
-    ),
-    ("DROP TABLE earlier_pods",),
-)
-_EMPTIED = 8  # the version whose migration drops the table of which all is moved before
+}
 
 
 def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
     """An open, checked and migrated connection, and a sentence when a damaged file had to be set aside.
 
     Raises HistoryReadOnly, HistoryFull or HistoryLocked when the place itself is the problem, HistoryError for a file of
-    a newer version or of another program.
+    another version or of another program.
     """
     aside: str | None = None
     while True:
@@ -125,7 +112,7 @@ def open_copy(path: str) -> tuple[sqlite3.Connection, str | None]:
 
     What an ended process left in the write-ahead log belongs to it: SQLite reads the log of a file it may not write
     where it can map the log's index. Where it cannot, the file is read without the log. Empty where the file cannot be
-    read or is too large: the metrics fill it. Raises HistoryError for a file of a newer version or of another program.
+    read or is too large: the metrics fill it. Raises HistoryError for a file of another version or of another program.
     """
     try:
         size, logged = Path(path).stat().st_size, Path(f"{path}-wal").exists()
@@ -169,8 +156,8 @@ def connect_readonly(path: str) -> sqlite3.Connection:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise HistoryError(f"{path} is no history of Concertmaster.")
         have = connection.execute("SELECT max(version) FROM migrations").fetchone()[0]
-        if have != len(MIGRATIONS):
-            raise HistoryError(f"history {path} has schema {have}; this version reads schema {len(MIGRATIONS)}.")
+        if have != max(MIGRATIONS):
+            raise HistoryError(f"history {path} has schema {have}; this version reads schema {max(MIGRATIONS)}.")
     except BaseException:
         connection.close()
         raise
@@ -220,30 +207,15 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
 def _migrate(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
     have = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0]
-    if have > len(MIGRATIONS):
-        raise HistoryError(
-            f"history {path} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run that "
-            "version again, or move the file away to begin anew."
-        )
-    for version in range(have + 1, len(MIGRATIONS) + 1):
-        if version == _EMPTIED:
-            _move_pods(connection)
-        _executed(connection, (*MIGRATIONS[version - 1], f"INSERT INTO migrations VALUES ({version}, datetime('now'))"))
-    if have < _EMPTIED:
-        give_back(connection)
+    check_version(path, have, MIGRATIONS, "move the file away")
+    for version, statements in MIGRATIONS.items():
+        if version > have:
+            _executed(connection, (*statements, f"INSERT INTO migrations VALUES ({version}, datetime('now'))"))
 
 
 def give_back(connection: sqlite3.Connection) -> None:
     """Return free pages to the disk. As a script: a statement without columns is stepped once, which frees one page."""
     connection.executescript("PRAGMA incremental_vacuum")
-
-
-def _move_pods(connection: sqlite3.Connection) -> None:
-    earlier = EarlierPods(connection)
-    left = True
-    while left:
-        with together(connection):
-            left = earlier.move_some()
 
 
 def _executed(connection: sqlite3.Connection, statements: Sequence[str]) -> None:

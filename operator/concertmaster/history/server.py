@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from concertmaster.history.address import CacheFile, DatabaseAddress
-from concertmaster.history.errors import HistoryError
+from concertmaster.history.errors import HistoryError, check_version
 from concertmaster.history.store import Store
 from concertmaster.settings import Settings
 
@@ -46,15 +46,16 @@ class ServerState:
 
 
 def server_state(address: DatabaseAddress) -> ServerState:
-    """The state of a server; changes nothing. Raises HistoryError and its kinds."""
+    """The state of a server; changes nothing. Raises HistoryError and its kinds, also for a schema of another version."""
     try:
-        from concertmaster.history.postgresql.schema import MIGRATIONS, present_version, rights
+        from concertmaster.history.postgresql.schema import ANOTHER_SCHEMA, MIGRATIONS, present_version, rights
         from concertmaster.history.postgresql.session import history_session
     except ImportError as error:
         raise _driver_missing(address, error) from error
     with closing(history_session(address)) as session:
         version = present_version(session, address.schema)
-        return ServerState(version, len(MIGRATIONS), *rights(session, address.schema))
+        check_version(str(address), version, MIGRATIONS, ANOTHER_SCHEMA)
+        return ServerState(version, max(MIGRATIONS), *rights(session, address.schema))
 
 
 def _driver_missing(address: DatabaseAddress, error: ImportError) -> HistoryError:

@@ -25,16 +25,15 @@ class RunPlaces:
     which may take further executions.
 
     ``of_week``: how many each week since 1970 has, beginning with the first one; a row keeps a place of the week in which it
-    was stored. Rows of the first week are those that an earlier version numbered without regard to time. ``of_week`` is 0
-    where no place tells a time.
+    was stored. 0 where no place tells a time.
     """
 
     open_from: int = 0
     of_week: int = 0
 
     def since(self, created: float | None) -> int:
-        """The first place of a row in which a pod that was created then (unix seconds, None where unknown) can be, but for
-        rows of the first week. A pod is stored after it was created, by clocks less than a week apart."""
+        """The first place of a row in which a pod that was created then (unix seconds, None where unknown) can be. A pod is
+        stored after it was created, by clocks less than a week apart."""
         if self.of_week == 0 or created is None or not created >= WEEK:
             return 0
         newest = self.open_from // self.of_week

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from concertmaster.core.units import MIB
 from concertmaster.history.errors import HistoryFull, HistoryLocked, translate, translated
-from concertmaster.history.rows import delete_days
 from concertmaster.history.runs.row_sources import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
 from concertmaster.history.sql import ANYWHERE, DAILY, RunPlaces, Transaction
 
+_BATCH_WORKFLOWS = 100  # of which old daily rows are deleted in one transaction
 _ROOM = 64 * MIB  # as much as the log may take
 
 
@@ -34,8 +34,23 @@ class RowsOfDays:
         after: int | None = 0
         while after is not None:
             with self._transaction():
-                after = delete_days(self._db, DAILY, day, after)
+                after = self._drop_some(day, after)
         return True
+
+    def _drop_some(self, day: int, after: int) -> int | None:
+        """Delete those of some workflows, which follow the number ``after``. The last of their numbers, None when none are
+        left. By the key, which begins with workflow and step: only by day all rows would be read, or an index by day would
+        have to be kept."""
+        query = "SELECT id FROM workflows WHERE id > ? ORDER BY id LIMIT ?"
+        numbers = [number for (number,) in self._db.execute(query, (after, _BATCH_WORKFLOWS))]
+        if not numbers:
+            return None
+        query = "SELECT workflow, step FROM step_names WHERE workflow BETWEEN ? AND ?"
+        steps = [*((number, 0) for number in numbers), *self._db.execute(query, (numbers[0], numbers[-1]))]
+        for table in DAILY:
+            old = f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day < ?"
+            self._db.executemany(old, [(number, step, day) for number, step in steps])
+        return int(numbers[-1])
 
 
 class RowsOneByOne:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from benchmarks.chaos.histories import HISTORIES
 from benchmarks.chaos.loopfaults import launch
 from concertmaster.history import HistoryError, HistoryFull, Store
-from tests.support.data.earlier_history import ROWS
 from tests.support.data.history_rows import KEY, ran
 
 
@@ -33,23 +31,6 @@ def test_on_a_full_disk_there_is_something_to_write(tmp_path: Path, monkeypatch:
         with pytest.raises(HistoryFull):
             store.add(facts)
         store.close()
-
-
-@pytest.mark.parametrize(("name", "version"), [("of the version before", ROWS), ("of the first version", 1)])
-def test_a_history_of_an_older_version_has_its_tables_and_the_runs(tmp_path: Path, name: str, version: int) -> None:
-    file = tmp_path / "history.db"
-    facts = {KEY: {f"r{n}": [ran(f"{n}", 100.0 * n)] for n in range(20)}}
-    with Store(str(file)) as store:
-        store.add(facts)
-        store.set_watermark("default", KEY.namespace, 10_000.0)
-    with HISTORIES[name](file):
-        with closing(sqlite3.connect(file)) as raw:
-            assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (version,)
-            assert ("executions",) not in raw.execute("SELECT name FROM sqlite_master").fetchall()
-        with Store(str(file)) as store:
-            assert store.recovered is None
-            assert len(store.runs(KEY)) == 20
-            assert store.watermark("default", KEY.namespace) == 10_000.0
 
 
 def test_a_history_of_a_newer_version_is_one(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import DAY
 from concertmaster.history import Store
 from concertmaster.history.daily.tables import DailyTables
-from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
-from tests.support.data.earlier_history import make_earlier
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Place
 
@@ -312,17 +309,6 @@ def test_a_row_takes_less_than_300_bytes(tmp_path: Path) -> None:
             store.daily.record(key, days)
     number = 200 * 30 * 5
     assert path.stat().st_size / number < 300
-
-
-def test_a_file_of_the_version_before_gets_the_tables(tmp_path: Path) -> None:
-    before = next(n for n, part in enumerate(MIGRATIONS) if any("CREATE TABLE daily (" in text for text in part))
-    path = str(tmp_path / "history.db")
-    make_earlier(Path(path), {KEY: {"r1": [ran("1")]}}, before)
-    with Store(path) as store:
-        assert store.daily.record(KEY, rows_of(store.runs(KEY))) == 2
-        assert len(store.daily.rows(KEY)) == 1
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (len(MIGRATIONS),)
 
 
 def test_unknown_amounts_stay_unknown(store: Store) -> None:

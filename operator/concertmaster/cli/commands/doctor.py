@@ -106,9 +106,6 @@ def history(server: DatabaseAddress) -> Iterator[Diagnostic]:
     if not found.writes:
         fix = "point history.url at the primary server"
         yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}; it is a read-only standby", fix)
-    elif found.version > found.ours:
-        fix = f"use the version that wrote it, or name another schema in history.schema: this one knows up to {found.ours}"
-        yield Diagnostic(name, DiagnosticStatus.FAIL, said, fix)
     elif not found.creates:
         fix = f"make the user the owner of schema {schema}"
         yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}, and this user may not create any there", fix)

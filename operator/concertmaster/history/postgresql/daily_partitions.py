@@ -1,7 +1,6 @@
 """Daily rows in PostgreSQL: a partition for every four weeks, dropped as a whole when its last day is too old.
 
-A name of a partition ends with the first day that is no longer in it. The rows of versions that did not partition are one
-partition, "before" that day; as long as it is there, what is too old is deleted from it row by row.
+A name of a partition ends with the first day that is no longer in it.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from concertmaster.history.postgresql.partitions import drop, make, one_at_a_time, partitions
-from concertmaster.history.rows import delete_days
 from concertmaster.history.sql import DAILY, Connection, Transaction
 
 DAYS = 28
 """Days of a partition: a row stays as much longer than it must at most."""
 
-_BEFORE = "_before_"
 _WHAT = "daily rows"
 
 
@@ -53,37 +50,11 @@ class DailyPartitions:
         with self._reading():
             names = {name: end for table in DAILY for name, end in partitions(self._db, table).items()}
         due = [name for name, end in names.items() if end <= day]
-        dropped = not due or drop(self._db, self._transaction, _WHAT, ("workflows", *DAILY), lambda: due)
-        after: int | None = 0
-        earlier = [f'"{name}"' for name, end in names.items() if _BEFORE in name and end > day]
-        while earlier and after is not None:
-            with self._transaction():
-                after = delete_days(self._db, earlier, day, after)
-        return dropped
+        return not due or drop(self._db, self._transaction, _WHAT, ("workflows", *DAILY), lambda: due)
 
     def _missing(self, table: str, ends: Collection[int]) -> list[int]:
         """Those of ``ends`` of which the weeks are in no partition."""
-        names = partitions(self._db, table)
-        earlier = max((end for name, end in names.items() if _BEFORE in name), default=min(ends) - 1)
-        return sorted(end for end in set(ends) - set(names.values()) if end > earlier)
-
-
-def taken_over(table: str, earlier: str) -> str:
-    """The statement that makes ``earlier`` the first partition of ``table``, to the end of its last four weeks, or drops it
-    where it is empty."""
-    return f"""DO $$
-        DECLARE
-            bound bigint := (SELECT max(day) / {DAYS} * {DAYS} + {DAYS} FROM {earlier});
-            name text := quote_ident('{table}{_BEFORE}' || bound);
-        BEGIN
-            IF bound IS NULL THEN
-                DROP TABLE {earlier};
-            ELSE
-                EXECUTE 'ALTER TABLE {earlier} RENAME TO ' || name;
-                EXECUTE 'ALTER TABLE {table} ATTACH PARTITION ' || name
-                    || ' FOR VALUES FROM (MINVALUE) TO (' || bound || ')';
-            END IF;
-        END $$"""
+        return sorted(set(ends) - set(partitions(self._db, table).values()))
 
 
 def _end(day: int) -> int:

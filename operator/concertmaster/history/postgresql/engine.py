@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from zlib import crc32
 
@@ -23,7 +23,6 @@ _GROUPS = 256  # of names, each with a lock of its own
 _MAX_NAMES = _GROUPS // 2  # that one transaction locks one by one: each with its group, no more than all groups are
 _CLAIMS = """SELECT pg_advisory_xact_lock{}(?, n)::text FROM unnest(?::int[]) AS of_groups (n)
     UNION ALL SELECT pg_advisory_xact_lock(?, n)::text FROM unnest(?::int[]) AS of_names (n)"""
-_MIGRATION_SECONDS = 300  # a statement of a migration may read a whole table
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
 
@@ -39,9 +38,12 @@ class PostgresEngine:
         self.place = str(address)
         self._schema = address.schema
         self._lock = threading.RLock()
-        with closing(history_session(address, statement_seconds=_MIGRATION_SECONDS)) as patient:
-            migrate(patient, partial(_together, patient), self._schema, self.place)
         self.db = history_session(address)
+        try:
+            migrate(self.db, partial(_together, self.db), self._schema, self.place)
+        except BaseException:
+            self.db.close()
+            raise
         self.daily = DailyPartitions(self.db, self.transaction, self.reading)
         self.run_retention = RunPartitions(self.db, self.transaction, self.reading, clock)
         self._cache = None if address.cache is None else RowCache(address.cache.path, address.cache.most)

@@ -17,7 +17,7 @@ _LOCK_TIMEOUT_MS = 300  # for each table: less than ``deadlock_timeout`` (1 s), 
 _SHORT_LOCK_TIMEOUT = f"SET LOCAL lock_timeout TO '{_LOCK_TIMEOUT_MS}ms'"
 _NAMES = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = to_regclass(?) ORDER BY relname"""
-_NAME = re.compile("(until|before)_(-?[0-9]+)")
+_NAME = re.compile("until_(-?[0-9]+)")
 
 
 def partitions(db: Connection, table: str) -> dict[str, int]:
@@ -25,7 +25,7 @@ def partitions(db: Connection, table: str) -> dict[str, int]:
     attached under names of their own."""
     names = [str(name) for (name,) in db.execute(_NAMES, (table,))]
     found = {name: _NAME.fullmatch(name.removeprefix(f"{table}_")) for name in names}
-    return {name: int(of_name[2]) for name, of_name in found.items() if of_name is not None}
+    return {name: int(of_name[1]) for name, of_name in found.items() if of_name is not None}
 
 
 def partition(table: str, end: int) -> str:

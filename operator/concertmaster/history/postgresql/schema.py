@@ -9,26 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from concertmaster.history.errors import HistoryError
-from concertmaster.history.postgresql.daily_partitions import taken_over
-from concertmaster.history.postgresql.run_partitions import AUTOVACUUM, PLACES
-from concertmaster.history.runs.legacy_executions import EarlierPods
+from concertmaster.history.errors import check_version
+from concertmaster.history.postgresql.run_partitions import AUTOVACUUM
 from concertmaster.history.sql import Connection, Transaction
 
+ANOTHER_SCHEMA = "name another schema in history.schema"
 _LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
 
-# Each entry is one version of the schema; never change an entry that was released, add one.
-MIGRATIONS: tuple[Sequence[str], ...] = (
-    (
+# Statements by the version of the schema that they lead to; what was released is never changed. Version 7 is the first.
+MIGRATIONS: dict[int, Sequence[str]] = {
+    7: (
         """CREATE TABLE workflows (
             id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace TEXT COLLATE "C" NOT NULL,
             kind TEXT COLLATE "C" NOT NULL, name TEXT COLLATE "C" NOT NULL, UNIQUE (namespace, kind, name))""",
-        f"""CREATE TABLE pods (
-            uid TEXT COLLATE "C" PRIMARY KEY, workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-            run TEXT COLLATE "C" NOT NULL, begun DOUBLE PRECISION, ended DOUBLE PRECISION, body BYTEA NOT NULL)
-            WITH {AUTOVACUUM}""",
-        "CREATE INDEX pods_by_run ON pods (workflow, run, ended)",
-        "CREATE INDEX pods_by_end ON pods (ended)",
+        # By weeks, see ``run_partitions``.
+        "CREATE SEQUENCE places",
+        """CREATE TABLE executions (
+            place BIGINT DEFAULT nextval('places') PRIMARY KEY,
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
+            begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
+            body BYTEA NOT NULL) PARTITION BY RANGE (place)""",
+        "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
+        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
+        "CREATE INDEX executions_by_end ON executions (ended)",
+        "CREATE TABLE pods (uid BYTEA NOT NULL, place BIGINT NOT NULL) PARTITION BY RANGE (place)",
+        """CREATE TABLE needed_runs (
+            namespace TEXT COLLATE "C" PRIMARY KEY, since DOUBLE PRECISION NOT NULL)""",
         f"""CREATE TABLE records (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
             ended DOUBLE PRECISION, body BYTEA NOT NULL, PRIMARY KEY (workflow, run)) WITH {AUTOVACUUM}""",
@@ -48,16 +54,16 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         """CREATE TABLE step_names (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
             name TEXT COLLATE "C" NOT NULL, PRIMARY KEY (workflow, step))""",
+        # By weeks, see ``daily_partitions``.
         """CREATE TABLE daily (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
             day BIGINT NOT NULL, count BIGINT NOT NULL, succeeded BIGINT NOT NULL, failed BIGINT NOT NULL,
             timed BIGINT NOT NULL, seconds BIGINT, p50 BIGINT, p95 BIGINT, cost BIGINT, wasted BIGINT, queue BIGINT,
-            score BIGINT, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, step, day))""",
-        "CREATE INDEX daily_by_day ON daily (day)",
+            score BIGINT, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, step, day)) PARTITION BY RANGE (day)""",
         """CREATE TABLE daily_metrics (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
             day BIGINT NOT NULL, metric TEXT COLLATE "C" NOT NULL, amount DOUBLE PRECISION NOT NULL,
-            PRIMARY KEY (workflow, step, day, metric))""",
+            PRIMARY KEY (workflow, step, day, metric)) PARTITION BY RANGE (day)""",
         """CREATE TABLE baselines (
             workflow BIGINT PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE, at DOUBLE PRECISION NOT NULL,
             runs BIGINT NOT NULL, p50 DOUBLE PRECISION, p95 DOUBLE PRECISION, success DOUBLE PRECISION,
@@ -73,100 +79,21 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale BIGINT NOT NULL, content BYTEA NOT NULL)""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
-    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.legacy_executions``.
-    (
-        "ALTER TABLE pods RENAME TO earlier_pods",
-        f"""CREATE TABLE executions (
-            place BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
-            begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
-            body BYTEA NOT NULL) WITH {AUTOVACUUM}""",
-        "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
-        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
-        "CREATE INDEX executions_by_end ON executions (ended)",
-        f"CREATE TABLE pods (uid BYTEA CONSTRAINT pods_by_uid PRIMARY KEY, place BIGINT NOT NULL) WITH {AUTOVACUUM}",
-    ),
-    ("DROP TABLE earlier_pods",),
-    # Daily rows by weeks, see ``daily_partitions``. Those there are become the first partition as they are.
-    (
-        # in the order in which shards of the version before come to them
-        "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
-        "LOCK TABLE daily_metrics IN ACCESS EXCLUSIVE MODE",
-        "LOCK TABLE daily IN ACCESS EXCLUSIVE MODE",
-        "ALTER TABLE daily RENAME TO daily_earlier",
-        "ALTER TABLE daily_metrics RENAME TO daily_metrics_earlier",
-        """CREATE TABLE daily (
-            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
-            day BIGINT NOT NULL, count BIGINT NOT NULL, succeeded BIGINT NOT NULL, failed BIGINT NOT NULL,
-            timed BIGINT NOT NULL, seconds BIGINT, p50 BIGINT, p95 BIGINT, cost BIGINT, wasted BIGINT, queue BIGINT,
-            score BIGINT, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, step, day)) PARTITION BY RANGE (day)""",
-        """CREATE TABLE daily_metrics (
-            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
-            day BIGINT NOT NULL, metric TEXT COLLATE "C" NOT NULL, amount DOUBLE PRECISION NOT NULL,
-            PRIMARY KEY (workflow, step, day, metric)) PARTITION BY RANGE (day)""",
-        taken_over("daily", "daily_earlier"),
-        taken_over("daily_metrics", "daily_metrics_earlier"),
-        "DROP INDEX IF EXISTS daily_by_day",
-    ),
-    # Runs by weeks, see ``run_partitions``. Existing rows, whose places are small numbers, become the first week; this is
-    # validated beforehand, while others read and write.
-    (
-        f"ALTER TABLE pods ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
-        f"ALTER TABLE executions ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
-    ),
-    ("ALTER TABLE executions VALIDATE CONSTRAINT first_week", "ALTER TABLE pods VALIDATE CONSTRAINT first_week"),
-    (
-        "LOCK TABLE pods IN ACCESS EXCLUSIVE MODE",
-        "LOCK TABLE executions IN ACCESS EXCLUSIVE MODE",
-        "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
-        "ALTER TABLE executions RENAME TO executions_until_1",
-        "ALTER INDEX executions_pkey RENAME TO executions_until_1_pkey",
-        "ALTER INDEX executions_by_run RENAME TO executions_until_1_by_run",
-        "ALTER INDEX executions_by_end RENAME TO executions_until_1_by_end",
-        "ALTER TABLE executions_until_1 ALTER COLUMN place DROP IDENTITY",
-        "ALTER TABLE pods RENAME TO pods_until_1",
-        "ALTER INDEX pods_by_uid RENAME TO pods_until_1_by_uid",
-        "CREATE SEQUENCE places",
-        "SELECT setval('places', (SELECT coalesce(max(place), 1) FROM executions_until_1))",
-        """CREATE TABLE executions (
-            place BIGINT DEFAULT nextval('places') PRIMARY KEY,
-            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
-            begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
-            body BYTEA NOT NULL) PARTITION BY RANGE (place)""",
-        "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
-        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
-        "CREATE INDEX executions_by_end ON executions (ended)",
-        "CREATE TABLE pods (uid BYTEA NOT NULL, place BIGINT NOT NULL) PARTITION BY RANGE (place)",
-        f"ALTER TABLE executions ATTACH PARTITION executions_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
-        f"ALTER TABLE pods ATTACH PARTITION pods_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
-        "ALTER TABLE executions_until_1 DROP CONSTRAINT first_week",
-        "ALTER TABLE pods_until_1 DROP CONSTRAINT first_week",
-        """CREATE TABLE needed_runs (
-            namespace TEXT COLLATE "C" PRIMARY KEY, since DOUBLE PRECISION NOT NULL)""",
-    ),
-)
-_EMPTIED = 3  # the version whose migration drops the table of which all is moved before
+}
 
 
 def migrate(db: Connection, transaction: Transaction, schema: str, place: str) -> None:
-    """Bring the schema up to this version, step by step: shards that start together take turns. Raises HistoryError for a
-    newer one."""
-    earlier = EarlierPods(db)
-    have = -1
-    while have < len(MIGRATIONS):
-        with transaction():
-            db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
-            have = _version(db, schema)
-            if have > len(MIGRATIONS):
-                raise HistoryError(
-                    f"history {place} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run "
-                    "that version again, or name another schema in history.schema to begin anew."
-                )
-            if have == len(MIGRATIONS) or (have + 1 == _EMPTIED and earlier.move_some()):
-                continue
-            for statement in MIGRATIONS[have]:
-                db.execute(statement)
-            db.execute("INSERT INTO migrations (version) VALUES (?)", (have + 1,))
+    """Bring the schema up to this version; shards that start together take turns. Raises HistoryError for one of another
+    version."""
+    with transaction():
+        db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
+        have = _version(db, schema)
+        check_version(place, have, MIGRATIONS, ANOTHER_SCHEMA)
+        for version, statements in MIGRATIONS.items():
+            if version > have:
+                for statement in statements:
+                    db.execute(statement)
+                db.execute("INSERT INTO migrations (version) VALUES (?)", (version,))
 
 
 def _version(db: Connection, schema: str) -> int:

@@ -18,18 +18,15 @@ _LOCK_SECONDS = 5
 def history_session(
     address: DatabaseAddress,
     *,
-    statement_seconds: int = _STATEMENT_SECONDS,
-    patience: float | None = None,
+    patience: float = _STATEMENT_SECONDS + 5.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Session:
-    """A session whose errors are those of the history; ``patience`` as in ``Session``, or 5 s more than the server may
-    take for a statement."""
+    """A session whose errors are those of the history; ``patience`` as in ``Session``."""
     settings = {
         "search_path": f'"{address.schema}"',
-        "statement_timeout": f"{statement_seconds}s",
+        "statement_timeout": f"{_STATEMENT_SECONDS}s",
         "lock_timeout": f"{_LOCK_SECONDS}s",
         "idle_in_transaction_session_timeout": "60s",
     }
     server = DatabaseServer(address.url, password_file=address.password_file, settings=settings)
-    patience = statement_seconds + 5.0 if patience is None else patience
     return Session(server, partial(translate, place=str(address)), patience=patience, clock=clock)

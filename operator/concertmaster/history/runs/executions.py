@@ -63,9 +63,9 @@ class ExecutionRows:
     def find(self, uids: Mapping[str, float | None]) -> None:
         """Read the rows that hold these; each with when it was created (unix seconds), None where that is not known."""
         for some in rows.chunks(list(uids.items())):
-            query = f"SELECT uid, place FROM pods WHERE uid IN ({rows.marks(some)}) AND (place >= ? OR place < ?)"
+            query = f"SELECT uid, place FROM pods WHERE uid IN ({rows.marks(some)}) AND place >= ?"
             since = min([self._places.since(created) for _, created in some])
-            values = (*(uid_key(uid) for uid, _ in some), since, self._places.of_week)
+            values = (*(uid_key(uid) for uid, _ in some), since)
             self._entries |= {bytes(uid): int(place) for uid, place in self._db.execute(query, values)}
         self._read(sorted(set(self._entries.values())))
 
@@ -188,7 +188,7 @@ def merge(
     db: Connection,
     given: Sequence[tuple[StepExecution, WorkflowKey, str]],
     lost: set[str],
-    places: RunPlaces = ANYWHERE,
+    places: RunPlaces,
 ) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
     """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
     which workflows, and by how many bytes each namespace grew."""

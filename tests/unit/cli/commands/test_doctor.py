@@ -207,10 +207,10 @@ def test_it_says_when_nothing_is_watched(client: MemoryClient) -> None:
 # --- the history on a server ------------------------------------------------------------------------------------------
 
 
-def test_a_history_is_looked_at_and_not_begun(postgres: PostgresServer) -> None:
+def test_a_history_is_looked_at_and_not_begun(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Schema.fresh(postgres.url, postgres.password_file)
     (fresh,) = doctor.history(place.address)
-    ours = len(MIGRATIONS)
+    ours = max(MIGRATIONS)
     assert (fresh.name, fresh.mark) == ("history.url", DiagnosticStatus.OK)
     assert fresh.result == (
         f"answers; schema {place.address.schema} has no tables yet, the operator brings it to {ours} at its startup"
@@ -220,10 +220,10 @@ def test_a_history_is_looked_at_and_not_begun(postgres: PostgresServer) -> None:
     with place.open():
         (there,) = doctor.history(place.address)
     assert there.result == f"answers; schema {place.address.schema} has version {ours}"
-    place.raw(f"DELETE FROM migrations WHERE version = {ours}")
+    monkeypatch.setitem(MIGRATIONS, ours + 1, ())
     (earlier,) = doctor.history(place.address)
     assert earlier.mark is DiagnosticStatus.OK
-    assert earlier.result.endswith(f"has version {ours - 1}, the operator brings it to {ours} at its startup")
+    assert earlier.result.endswith(f"has version {ours}, the operator brings it to {ours + 1} at its startup")
 
 
 def test_a_history_of_a_newer_version_is_a_fault(postgres: PostgresServer) -> None:
@@ -232,7 +232,7 @@ def test_a_history_of_a_newer_version_is_a_fault(postgres: PostgresServer) -> No
         place.raw("INSERT INTO migrations (version) VALUES (99)")
     (check,) = doctor.history(place.address)
     assert check.mark is DiagnosticStatus.FAIL
-    assert "history.schema" in check.fix
+    assert "history.schema" in check.result
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_server_that_takes_no_tables_is_a_fault(
 def test_a_user_without_rights_is_noticed(postgres: PostgresServer) -> None:
     place = Schema.fresh(postgres.url, postgres.password_file)
     place.raw("CREATE ROLE doctor_reader")
-    assert server_state(place.address) == ServerState(0, len(MIGRATIONS), True, True)
+    assert server_state(place.address) == ServerState(0, max(MIGRATIONS), True, True)
     with closing(history_session(place.address)) as session:
         session.execute("SET ROLE doctor_reader")
         assert rights(session, place.address.schema) == (True, False)

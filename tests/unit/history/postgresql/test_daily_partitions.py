@@ -14,13 +14,10 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.postgresql.daily_partitions import DAYS
-from concertmaster.history.postgresql.schema import MIGRATIONS
 from tests.support.at_once import failures
-from tests.support.data.earlier_history import make_schema
 from tests.support.data.history_rows import KEY
 from tests.support.history_places import Schema
 
-BEFORE_PARTITIONS = next(n for n, part in enumerate(MIGRATIONS) if any("PARTITION" in text for text in part))
 KEEP = 400
 
 
@@ -63,40 +60,6 @@ def test_a_day_can_be_written_again_after_it_was_dropped(store: Store) -> None:
 def test_days_of_a_clock_before_1970_are_days(store: Store) -> None:
     store.daily.record(KEY, on(-1, -DAYS, 0))
     assert [row.day for row in store.daily.rows(KEY, since=-100)] == [-DAYS, -1, 0]
-
-
-def test_days_of_an_earlier_version_stay(place: Schema) -> None:
-    """They become the first partition, without being copied."""
-    last = 5 * DAYS + 3
-    make_earlier_tables(place, [1, last])
-    with place.open() as store:
-        assert days(store) == [1, last]
-        store.daily.record(KEY, on(2, last + 1, 6 * DAYS))
-        assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
-        assert place.partitions("daily") == [f"daily_before_{6 * DAYS}", f"daily_until_{7 * DAYS}"]
-        store.daily.prune(2 + KEEP)
-        assert days(store) == [2, last, last + 1, 6 * DAYS], "one by one, or twice the days would be there after a year"
-        store.daily.prune(6 * DAYS + KEEP)
-        assert days(store) == [6 * DAYS]
-        assert place.partitions("daily") == [f"daily_until_{7 * DAYS}"]
-
-
-def test_an_earlier_version_without_days_leaves_no_table(place: Schema) -> None:
-    make_earlier_tables(place, [])
-    with place.open() as store:
-        assert place.partitions("daily") == []
-        assert place.raw("SELECT count(*) FROM pg_class WHERE relname LIKE 'daily%earlier'") == [(0,)]
-        store.daily.record(KEY, on(9))
-        assert days(store) == [9]
-
-
-def test_a_day_of_a_clock_that_ran_ahead_keeps_nothing_for_ever(place: Schema) -> None:
-    ahead = 1_000 * DAYS
-    make_earlier_tables(place, [1, ahead])
-    with place.open() as store:
-        store.daily.record(KEY, on(2, 500))
-        store.daily.prune(500 + KEEP)
-        assert days(store) == [500, ahead]
 
 
 def test_a_partition_that_is_gone_is_made_again(place: Schema, store: Store) -> None:
@@ -206,16 +169,6 @@ def test_shards_write_while_another_one_drops(place: Schema) -> None:
     assert failures(drop, lambda: write(1), lambda: write(2)) == []
     with place.open() as store:
         assert days(store) == [19 * DAYS]
-
-
-def make_earlier_tables(place: Schema, of: list[int]) -> None:
-    """The schema as it was before there were partitions, with rows of ``of`` these days."""
-    make_schema(place, BEFORE_PARTITIONS)
-    columns = "(namespace, kind, name)"
-    place.raw(f"INSERT INTO workflows {columns} VALUES ('{KEY.namespace}', '{KEY.kind}', '{KEY.name}')")
-    for day in of:
-        place.raw(f"INSERT INTO daily VALUES (1, 0, {day}, 1, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, {day})")
-        place.raw(f"INSERT INTO daily_metrics VALUES (1, 0, {day}, 'tokens', 7)")
 
 
 @contextmanager

@@ -229,7 +229,7 @@ def test_no_message_holds_the_password(postgres: PostgresServer, tmp_path: Path)
 
 def test_shards_that_start_together_migrate_once(place: Schema) -> None:
     assert failures(*[lambda: place.open().close()] * 3) == []
-    assert place.raw("SELECT version FROM migrations ORDER BY version") == [(n,) for n in range(1, len(MIGRATIONS) + 1)]
+    assert place.raw("SELECT version FROM migrations ORDER BY version") == [(n,) for n in MIGRATIONS]
 
 
 def test_shards_that_write_at_once_lose_nothing(place: Schema) -> None:

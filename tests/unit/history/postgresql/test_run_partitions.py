@@ -19,18 +19,15 @@ from concertmaster.core.units import WEEK
 from concertmaster.history import HistoryError, HistoryLocked, Store
 from concertmaster.history.postgresql import partitions
 from concertmaster.history.postgresql.run_partitions import PLACES
-from concertmaster.history.postgresql.schema import MIGRATIONS
 from concertmaster.history.sql import Connection, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.clock import Clock
-from tests.support.data.earlier_history import make_schema
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
 
 FIRST = 2_900  # a week
 HOUR = 3_600.0
-ONE_TABLE = next(n for n, part in enumerate(MIGRATIONS) if any("first_week" in text for text in part))
 THEIRS = WorkflowKey("theirs", "CronJob", "nightly")
 
 
@@ -72,7 +69,7 @@ def test_a_run_lies_in_the_partition_of_the_week_in_which_it_was_stored(
     add(store, clock, "a")
     clock.now += WEEK
     add(store, clock, "b", "c")
-    assert weeks(place) == [0, FIRST, FIRST + 1]
+    assert weeks(place) == [FIRST, FIRST + 1]
     query = "SELECT run, place / {} FROM executions ORDER BY run"
     assert place.raw(query.format(PLACES)) == [("r-a", FIRST), ("r-b", FIRST + 1), ("r-c", FIRST + 1)]
     assert place.raw(f"SELECT count(*) FROM pods_until_{FIRST + 2}") == [(2,)]
@@ -239,7 +236,7 @@ def test_a_clock_that_goes_back_writes_into_the_newest_week(place: Schema, store
     add(store, clock, "a")
     clock.now -= 2 * WEEK
     add(store, clock, "b")
-    assert weeks(place) == [0, FIRST]
+    assert weeks(place) == [FIRST]
     assert names(store) == ["r-a", "r-b"]
 
 
@@ -269,10 +266,10 @@ def test_a_week_begins_while_others_make_workflows(
         clock.now += WEEK
         with making_workflows(place):
             add(store, clock, "b")
-            assert weeks(place) == [0, FIRST], "the week before takes it"
+            assert weeks(place) == [FIRST], "the week before takes it"
             assert names(store) == ["r-a", "r-b"]
         store.prune(max_runs=100, before=0.0)
-        assert weeks(place) == [0, FIRST, FIRST + 1, FIRST + 2]
+        assert weeks(place) == [FIRST, FIRST + 1, FIRST + 2]
         clock.now += WEEK
         with making_workflows(place):
             add(store, clock, "c")
@@ -313,7 +310,7 @@ def test_shards_open_a_week_once(place: Schema, clock: Clock) -> None:
     for week in range(3):
         clock.now = (FIRST + week) * WEEK
         assert failures(*[partial(write, 10 * week + n) for n in range(3)]) == []
-    assert weeks(place) == [0, FIRST, FIRST + 1, FIRST + 2]
+    assert weeks(place) == [FIRST, FIRST + 1, FIRST + 2]
     assert place.raw(f"SELECT place / {PLACES}, count(*) FROM executions GROUP BY 1 ORDER BY 1") == [
         (FIRST + week, 30) for week in range(3)
     ]
@@ -405,39 +402,6 @@ def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store, c
     store.prune(max_runs=100, before=clock.now - HOUR)
     assert weeks(place) == [FIRST + 2, FIRST + 3, FIRST + 4]
     assert names(store) == ["r-b", "r-c"]
-
-
-def test_runs_of_an_earlier_version_stay(place: Schema, clock: Clock) -> None:
-    """They become the first partition, without being copied."""
-    make_schema(place, ONE_TABLE)
-    with place.open() as store:  # the version of today makes their rows
-        add(store, clock, "a", "b", run="r")
-    rows = place.raw("SELECT workflow, run, begun, ended, pods, body FROM executions")
-    uids = place.raw("SELECT uid FROM pods ORDER BY uid")
-    before = replace(place, address=replace(place.address, schema=place.address.schema + "_before"))
-    make_schema(before, ONE_TABLE)
-    columns = "(namespace, kind, name)"
-    before.raw(f"INSERT INTO workflows {columns} VALUES ('{KEY.namespace}', '{KEY.kind}', '{KEY.name}')")
-    with before.connect() as session:
-        for row in rows:
-            session.execute(
-                "INSERT INTO executions (workflow, run, begun, ended, pods, body) VALUES (%s, %s, %s, %s, %s, %s)", row
-            )
-        for (uid,) in uids:
-            session.execute("INSERT INTO pods VALUES (%s, 1)", (uid,))
-    with before.open() as store:
-        (run,) = store.runs(KEY)
-        assert [step.uid for step in run.steps] == ["a", "b"]
-        assert store.add({KEY: {"r": [ran("a", clock.now)]}}).workflows == frozenset(), "its uid is known"
-        add(store, clock, "c")
-        assert weeks(before) == [0, FIRST]
-        store.prune(max_runs=100, before=0.0)
-        assert names(store) == ["r", "r-c"]
-        clock.now += 2 * WEEK
-        add(store, clock, "d")
-        store.prune(max_runs=100, before=clock.now - HOUR)
-        assert weeks(before) == [FIRST + 1, FIRST + 2, FIRST + 3], "an empty week is as old as it is"
-        assert names(store) == ["r-d"]
 
 
 def test_a_database_without_the_tables_of_a_week_says_so(place: Schema, store: Store, clock: Clock) -> None:
