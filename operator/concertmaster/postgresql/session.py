@@ -196,7 +196,7 @@ class Session:
     def _refuse_shared(self, connection: _Bounded, known: Mapping[str, Any]) -> None:
         """Raise SharedSession where a pooler gives sessions away between transactions. Settings would be lost with them, and
         stay in force for whoever gets them next: read-only, or with this schema before theirs."""
-        mine, others = set[int](), set[int]()
+        mine, others = set[tuple[Any, ...]](), set[tuple[Any, ...]]()
         with suppress(psycopg.Error):  # of a server without room for another connection
             other = self._opened(known, _CONNECT_SECONDS)
             with closing(other):
@@ -207,10 +207,10 @@ class Session:
             raise SharedSession("sessions are shared between transactions")
 
 
-def _process_of(connection: _Bounded) -> int:
-    """The server's process behind a connection at this moment."""
-    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
-    return int(row[0]) if row is not None else 0
+def _process_of(connection: _Bounded) -> tuple[Any, ...]:
+    """The process behind a connection at this moment, by its number and its server's start: a name may lead to several
+    servers, whose processes may have the same numbers."""
+    return connection.execute("SELECT pg_backend_pid(), pg_postmaster_start_time()", prepare=False).fetchone() or ()
 
 
 @lru_cache(maxsize=1024)

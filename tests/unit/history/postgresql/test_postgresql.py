@@ -205,6 +205,20 @@ def test_a_server_without_room_for_a_second_connection_is_used(own: PostgresServ
     session.close()
 
 
+def test_servers_whose_processes_have_the_same_number_by_chance_are_no_pooler(own: PostgresServer) -> None:
+    """As where a name leads to several servers by turns; here each connection takes its own for that of another one."""
+    with psycopg.connect(own.url, password=own.password, autocommit=True) as other:
+        other.execute("CREATE SCHEMA several")
+        other.execute("CREATE FUNCTION several.pg_backend_pid() RETURNS int LANGUAGE sql AS 'SELECT 7'")
+        other.execute(
+            "CREATE FUNCTION several.pg_postmaster_start_time() RETURNS timestamptz LANGUAGE sql AS "
+            "'SELECT backend_start FROM pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()'"
+        )
+    url = f"{own.url}?options=-c%20search_path%3Dseveral%2Cpg_catalog"
+    with closing(history_session(replace(_address(own), url=url))) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_a_locked_table_is_not_waited_for_without_end(
     place: Schema, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
