@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchiveConnection, ArchivePage, ArchiveRow, labels_of, quoted
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, labels_of, quoted
+
+if TYPE_CHECKING:  # the driver is optional
+    from concertmaster.postgresql.session import Session
 
 
 class ArgoArchive:
     """One table of archived Workflows, of one cluster and instance of the controller. Every call is one statement, and
     raises ArchiveError."""
 
-    def __init__(self, session: ArchiveConnection, table: str, cluster: str, instance: str) -> None:
+    def __init__(self, session: Session, table: str, cluster: str, instance: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
         self._table = quoted(table)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from concertmaster.archive.argo import ArgoArchive
 from concertmaster.archive.errors import ARGO, TEKTON, ArchiveNames, NoDriver
-from concertmaster.archive.rows import ArchiveConnection, ArchiveTable
+from concertmaster.archive.rows import ArchiveTable
 from concertmaster.archive.tekton import TektonResults
 from concertmaster.postgresql.server import DatabaseServer
 from concertmaster.settings import ArgoArchiveSettings, Settings, TektonResultsSettings
+
+if TYPE_CHECKING:  # the driver is optional
+    from concertmaster.postgresql.session import Session
 
 _STATEMENT_SECONDS = 15
 _PATIENCE = 20.0  # seconds after which a server that does not answer at all is given up
@@ -38,9 +42,7 @@ def open_results(settings: TektonResultsSettings) -> TektonResults:
     return TektonResults(_session(settings, settings.table, TEKTON), settings.table)
 
 
-def _session(
-    settings: ArgoArchiveSettings | TektonResultsSettings, table: str, names: ArchiveNames
-) -> ArchiveConnection:
+def _session(settings: ArgoArchiveSettings | TektonResultsSettings, table: str, names: ArchiveNames) -> Session:
     if settings.url is None:
         raise ValueError(f"{names.setting}.url is not set")
     try:

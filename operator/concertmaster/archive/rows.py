@@ -15,26 +15,6 @@ MAX_BYTES = 32 * MIB
 """Maximum size of one archived object as text; 10,000 nodes of Argo take about 10 MB."""
 
 
-class ArchiveCursor(Protocol):
-    """A cursor after a statement."""
-
-    def fetchone(self) -> Any:
-        """The next row."""
-
-    def fetchall(self) -> list[Any]:
-        """All rows."""
-
-
-class ArchiveConnection(Protocol):
-    """What asks a database; statements have ``?`` for parameters."""
-
-    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> ArchiveCursor:
-        """Run one statement. Raises ArchiveError."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
 @dataclass(frozen=True, slots=True)
 class ArchiveRow:
     """One archived run without its object. ``ended``: seconds by the clock of its archive, comparable with those of

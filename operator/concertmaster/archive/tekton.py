@@ -11,9 +11,12 @@ import json
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchiveConnection, ArchivePage, ArchiveRow, labels_of, quoted
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, labels_of, quoted
+
+if TYPE_CHECKING:  # the driver is optional
+    from concertmaster.postgresql.session import Session
 
 _RUNS = ["tekton.dev/v1.PipelineRun", "tekton.dev/v1beta1.PipelineRun"]
 _COMPRESSED = 4  # how many times larger an object is than what is stored of it, at least
@@ -24,7 +27,7 @@ class TektonResults:
     """One table of records. Every call is one statement, and raises ArchiveError. ``ended`` of a row is when its record was
     last written, so that none is missed; from the newest on it is when it was made, which no later write changes."""
 
-    def __init__(self, session: ArchiveConnection, table: str) -> None:
+    def __init__(self, session: Session, table: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
         self._table = quoted(table)
