@@ -7,7 +7,7 @@ family has and no scrape renames, whatever it does with ``namespace`` and ``pod`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from concertmaster.prometheus.queries.bulk import by_stat
 from concertmaster.prometheus.queries.extended import ALLOCATABLE, EXPORTED
@@ -24,9 +24,9 @@ SERVICE_KINDS = (
     "StatefulSet",
     "StrimziPodSet",
 )
-_REQUESTS = "kube_pod_container_resource_requests"
-_INIT_REQUESTS, _INIT_INFO = "kube_pod_init_container_resource_requests", "kube_pod_init_container_info"
-_LIMITS, _INIT_LIMITS = "kube_pod_container_resource_limits", "kube_pod_init_container_resource_limits"
+_REQUESTS = ("kube_pod_container_resource_requests", "kube_pod_init_container_resource_requests")
+_LIMITS = ("kube_pod_container_resource_limits", "kube_pod_init_container_resource_limits")
+_INIT_INFO = "kube_pod_init_container_info"
 _QUOTAS = "kube_resourcequota"
 _AMOUNTS = ("cpu", "memory")
 
@@ -40,21 +40,15 @@ def services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collec
     kube-state-metrics report the same containers.
     """
     where, uid, node, resource = equalities(matchers), *scheme.columns("uid", "node", "resource")
-    there, amounts = matcher(node, "!=", ""), among(resource, _AMOUNTS)
-    kinds = among(scheme.name("created_by_kind"), set(SERVICE_KINDS) - set(run_kinds))
-    info = selector("kube_pod_info", [*where, *kinds, there])
-    ended = selector("kube_pod_status_phase", [*where, scheme.match("phase", "=~", "Failed|Succeeded")])
-    pods = f"{info} unless on ({uid}) ({ended} == 1)"
-    container = dict.fromkeys((uid, scheme.name("container"), f"{EXPORTED}container"))
-    each = ", ".join(container)
-    always = selector(_INIT_INFO, [*where, scheme.match("restart_policy", "=", "Always")])
-    sidecars = f"{selector(_INIT_REQUESTS, [*where, there, *amounts])} and on ({each}) {always}"
-    requests = f"max by ({each}, {node}, {resource}) ({selector(_REQUESTS, [*where, there, *amounts])} or {sidecars})"
-    count = f"count by ({node}) (group by ({uid}, {node}) ({pods}))"
+
+    def placed(metric: str, more: Sequence[str]) -> str:
+        return selector(metric, [*where, matcher(node, "!=", ""), *more])
+
+    pods = _pods(where, scheme, run_kinds, placed)
     allocatable = selector(ALLOCATABLE, [*where, *among(resource, (*_AMOUNTS, "pods"))])
     return by_stat(
-        held=f"sum by ({node}, {resource}) ({requests} and on ({uid}) ({pods}))",
-        pods=count,
+        held=_taken(where, scheme, node, pods, [placed(name, among(resource, _AMOUNTS)) for name in _REQUESTS]),
+        pods=f"count by ({node}) (group by ({uid}, {node}) ({pods}))",
         allocatable=f"max by ({node}, {resource}) ({allocatable})",
     )
 
@@ -62,26 +56,36 @@ def services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collec
 def quota_services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collection[str] = ()) -> str:
     """By namespace with a ResourceQuota and ``resource`` at the pinned time: what such pods take of it, as ``services`` has
     it, on a node or not (``stat`` is ``requests``, ``limits`` or ``pods``); ``quotas`` says which namespaces have one."""
-    where = equalities(matchers)
-    uid, space, resource = scheme.columns("uid", "namespace", "resource")
-    kinds = among(scheme.name("created_by_kind"), set(SERVICE_KINDS) - set(run_kinds))
+    where, uid, space, resource = equalities(matchers), *scheme.columns("uid", "namespace", "resource")
     quotas = f"group by ({space}) ({selector(_QUOTAS, [*where, matcher(space, '!=', '')])})"
+
+    def bound(metric: str, more: Sequence[str]) -> str:
+        return f"{selector(metric, [*where, *more])} and on ({space}) ({quotas})"
+
+    pods = _pods(where, scheme, run_kinds, bound)
+    requests, limits = (
+        _taken(where, scheme, space, pods, [bound(name, among(resource, _AMOUNTS)) for name in names])
+        for names in (_REQUESTS, _LIMITS)
+    )
+    count = f"count by ({space}) (group by ({uid}, {space}) ({pods}))"
+    return by_stat(requests=requests, limits=limits, pods=count, quotas=quotas)
+
+
+def _pods(
+    where: Sequence[str], scheme: LabelScheme, run_kinds: Collection[str], read: Callable[[str, Sequence[str]], str]
+) -> str:
+    """Such pods that have not ended; ``read`` selects series of a metric with more matchers."""
+    kinds = among(scheme.name("created_by_kind"), set(SERVICE_KINDS) - set(run_kinds))
     ended = selector("kube_pod_status_phase", [*where, scheme.match("phase", "=~", "Failed|Succeeded")])
-    pods = f"{selector('kube_pod_info', [*where, *kinds])} and on ({space}) ({quotas}) unless on ({uid}) ({ended} == 1)"
+    return f"{read('kube_pod_info', kinds)} unless on ({scheme.name('uid')}) ({ended} == 1)"
+
+
+def _taken(where: Sequence[str], scheme: LabelScheme, by: str, pods: str, amounts: Sequence[str]) -> str:
+    """Sums ``by`` that label and ``resource`` over the containers of these pods. ``amounts``: of containers, and of init
+    containers, of which sidecars count."""
+    uid, resource = scheme.columns("uid", "resource")
     each = ", ".join(dict.fromkeys((uid, scheme.name("container"), f"{EXPORTED}container")))
     always = selector(_INIT_INFO, [*where, scheme.match("restart_policy", "=", "Always")])
-
-    def taken(metric: str, init: str) -> str:
-        own, inits = (
-            f"{selector(name, [*where, *among(resource, _AMOUNTS)])} and on ({space}) ({quotas})"
-            for name in (metric, init)
-        )
-        amounts = f"max by ({each}, {space}, {resource}) (({own}) or ({inits} and on ({each}) {always}))"
-        return f"sum by ({space}, {resource}) ({amounts} and on ({uid}) ({pods}))"
-
-    return by_stat(
-        requests=taken(_REQUESTS, _INIT_REQUESTS),
-        limits=taken(_LIMITS, _INIT_LIMITS),
-        pods=f"count by ({space}) (group by ({uid}, {space}) ({pods}))",
-        quotas=quotas,
-    )
+    own, inits = amounts
+    largest = f"max by ({each}, {by}, {resource}) ({own} or {inits} and on ({each}) {always})"
+    return f"sum by ({by}, {resource}) ({largest} and on ({uid}) ({pods}))"
