@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import inf
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.core.model.daily import EXCEPTIONAL, RELEASED
@@ -19,6 +19,9 @@ POD = 64  # bytes of the entry of a pod: its uid, and where it is
 _CHUNK = 500  # values per query
 _ALL = 2**53  # rows
 _SECOND = 1.0  # resolution of the times of objects
+_ENDS = """(SELECT run, max(last) AS newest FROM (
+    SELECT run, max(ended) AS last FROM executions WHERE workflow = ? GROUP BY run UNION ALL
+    SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs"""
 T = TypeVar("T")
 
 
@@ -64,28 +67,16 @@ def names(db: Connection, number: int) -> set[str]:
 def newest(db: Connection, number: int, limit: int | None, since: float | None, until: float = inf) -> list[str]:
     """Names of the newest runs of a workflow, newest first, that ended from ``since`` to ``until``."""
     query = (
-        "SELECT run, newest FROM (SELECT run, max(last) AS newest FROM ("
-        "SELECT run, max(ended) AS last FROM executions WHERE workflow = ? GROUP BY run UNION ALL "
-        "SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs "
-        "WHERE newest IS NULL OR newest BETWEEN ? AND ? ORDER BY newest DESC NULLS LAST, run LIMIT ?"
+        f"SELECT run FROM {_ENDS} WHERE newest IS NULL OR newest BETWEEN ? AND ? "
+        "ORDER BY newest DESC NULLS LAST, run LIMIT ?"
     )
-    args: tuple[Any, ...] = (
-        number,
-        number,
-        -inf if since is None else since,
-        until,
-        _ALL if limit is None else limit,
-    )
-    return [str(row[0]) for row in db.execute(query, args)]
+    args = (number, number, -inf if since is None else since, until, _ALL if limit is None else limit)
+    return [str(run) for (run,) in db.execute(query, args)]
 
 
 def number_after(db: Connection, number: int, moment: float) -> int:
     """How many runs of a workflow ended after ``moment``."""
-    query = (
-        "SELECT count(*) FROM (SELECT run, max(last) AS newest FROM ("
-        "SELECT run, max(ended) AS last FROM executions WHERE workflow = ? GROUP BY run UNION ALL "
-        "SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs WHERE newest > ?"
-    )
+    query = f"SELECT count(*) FROM {_ENDS} WHERE newest > ?"
     return int(db.execute(query, (number, number, moment)).fetchone()[0])
 
 
