@@ -20,7 +20,7 @@ from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticS
 from concertmaster.prometheus.collect.early_deletions import ends_missed
 from concertmaster.prometheus.collect.exported_labels import unexported_labels
 from concertmaster.prometheus.collect.source_traits import ask_labels
-from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
+from concertmaster.prometheus.facts.missing_series import SERIES, MissingSeries
 from concertmaster.prometheus.facts.series_labels import SeriesLabels
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -120,8 +120,8 @@ class Examination:
 
     def _exported(self, exporter: _Exporter) -> list[Diagnostic]:
         """The checks of one exporter's series: one for all where it has none, which no allow-list explains."""
-        series = [s for s in SERIES if s.name.startswith(exporter.prefix)]
-        checks = [self._guard(s.name, partial(self._series, s)) for s in series]
+        series = [s for s in SERIES if s.series.startswith(exporter.prefix)]
+        checks = [self._guard(s.series, partial(self._series, s)) for s in series]
         if any(
             check.mark is DiagnosticStatus.OK or check.fix != s.fix for check, s in zip(checks, series, strict=True)
         ):
@@ -129,17 +129,19 @@ class Examination:
         result = f"none of its {len(series)} series in the last {_HOURS} h: {exporter.effect}"
         return [Diagnostic(exporter.name, DiagnosticStatus.FAIL, result, exporter.fix)]
 
-    def _series(self, series: RequiredSeries) -> Diagnostic:
-        count = self._value(f"count({self._over(series.name)})", series.name)
+    def _series(self, missing: MissingSeries) -> Diagnostic:
+        count = self._value(f"count({self._over(missing.series)})", missing.series)
         if count:
-            return Diagnostic(series.name, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
-        mark = DiagnosticStatus.FAIL if series.essential else DiagnosticStatus.WARN
-        result = f"no series in the last {_HOURS} h: {series.effect}"
-        if self._base and self._anywhere(series.name):
+            return Diagnostic(missing.series, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
+        mark = DiagnosticStatus.FAIL if missing.essential else DiagnosticStatus.WARN
+        result = f"no series in the last {_HOURS} h: {missing.effect}"
+        if self._base and self._anywhere(missing.series):
             matchers = f"extraMatchers of this source ({', '.join(sorted(self._client.source.extra_matchers))})"
-            result = f"the metrics source has series, but none that {matchers} select: {series.effect}"
-            return Diagnostic(series.name, mark, result, "correct extraMatchers, or have this scrape add these labels")
-        return Diagnostic(series.name, mark, result, series.fix)
+            result = f"the metrics source has series, but none that {matchers} select: {missing.effect}"
+            return Diagnostic(
+                missing.series, mark, result, "correct extraMatchers, or have this scrape add these labels"
+            )
+        return Diagnostic(missing.series, mark, result, missing.fix)
 
     def _anywhere(self, metric: str) -> bool:
         """Whether the store has a series without extraMatchers, as far as it says: that may be of many clusters."""

@@ -37,41 +37,27 @@ class MissingSeries:
         return f"{self.series}: {self.effect}; {self.fix}."
 
 
-@dataclass(frozen=True, slots=True)
-class RequiredSeries:
-    """A series that facts are made of: what stays unknown without it, how to get it, and whether recommendations need it."""
-
-    name: str
-    effect: str
-    fix: str
-    essential: bool = False
-
-    @property
-    def missing(self) -> MissingSeries:
-        """The finding that it is not there."""
-        return MissingSeries(self.name, self.effect, self.fix, essential=self.essential)
-
-
-SERIES: tuple[RequiredSeries, ...] = (
-    RequiredSeries("kube_pod_info", "no pod can be assigned to a run", _KEEP, True),
-    RequiredSeries(
+SERIES: tuple[MissingSeries, ...] = (
+    MissingSeries("kube_pod_info", "no pod can be assigned to a run", _KEEP, True),
+    MissingSeries(
         "kube_pod_status_phase", "how pods ended is unknown but for the reasons of their containers", _KEEP, True
     ),
-    RequiredSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
-    RequiredSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
-    RequiredSeries(
+    MissingSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
+    MissingSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
+    MissingSeries(
         "kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _KEEP, True
     ),
-    RequiredSeries("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
-    RequiredSeries("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
-    RequiredSeries("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
-    RequiredSeries("kube_pod_container_info", "image changes cannot be detected", _KEEP),
-    RequiredSeries("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
-    RequiredSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
-    RequiredSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
+    MissingSeries("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
+    MissingSeries("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
+    MissingSeries("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
+    MissingSeries("kube_pod_container_info", "image changes cannot be detected", _KEEP),
+    MissingSeries("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
+    MissingSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
+    MissingSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
 )
+"""The series that facts are made of, each as it is reported where it is missing."""
 _COMPLETION, _PHASE = "kube_pod_completion_time", "kube_pod_status_phase"
-_BY_NAME = {series.name: series for series in SERIES}
+_BY_NAME = {missing.series: missing for missing in SERIES}
 
 _PODS: dict[str, Callable[[PodFact], object]] = {
     "kube_pod_created": lambda pod: pod.created,
@@ -94,7 +80,7 @@ def absent(facts: Sequence[PodFact]) -> list[MissingSeries]:
     ended = [pod for pod in facts if not pod.vanished]
     missing = []
     if len(ended) >= MIN_EXAMPLES:
-        missing += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
+        missing += [_BY_NAME[name] for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
         if all(pod.reason is None for pod in ended) and _failed_without_reason(ended):
             missing.append(
                 MissingSeries(
@@ -106,9 +92,7 @@ def absent(facts: Sequence[PodFact]) -> list[MissingSeries]:
     containers = [inside for pod in facts for inside in pod.containers if not inside.init]
     if len(containers) >= MIN_EXAMPLES:
         missing += [
-            _BY_NAME[name].missing
-            for name, get in _CONTAINERS.items()
-            if all(get(inside) is None for inside in containers)
+            _BY_NAME[name] for name, get in _CONTAINERS.items() if all(get(inside) is None for inside in containers)
         ]
         limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
         if len(limited) >= MIN_EXAMPLES and all(inside.throttled_share is None for inside in limited):
@@ -139,9 +123,9 @@ def ends(drafts: Sequence[PodDraft]) -> list[MissingSeries]:
     succeeded = [draft for draft in drafts if "Succeeded" in draft.phases]
     lacking = []
     if len(succeeded) >= MIN_EXAMPLES and not any(_COMPLETION in draft.times for draft in succeeded):
-        lacking.append(_BY_NAME[_COMPLETION].missing)
+        lacking.append(_BY_NAME[_COMPLETION])
     if len(succeeded) >= MIN_EXAMPLES and all(draft.stood_in or not draft.phases for draft in drafts):
-        lacking.append(_BY_NAME[_PHASE].missing)
+        lacking.append(_BY_NAME[_PHASE])
     return lacking
 
 
