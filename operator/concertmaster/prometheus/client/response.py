@@ -34,7 +34,6 @@ class Envelope:
     error_type: str = ""
     error: str = ""
     warnings: tuple[str, ...] = ()
-    infos: tuple[str, ...] = ()
     partial: bool = False
 
 
@@ -50,7 +49,7 @@ def decode(body: bytes) -> Envelope:
     """Read a body of the HTTP API. Raises Malformed when it is no such thing (cut off, HTML, another service)."""
     if (plain := plain_vector(body)) is not None:
         rows, partial = plain
-        return Envelope("success", rows, warnings=rows.warnings, infos=rows.infos, partial=partial)
+        return Envelope("success", rows, warnings=rows.warnings, partial=partial)
     if (listed := targets(body)) is not None:
         return Envelope("success", listed)
     return _decode_any(body)  # an error, another kind of answer, or no answer at all
@@ -87,7 +86,6 @@ def _decode_any(body: bytes) -> Envelope:
         error_type=str(document.get("errorType", "")),
         error=str(document.get("error", "")),
         warnings=_texts(document.get("warnings")),
-        infos=_texts(document.get("infos")),
         partial=document.get("isPartial") is True,
     )
 
@@ -120,7 +118,7 @@ def vector_of(envelope: Envelope) -> Vector:
             row[names[name]] = text
         rows.append(tuple(row))
         values.append(number)
-    return Vector(tuple(names), tuple(rows), values, dropped, envelope.warnings, envelope.infos)
+    return Vector(tuple(names), tuple(rows), values, dropped, envelope.warnings)
 
 
 def _result(envelope: Envelope) -> tuple[str, Any]:

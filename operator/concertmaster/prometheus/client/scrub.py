@@ -49,12 +49,11 @@ def text(message: str, hidden: Iterable[str]) -> str:
 
 def envelope(answer: Envelope, hidden: tuple[str, ...]) -> Envelope:
     """The answer with all texts for people cleaned in the same way."""
-    if not (answer.error or answer.error_type or answer.warnings or answer.infos):
+    if not (answer.error or answer.error_type or answer.warnings):
         return answer
     return replace(
         answer,
         error=text(answer.error, hidden),
         error_type=text(answer.error_type, hidden),
         warnings=tuple(text(w, hidden) for w in answer.warnings),
-        infos=tuple(text(i, hidden) for i in answer.infos),
     )

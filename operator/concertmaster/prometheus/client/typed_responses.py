@@ -35,7 +35,6 @@ class _Body(msgspec.Struct):
     status: str
     data: _Data
     warnings: list[str] = []
-    infos: list[str] = []
     isPartial: bool = False
 
 
@@ -103,7 +102,7 @@ def _vector(read: _Body) -> Vector:
         values.append(number)
     width = len(columns)
     whole = tuple([row if len(row) == width else (*row, *[""] * (width - len(row))) for row in rows])
-    return Vector(columns, whole, values, dropped, tuple(read.warnings), tuple(read.infos))
+    return Vector(columns, whole, values, dropped, tuple(read.warnings))
 
 
 @lru_cache(maxsize=64)

@@ -23,7 +23,7 @@ class Vector:
     """One instant result: per row the values of ``columns`` ("" where a series lacks the label) and one number.
 
     ``dropped`` counts elements without a usable number (NaN, infinities, stale markers, histograms): they are missing,
-    not zero. ``warnings`` and ``infos`` are the metrics source's own words.
+    not zero. ``warnings`` are the metrics source's own words.
     """
 
     columns: tuple[str, ...] = ()
@@ -31,7 +31,6 @@ class Vector:
     values: Sequence[float] = ()
     dropped: int = 0
     warnings: tuple[str, ...] = ()
-    infos: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

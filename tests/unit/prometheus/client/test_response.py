@@ -33,8 +33,8 @@ def reported(content: bytes, way: Any) -> tuple[Any, ...]:
         found = vector_of(envelope)
     except Malformed as error:
         return (type(error), str(error))
-    flags = (envelope.status, envelope.warnings, envelope.infos, envelope.partial)
-    return (*flags, found.columns, found.rows, list(found.values), found.dropped, found.warnings, found.infos)
+    flags = (envelope.status, envelope.warnings, envelope.partial)
+    return (*flags, found.columns, found.rows, list(found.values), found.dropped, found.warnings)
 
 
 @given(st.lists(ELEMENTS, max_size=8), st.lists(st.text(max_size=5), max_size=2), st.booleans())
