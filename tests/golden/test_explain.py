@@ -7,10 +7,11 @@ import copy
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import details, profiles
+from concertmaster.cli import profiles
 from concertmaster.cli.commands.explain import command
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report import daily
 from tests.support.builders import DAY, NOW
 from tests.support.controller.fakes import MemoryClient
@@ -49,8 +50,8 @@ def test_a_workflow_with_figures_costs_months_and_results(
     client = MemoryClient()
     client.put(PROFILES, "demo", "nightly", **{k: v for k, v in profile.items() if k != "metadata"})
     monkeypatch.setattr(profiles, "connect", lambda *_: client)
-    monkeypatch.setattr(details, "ask", lambda *_: (document, ""))
-    monkeypatch.setattr(details, "ask_days", lambda *_: kept)
+    monkeypatch.setattr(OperatorService, "document", lambda *_: (document, ""))
+    monkeypatch.setattr(OperatorService, "days", lambda *_: (kept, ""))
     answer = CliRunner().invoke(command, ["nightly", "-n", "demo"], catch_exceptions=False)
     assert answer.stderr == ""
     check("explain/workflow.txt", answer.stdout, request.config.getoption("--update-golden"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.kube import operator_service
-from concertmaster.kube.client import KubeClient
+from concertmaster.kube.operator_service import Answer, OperatorService
 from concertmaster.report import daily
 from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.workflows.fields import full_name
@@ -33,14 +33,13 @@ class KeptDays:
 class OperatorHistory:
     """Asks the operator through the API server. A problem that another question would meet again ends the asking."""
 
-    def __init__(self, client: KubeClient, operator: tuple[str, str]) -> None:
-        self._client = client
+    def __init__(self, operator: OperatorService) -> None:
         self._operator = operator
 
     def days(self, profiles: Sequence[Raw]) -> KeptDays:
         """What the operator keeps of these profiles beyond its runs."""
         kept = KeptDays()
-        for profile, (answer, problem) in self._each(profiles, "/days", "days"):
+        for profile, (answer, problem) in _each(profiles, self._operator.days):
             kept.adoptions += daily.adoptions(answer.get("adoptions") or ())
             if answer.get("days"):
                 kept.rows[full_name(profile)] = daily.rows(answer["days"])
@@ -48,10 +47,15 @@ class OperatorHistory:
                 return KeptDays(problem=problem)
         return kept
 
-    def documents(self, profiles: Sequence[Raw]) -> Iterator[tuple[dict[str, Any], str]]:
-        """The operator's document about each profile, in their order, or why there is none."""
-        for _, answer in self._each(profiles, "", "recommendations"):
-            yield answer
+    def documents(self, profiles: Sequence[Raw]) -> Iterator[Answer]:
+        """The operator's document about each profile, in their order, or why there is none. Ends where it answers about
+        none: the reason is that of the others too."""
+        answered = False
+        for _, (document, problem) in _each(profiles, self._operator.document):
+            yield document, problem
+            answered = answered or problem in ("", operator_service.NOT_ANALYSED)
+            if not answered:
+                return
 
     def priced(self, view: FleetView) -> list[PricedWorkflow]:
         """The most expensive workflows, with the components of their cost."""
@@ -66,19 +70,16 @@ class OperatorHistory:
                 row.runs_per_month or 0.0,
                 answer.get("costComponents") or (),
             )
-            for row, (_, (answer, _)) in zip(rows, self._each(chosen, "", "recommendations"), strict=True)
+            for row, (_, (answer, _)) in zip(rows, _each(chosen, self._operator.document), strict=True)
         ]
 
-    def _each(self, profiles: Sequence[Raw], part: str, holds: str) -> Iterator[tuple[Raw, tuple[dict[str, Any], str]]]:
-        """Answers in the order of the profiles; the first alone, since its problem is mostly that of all."""
 
-        def ask(profile: Raw) -> tuple[dict[str, Any], str]:
-            return operator_service.ask(self._client, self._operator, profile, part, holds)
-
-        if profiles:
-            yield profiles[0], ask(profiles[0])
-        pool = ThreadPoolExecutor(_CONCURRENCY)
-        try:
-            yield from zip(profiles[1:], pool.map(ask, profiles[1:]), strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)  # who stops reading is not kept waiting for the rest
+def _each(profiles: Sequence[Raw], ask: Callable[[Raw], Answer]) -> Iterator[tuple[Raw, Answer]]:
+    """Answers in the order of the profiles; the first alone, since its problem is mostly that of all."""
+    if profiles:
+        yield profiles[0], ask(profiles[0])
+    pool = ThreadPoolExecutor(_CONCURRENCY)
+    try:
+        yield from zip(profiles[1:], pool.map(ask, profiles[1:]), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops reading is not kept waiting for the rest

@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.api.discovery import KIND_SHORT, full_kind
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.kube.client import KubeClient
+from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unauthorized, Unreachable
 from concertmaster.kube.objects import PROFILES
@@ -19,10 +19,10 @@ from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.recommendations import recommendations
 
 
-def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
+def connect(kubeconfig: Path | None, context: str | None = None, limits: ClientLimits | None = None) -> KubeClient:
     """A client for the cluster kubectl would talk to. Raises UserError."""
     try:
-        return KubeClient.connect(kubeconfig, context=context)
+        return KubeClient.connect(kubeconfig, context=context, limits=limits)
     except KubeError as error:
         raise UserError(str(error)) from None
 

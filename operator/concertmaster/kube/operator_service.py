@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -12,41 +13,48 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 NO_RIGHT, NO_SERVICE = "you have no right to reach it", "there is no Service"
 NOT_ANALYSED = "it has not analyzed this profile since it started; wait for its next cycle"
 LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
+Answer = tuple[dict[str, Any], str]
+"""What the operator serves; empty if it is unavailable, with a sentence on the reason and the remedy."""
 
 
-def ask(
-    client: KubeClient,
-    operator: tuple[str, str],
-    profile: Mapping[str, Any],
-    part: str = "",
-    holds: str = "recommendations",
-    *,
-    query: Mapping[str, str] | None = None,
-    own: bool = True,
-) -> tuple[dict[str, Any], str]:
-    """The operator's document about a profile, or a ``part`` of it, which ``holds`` a list of that name. Empty if it is
-    unavailable, with a sentence on the reason and the remedy. ``operator``: namespace and name of its Service. ``query``:
-    parameters of the part. ``own``: whether the rights used are those of the person who reads the sentence."""
-    meta = profile["metadata"]
-    namespace, service = operator
-    asked = {**(query or {}), "uid": str(meta["uid"])}
-    about = f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
-    try:
-        answer = client.get(_proxy(namespace, service) + about, asked)
-        if isinstance(shard := answer.get("shard"), str):  # each shard has a Service of its name
-            answer = client.get(_proxy(namespace, shard) + about, asked)
-    except KubeError as error:
-        return {}, why(error, namespace, service, own=own)
-    if "shard" in answer:
-        return {}, NOT_ANALYSED  # the namespace is just handed over
-    if not isinstance(answer.get(holds), list):
-        return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
-    return answer, ""
+@dataclass(frozen=True, slots=True)
+class OperatorService:
+    """The operator's Service. ``own``: whether the rights of ``client`` are those of the person who reads the answers."""
 
+    client: KubeClient
+    namespace: str
+    name: str
+    own: bool = True
 
-def runs_part(run: str) -> tuple[str, str, dict[str, str]]:
-    """What to ``ask`` for the runs that the operator's history keeps, one line each, or for ``run`` in full."""
-    return ("/runs", "pods", {"run": run}) if run else ("/runs", "runs", {})
+    def document(self, profile: Mapping[str, Any]) -> Answer:
+        """The last analysis of a profile (see ``report.detail``)."""
+        return self._ask(profile, "", "recommendations")
+
+    def days(self, profile: Mapping[str, Any]) -> Answer:
+        """The daily rows of a profile's workflow (see ``report.daily``)."""
+        return self._ask(profile, "/days", "days")
+
+    def runs(self, profile: Mapping[str, Any], run: str = "") -> Answer:
+        """The runs that the operator's history keeps, one line each, or ``run`` in full."""
+        return self._ask(profile, "/runs", "pods", {"run": run}) if run else self._ask(profile, "/runs", "runs")
+
+    def _ask(self, profile: Mapping[str, Any], part: str, holds: str, query: Mapping[str, str] | None = None) -> Answer:
+        """A ``part`` of what is served about a profile, which ``holds`` a list of that name."""
+        meta = profile["metadata"]
+        asked = {**(query or {}), "uid": str(meta["uid"])}
+        about = f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
+        try:
+            answer = self.client.get(_proxy(self.namespace, self.name) + about, asked)
+            if isinstance(shard := answer.get("shard"), str):  # each shard has a Service of its name
+                answer = self.client.get(_proxy(self.namespace, shard) + about, asked)
+        except KubeError as error:
+            return {}, why(error, self.namespace, self.name, own=self.own)
+        if "shard" in answer:
+            return {}, NOT_ANALYSED  # the namespace is just handed over
+        if not isinstance(answer.get(holds), list):
+            other = f"Service {self.namespace}/{self.name} is not the operator"
+            return {}, f"{other}; name it with --operator NAMESPACE/SERVICE"
+        return answer, ""
 
 
 def _proxy(namespace: str, service: str) -> str:

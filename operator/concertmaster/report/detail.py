@@ -13,30 +13,6 @@ from concertmaster.report.view import View
 MAX_BYTES = 256 * 1024
 STEPS = 50
 
-_KEPT = (
-    "workflow",
-    "engine",
-    "graphInferred",
-    "problems",
-    "analysedAt",
-    "windowSeconds",
-    "firstRun",
-    "lastRun",
-    "runs",
-    "successRate",
-    "makespanSeconds",
-    "queueSeconds",
-    "trend",
-    "pattern",
-    "cost",
-    "costComponents",
-    "objectives",
-    "score",
-    "scoreParts",
-    "insights",
-    "insightSentences",
-)
-
 
 def document(view: View, profile: str, memory: RecommendationHistory | None = None, recent: View | None = None) -> View:
     """The document served about a profile, from the view of its analysis. The steps with the largest drag stay.
@@ -62,8 +38,8 @@ def with_recent(detail: View, recent: View) -> bytes:
 def _document(view: View, profile: str, memory: RecommendationHistory | None, recent: View | None) -> View:
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
     return {
+        **view,
         "profile": profile,
-        **{key: view[key] for key in _KEPT},
         "recommendations": list(view["recommendations"])
         if memory is None
         else _described(view["recommendations"], memory),

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 
 from concertmaster.api.scale import common_scale
 from concertmaster.core.model.policy import Pricing
-from concertmaster.kube import operator_service
-from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, PROFILES
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.net.background import in_background
 from concertmaster.report.workflows.fields import full_name
 from concertmaster.report.workflows.fleet import FleetView
@@ -87,24 +86,21 @@ class MemoryReader:
 
 class ClusterReader:
     """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept
-    for a short time, so that paging and sorting do not read ten thousand objects again. ``own``: whether the rights are
-    those of the person who reads the pages."""
+    for a short time, so that paging and sorting do not read ten thousand objects again. All is read with the client by
+    which the ``operator`` is asked."""
 
     def __init__(
         self,
-        client: KubeClient,
-        operator: tuple[str, str],
+        operator: OperatorService,
         *,
         namespaces: Sequence[str] = (),
         selector: str | None = None,
-        own: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client = client
+        self._client = operator.client
         self._operator = operator
         self._namespaces = namespaces
         self._selector = selector
-        self._own = own
         self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[FleetView, tuple[str, ...]] | None = None
@@ -157,7 +153,7 @@ class ClusterReader:
     def _scale(self) -> Pricing | None:
         """What ranks recommendations, as the cluster's policies say; None if they could not be read. The pages' own account
         may not where it has rights in single namespaces only."""
-        if self._namespaces and not self._own:
+        if self._namespaces and not self._operator.own:
             return None
         try:
             return common_scale(self._client.items(CLUSTER_POLICIES.path(None)))
@@ -177,13 +173,12 @@ class ClusterReader:
 
     def detail(self, profile: Raw) -> tuple[Raw, str]:
         """See ``Reader``."""
-        return operator_service.ask(self._client, self._operator, profile, own=self._own)
+        return self._operator.document(profile)
 
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
-        return operator_service.ask(self._client, self._operator, profile, "/days", "days")[0]
+        return self._operator.days(profile)[0]
 
     def runs(self, profile: Raw, run: str = "") -> Raw:
         """See ``Reader``."""
-        part, holds, query = operator_service.runs_part(run)
-        return operator_service.ask(self._client, self._operator, profile, part, holds, query=query, own=self._own)[0]
+        return self._operator.runs(profile, run)[0]

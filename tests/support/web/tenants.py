@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.kube.client import ClientLimits, KubeClient
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.kube.reviews import Reviewer
 from concertmaster.web.app import application
 from concertmaster.web.auth.tenants import Tenants
@@ -95,7 +96,7 @@ class Bed:
 def in_cluster(harness: TwoTenants, limits: ClientLimits = QUICK, **options: Any) -> Iterator[Bed]:
     """Serve the pages as ``concertmaster web`` does; ``options`` go to the reviewer."""
     with serving(harness, limits=limits) as (server, client):
-        reader = ClusterReader(client, ("concertmaster", "concertmaster"), own=False)
+        reader = ClusterReader(OperatorService(client, "concertmaster", "concertmaster", own=False))
         reviewer = Reviewer(client, **options)
         authenticator = TokenAuthenticator(reviewer, Tenants(reader, reviewer))
         with served(application(authenticator, lambda: "" if reader.read_once else "not yet")) as url:

@@ -119,5 +119,5 @@ def test_the_shard_that_has_the_namespace_is_asked(
 ) -> None:
     proxy = Shards(answers)
     profile = {"metadata": {"namespace": "demo", "name": "etl", "uid": "u"}}
-    assert operator_service.ask(proxy, ("ops", "cm"), profile) == wanted  # type: ignore[arg-type]
+    assert operator_service.OperatorService(proxy, "ops", "cm").document(profile) == wanted  # type: ignore[arg-type]
     assert proxy.asked == asked

@@ -9,10 +9,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import cli, details, profiles
+from concertmaster.cli import cli, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import CHANGES, PROFILES
+from concertmaster.kube.operator_service import OperatorService
 from tests.support.controller.fakes import MemoryClient
 
 PLACE = ["--context", "prod eu", "--kubeconfig", "/tmp/k"]
@@ -37,7 +38,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "summary": {"target": "CronJob/etl"}})  # fmt: skip
     client.put(CHANGES, "demo", "etl-1", spec={"profileRef": {"name": "etl"}, "recommendation": "right-size"})
     monkeypatch.setattr(profiles, "connect", lambda *place: connected.append(place) or client)
-    monkeypatch.setattr(details, "ask", lambda *_: ({}, "nobody is there"))
+    monkeypatch.setattr(OperatorService, "document", lambda *_: ({}, "nobody is there"))
     return connected
 
 
@@ -55,7 +56,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_printed_commands_repeat_the_cluster_and_the_namespace(words: list[str], opened: list[Any]) -> None:
     result = CliRunner().invoke(cli, [*words, *PLACE])
     assert result.exit_code == 0, result.output
-    assert [(str(k), c) for k, c in opened] == [("/tmp/k", "prod eu")]
+    assert {(str(k), c) for k, c, *_ in opened} == {("/tmp/k", "prod eu")}
     commands = re.findall(r"kubectl .*", result.output)
     assert bool(commands) is (words[0] != "list")
     for command in commands:

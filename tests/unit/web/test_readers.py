@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report.workflows.coverage import scale_text
 from concertmaster.report.workflows.fleet import Filter
 from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
@@ -35,7 +36,7 @@ def answers(request: Request) -> Answer:
 def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
     clock = Clock(START)
     with serving(answers) as (server, client):
-        reader = ClusterReader(client, OPERATOR, selector="team=data", clock=clock)
+        reader = ClusterReader(OperatorService(client, *OPERATOR), selector="team=data", clock=clock)
         first, notes = reader.fleet()
         assert (len(first.profiles), len(first.changes), notes) == (1, 1, ())
         assert server.requests[0].query["labelSelector"] == "team=data"
@@ -62,23 +63,23 @@ def test_recommendations_are_ranked_by_the_prices_of_the_policies_where_they_may
 
     with serving(served) as (server, client):
         allowed = True
-        view, notes = ClusterReader(client, OPERATOR).fleet()
+        view, notes = ClusterReader(OperatorService(client, *OPERATOR)).fleet()
         assert scale_text(view) == scale_text(view.chosen(Filter(text="nightly"))) == ""
         assert ([e.id for e in view.top()], notes) == (["io-bound.load", "right-size"], ())
         assert [e.id for e in view.chosen(Filter(text="nightly")).top_actions()] == ["io-bound.load", "right-size"]
         allowed = False
-        view, notes = ClusterReader(client, OPERATOR).fleet()
+        view, notes = ClusterReader(OperatorService(client, *OPERATOR)).fleet()
         assert ([e.id for e in view.top()], notes) == (["right-size", "io-bound.load"], ())
         assert "ClusterOptimizationPolicies could not be read" in scale_text(view.chosen(Filter(text="nightly")))
         asked = len(server.requests)
-        view, _ = ClusterReader(client, OPERATOR, namespaces=["etl"], own=False).fleet()
+        view, _ = ClusterReader(OperatorService(client, *OPERATOR, own=False), namespaces=["etl"]).fleet()
         assert scale_text(view).startswith("Ranked by default prices, a run-hour counted as ")
         assert not [r for r in server.requests[asked:] if "polic" in r.path], "its account has no right to"
 
 
 def test_pages_that_come_at_once_read_the_list_once() -> None:
     with serving(answers) as (server, client), ThreadPoolExecutor(8) as pages:
-        reader = ClusterReader(client, OPERATOR, clock=Clock(START))
+        reader = ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START))
         views = [page.result()[0] for page in [pages.submit(reader.fleet) for _ in range(8)]]
         assert all(view is views[0] for view in views)
         assert len(server.requests) == 3
@@ -91,17 +92,17 @@ def test_a_workflow_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
     answer: Answer, kind: type[Unavailable]
 ) -> None:
     with serving(lambda _: answer) as (_, client), pytest.raises(kind) as raised:
-        ClusterReader(client, OPERATOR, clock=Clock(START)).profile("etl", "nightly-0")
+        ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START)).profile("etl", "nightly-0")
     assert type(raised.value) is kind
     with serving(answers) as (_, client):
-        assert ClusterReader(client, OPERATOR, clock=Clock(START)).profile("etl", "gone") is None
+        assert ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START)).profile("etl", "gone") is None
 
 
 def test_a_list_that_is_too_old_is_not_shown() -> None:
     clock = Clock(START)
     healthy = [True]
     with serving(lambda r: answers(r) if healthy[0] else failure(403, "Forbidden", "no")) as (_, client):
-        reader = ClusterReader(client, OPERATOR, clock=clock)
+        reader = ClusterReader(OperatorService(client, *OPERATOR), clock=clock)
         reader.fleet()
         healthy[0] = False
         clock.now += STALE + 1
@@ -111,27 +112,27 @@ def test_a_list_that_is_too_old_is_not_shown() -> None:
 
 def test_namespaces_are_read_one_by_one() -> None:
     with serving(answers) as (server, client):
-        view, _ = ClusterReader(client, OPERATOR, namespaces=["a", "b"], clock=Clock(START)).fleet()
+        view, _ = ClusterReader(OperatorService(client, *OPERATOR), namespaces=["a", "b"], clock=Clock(START)).fleet()
         assert len(view.profiles) == 2
         assert "/namespaces/a/" in server.requests[0].path
 
 
 def test_missing_kinds_and_rights_are_named() -> None:
     with serving([failure(404, "NotFound")]) as (_, client), pytest.raises(Unavailable, match="not installed"):
-        ClusterReader(client, OPERATOR, clock=Clock(START)).fleet()
+        ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START)).fleet()
 
     def no_changes(request: Request) -> Answer:
         return failure(403, "Forbidden", "no changes") if "workflowchanges" in request.path else answers(request)
 
     with serving(no_changes) as (_, client):
-        view, notes = ClusterReader(client, OPERATOR, clock=Clock(START)).fleet()
+        view, notes = ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START)).fleet()
         assert len(view.profiles) == 1
         assert notes[0].startswith("WorkflowChanges could not be read")
 
 
 def test_one_workflow_comes_from_the_api_server_and_its_analysis_from_the_operator() -> None:
     with serving(answers) as (server, client):
-        reader = ClusterReader(client, OPERATOR, clock=Clock(START))
+        reader = ClusterReader(OperatorService(client, *OPERATOR), clock=Clock(START))
         found = reader.profile("etl", "nightly-0")
         assert found is not None
         assert reader.detail(found) == ({"recommendations": []}, "")

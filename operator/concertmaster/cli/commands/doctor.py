@@ -24,6 +24,7 @@ from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
 from concertmaster.prometheus.collect.examination import Examination
@@ -187,7 +188,7 @@ def _answers(client: KubeClient, namespace: str | None, operator: tuple[str, str
     except KubeError:
         return  # reported by _installed
     if profile is not None:
-        _, problem = operator_service.ask(client, operator, profile)
+        _, problem = OperatorService(client, *operator).document(profile)
         name, where = "operator", "/".join(operator)
         if problem in ("", operator_service.NOT_ANALYSED):
             yield Diagnostic(name, DiagnosticStatus.OK, f"Service {where} answers")

@@ -75,12 +75,12 @@ def command(
     The operator is asked through the API server; without it, what the status contains is printed. JSON and YAML hold the
     recommendations as list -o json prints them.
     """
-    where = details.place(operator)
+    asked = details.connect(operator, kubeconfig, context)
     place = namespace or profiles.default_namespace(kubeconfig, context)
     client = profiles.connect(kubeconfig, context)
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
-    detail, problem = details.ask(kubeconfig, raw, where, context)
+    detail, problem = asked.document(raw)
     items = recommendations.merged(raw, detail, time.time())
     items += [i for i in recommendations.minor(detail) if with_minor or i["id"] == recommendation]
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
@@ -99,7 +99,7 @@ def command(
         items = [_looked_up(client, raw["metadata"]["namespace"], item) for item in items]
         _print(items, raw, detail, made, PlanReader(client, raw) if recommendation is not None else None)
         if recommendation is None and not problem:
-            _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
+            _print_figures(detail, asked.days(raw)[0])
     if problem:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {text.count(more, 'more recommendation')} not shown" if more and recommendation is None else ""

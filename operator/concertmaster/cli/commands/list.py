@@ -12,6 +12,7 @@ import click
 
 from concertmaster.cli import cluster_options, details, documents, policies, profiles
 from concertmaster.cli.documents import say
+from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core import text
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model.enums import Category, RecommendationState, Severity
@@ -67,8 +68,8 @@ def command(
         e for p in selected for e in list_entries.entries(p, recommendations.recommendations(p))
     ]
     if with_minor:
-        asked = details.ask_each(kubeconfig, selected, details.place(operator), context)
-        entries += _minor(selected, asked)
+        history = OperatorHistory(details.connect(operator, kubeconfig, context))
+        entries += _minor(selected, history.documents(selected))
     found = len(entries)
     entries = [
         e

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from aiohttp.web import Application
 
-from concertmaster.cli import cluster_options, details, options
+from concertmaster.cli import cluster_options, details, options, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.reporting.json_logging import configure_logging
-from concertmaster.kube import operator_service, reviews
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError
+from concertmaster.kube import reviews
 from concertmaster.kube.reviews import Reviewer
 from concertmaster.web.app import application, interrupted, serve
 from concertmaster.web.auth.tenants import Tenants
@@ -64,13 +63,9 @@ def command(
         certificate = Certificate(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
     except OSError as error:
         raise UserError(f"the certificate {tls_cert} with key {tls_key} cannot be used: {error}") from None
-    try:
-        client = KubeClient.connect(kubeconfig, limits=operator_service.LIMITS)
-        asking = KubeClient.connect(kubeconfig, limits=reviews.LIMITS)
-    except KubeError as error:
-        raise UserError(str(error)) from None
-    reader = ClusterReader(client, details.place(operator), namespaces=namespaces, own=False)
-    reviewer = Reviewer(asking, audiences)
+    asked = replace(details.connect(operator, kubeconfig, None), own=False)
+    reader = ClusterReader(asked, namespaces=namespaces)
+    reviewer = Reviewer(profiles.connect(kubeconfig, limits=reviews.LIMITS), audiences)
     app = application(
         TokenAuthenticator(reviewer, Tenants(reader, reviewer)),
         lambda: "" if reader.read_once else "the first list of WorkflowProfiles was not read yet",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import details, profiles
+from concertmaster.cli import profiles
 from concertmaster.cli.commands.explain import command, demand_table, describe
 from concertmaster.core.rules.base import ELSEWHERE
 from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PODS, PROFILES
+from concertmaster.kube.operator_service import OperatorService
 from tests.support.controller.fakes import MemoryClient
 
 PROFILE = {
@@ -95,7 +96,7 @@ def test_the_log_of_a_failed_pod_is_named_unless_it_is_deleted(
     elif there is None:
         client.faults["GET", PODS.path("demo", "etl-42-load-1")] = [Forbidden("no", status=403, reason="Forbidden")]
     monkeypatch.setattr(profiles, "connect", lambda *_: client)
-    monkeypatch.setattr(details, "ask", lambda *_: ({}, "nobody is there"))
+    monkeypatch.setattr(OperatorService, "document", lambda *_: ({}, "nobody is there"))
     said = CliRunner().invoke(command, ["wftmpl-etl", "-n", "demo"]).output
     assert ("kubectl -n demo logs etl-42-load-1" in said) is (there is not False)
     assert ("Pod etl-42-load-1 is deleted: read its log where logs are kept" in said) is (there is False)

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from concertmaster.cli import details, profiles
+from concertmaster.cli import profiles
 from concertmaster.cli.commands import describe, explain, top
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube import operator_service
-from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.operator_service import OperatorService
 from tests.support.controller.fakes import MemoryClient
 from tests.support.json_schema import violations
 
@@ -119,8 +119,8 @@ def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch:
     small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info",
              "impact": {"moneyPerMonth": amount}}  # fmt: skip
     document = {"cost": {"currency": "EUR"}, "minor": [small]}
-    of_each = lambda _, selected, *__: [(document if "etl" in str(p["metadata"]) else {}, "") for p in selected]  # noqa: E731
-    monkeypatch.setattr(details, "ask_each", of_each)
+    of_each = lambda _, profile: (document if "etl" in str(profile["metadata"]) else {}, "")  # noqa: E731
+    monkeypatch.setattr(OperatorService, "document", of_each)
 
     def entries(*option: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(
@@ -136,12 +136,11 @@ def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch:
 
 @pytest.mark.parametrize(("problem", "asked"), [("no right", 1), (operator_service.NOT_ANALYSED, 3)])
 def test_what_keeps_the_operator_from_answering_is_said_once(
-    problem: str, asked: int, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+    problem: str, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With thousands of workflows nobody would wait for as many timeouts, or read as many lines."""
     calls: list[Any] = []
-    monkeypatch.setattr(KubeClient, "connect", lambda *_, **__: client)
-    monkeypatch.setattr(operator_service, "ask", lambda *given, **_: calls.append(given) or ({}, problem))
+    monkeypatch.setattr(OperatorService, "document", lambda *given: calls.append(given) or ({}, problem))
     result = CliRunner().invoke(list_.command, ["-A", "--all", "-o", "name"])
     assert (result.exit_code, len(result.stdout.splitlines()), len(calls)) == (0, len(ROWS), asked)
     assert result.stderr.count(problem) == 1
@@ -152,7 +151,7 @@ def test_what_is_printed_follows_the_published_schema(monkeypatch: pytest.Monkey
     schema = json.loads((Path(__file__).parents[4] / "docs" / "reference" / "list.schema.json").read_text())
     document = {"cost": {"currency": "EUR"}, "minor": [{"id": "variance.load", "action": "x", "items": [
         "load/main requests.cpu: not set -> 2 (peak 1.5)"]}]}  # fmt: skip
-    monkeypatch.setattr(details, "ask_each", lambda _, selected, *__: [(document, "")] * len(selected))
+    monkeypatch.setattr(OperatorService, "document", lambda *_: (document, ""))
     found = json.loads(CliRunner().invoke(list_.command, ["-A", "-o", "json", "--all"]).output)
     assert len(found) == len(ROWS) + 3 and violations(found, schema) == []
     fields = {"namespace", "kind", "workflow", "id", "state", "severity", "action", "because", "proposed", "expected",
@@ -195,7 +194,7 @@ def test_explain_and_describe_print_the_same_entries_for_other_programs(
 
 def test_explain_prints_minor_items_for_other_programs_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info"}
-    monkeypatch.setattr(details, "ask", lambda *_: ({"minor": [small]}, None))
+    monkeypatch.setattr(OperatorService, "document", lambda *_: ({"minor": [small]}, None))
 
     def ids(*options: str) -> list[tuple[str, bool]]:
         result = CliRunner().invoke(explain.command, ["cronjob-etl", "-n", "b", "-o", "json", *options])

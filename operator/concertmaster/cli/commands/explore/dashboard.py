@@ -17,9 +17,6 @@ from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.commands.explore.report import profile_of
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.kube import operator_service
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError
 from concertmaster.net.background import in_background
 from concertmaster.report import detail
 from concertmaster.report import result as results
@@ -65,11 +62,8 @@ def command(
     if facts_file is not None or source.named:
         reader = _examined(options.read_facts(facts_file, source, span), span.window)
     else:
-        try:
-            client = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
-        except KubeError as error:
-            raise UserError(str(error)) from None
-        reader = ClusterReader(client, details.place(operator), namespaces=span.namespaces, selector=selector)
+        asked = details.connect(operator, kubeconfig, context)
+        reader = ClusterReader(asked, namespaces=span.namespaces, selector=selector)
         whose = "your kubeconfig"
     secret = Secret()
 

@@ -70,15 +70,11 @@ class Origin:
             names = text.listing([profiles.called(p) for p in matches])
             raise UserError(f"several WorkflowProfiles are about {workflow}: {names}; choose one with -n and its name")
         (profile,) = matches
-        where = details.place(self.operator)
-        detail, problem = details.ask(self.kubeconfig, profile, where, self.context)
+        asked = details.connect(self.operator, self.kubeconfig, self.context)
+        detail, problem = asked.document(profile)
         if problem:
             raise UserError(f"no runs from the operator: {problem}. Or name a source of runs: --prometheus URL")
-
-        def past(run: str) -> dict[str, Any]:
-            return details.ask_runs(self.kubeconfig, profile, where, self.context, run)
-
-        return WorkflowView(profile, detail, "", (), time.time(), past)
+        return WorkflowView(profile, detail, "", (), time.time(), lambda run: asked.runs(profile, run)[0])
 
 
 def _is_about(row: WorkflowRow, name: str) -> bool:

@@ -18,7 +18,6 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core.text import count, listing, plain
 from concertmaster.core.units import DAY
-from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError
 from concertmaster.kube.objects import CHANGES
@@ -100,8 +99,7 @@ def command(
     """
     if facts_file is None and not source.named:
         client = profiles.connect(kubeconfig, context)
-        asking = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
-        history = OperatorHistory(asking, details.place(operator))
+        history = OperatorHistory(details.connect(operator, kubeconfig, context))
         made = from_cluster(
             client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), history=history
         )
