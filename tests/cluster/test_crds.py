@@ -211,7 +211,7 @@ STATUS = {
             "category": "Performance",
             "current": "500m",
             "effort": "Low",
-            "expected": "12 to 19%, likely 15% (4m10s) of each run",
+            "expected": "each run 12 to 19% shorter, likely 15% (4m10s)",
             "how": "kubectl concertmaster explain nightly cpu-request.train",
             "id": "cpu-request.train",
             "otherwise": "runs stay 4m10s longer than they need to be",

@@ -172,7 +172,7 @@ def recommendation(identifier: str = "variance.load", **fields: object) -> Recom
         effort=Level.LOW,
         current="1",
         proposed="2",
-        expected="20% of each run",
+        expected="each run 20% shorter",
         how="kubectl",
         confidence=0.5,
     )

@@ -52,7 +52,7 @@ def lived() -> dict[str, object]:
         "because": "the limit held 4 pods back in 30 of 30 runs (14d)",
         "category": "Performance",
         "current": "2",
-        "expected": "15 to 25%, likely 20% (1m23s) of each run",
+        "expected": "each run 15 to 25% shorter, likely 20% (1m23s)",
         "how": commands.explain("lived", "demo", "parallelism"),
         "proposed": "6",
     }
@@ -70,7 +70,7 @@ def lived() -> dict[str, object]:
         "because": "20 of 30 runs (14d) had inputs seen before",
         "category": "Performance",
         "current": "no cache",
-        "expected": "likely 10% (41s) of each run",
+        "expected": "likely 1each run 0% shorter (41s)",
         "how": commands.explain("lived", "demo", "cache-step.extract"),
         "proposed": "a cache by inputs",
     }

@@ -66,7 +66,7 @@ def _expected(**default: Any) -> Any:
     return Field(
         **default,
         description="Predicted effect as a range with the likely value.",
-        examples=["12 to 19%, likely 15% (4m10s) of each run"],
+        examples=["each run 12 to 19% shorter, likely 15% (4m10s)"],
     )
 
 

@@ -199,6 +199,7 @@ def _answers(client: KubeClient, namespace: str | None, operator: tuple[str, str
             yield Diagnostic(name, DiagnosticStatus.FAIL, result, f"{_RUNNING}: {_PODS}")
 
 
+_FIRST_CYCLE = 600.0  # seconds within which a new object is processed: two cycles at the default interval
 _RUNNING, _PODS = "check that the operator runs", "kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster"
 
 
@@ -206,6 +207,7 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
     causes: dict[tuple[str, str], Cause] = {}
     unseen: list[str] = []
+    new: list[str] = []
     left: dict[str, float] = {}
     watched, hidden, now = 0, False, time.time()
     for resource in (CLUSTER_POLICIES, POLICIES, PROFILES, CHANGES):
@@ -216,7 +218,9 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
                     continue
                 watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
                 if not learn(resource, raw, causes):
-                    unseen.append(name_of(resource, raw))
+                    created = moment(raw["metadata"].get("creationTimestamp"))
+                    young = created is not None and now - created < _FIRST_CYCLE
+                    (new if young else unseen).append(name_of(resource, raw))
                 until = moment((raw.get("status") or {}).get("dataUntil"))
                 if until is not None and now - until > OLD and not troubled(raw):
                     left[name_of(resource, raw)] = until
@@ -230,6 +234,9 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
             "nothing is watched: no profile exists and no policy has spec.discover",
             fix,
         )
+    if new:
+        result = f"created less than {text.duration(_FIRST_CYCLE)} ago; the operator's next cycle processes it"
+        yield Diagnostic(objects(new), DiagnosticStatus.OK, result)
     if unseen:
         fix = f"{_RUNNING} and that its configuration includes the namespace"
         yield Diagnostic(objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)

@@ -111,10 +111,10 @@ def share_range(interval: Interval) -> str:
 
 
 def gain_sentence(share: Interval, seconds: Interval, run: str = "each run") -> str:
-    """``12 to 19%, likely 15% (4m10s) of each run``."""
-    likely = f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of {run}"
-    rng = share_range(share)
-    return f"{rng}, likely {likely}" if " to " in rng else likely
+    """``each run 12 to 19% shorter, likely 15% (4m10s)``."""
+    rng, likely = share_range(share), text.percent(share.likely)
+    known = f", likely {likely}" if " to " in rng else ""
+    return f"{run} {rng} shorter{known} ({text.duration(seconds.likely)})"
 
 
 def container_id(step: StepAnalysis, container: ContainerUsage) -> str:

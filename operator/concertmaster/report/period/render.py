@@ -177,7 +177,7 @@ def _months(report: PeriodReport) -> list[str]:
         lines += ["", "## Demand forecast", "", *(f"- {markdown_line(line)}" for line in report.demand)]
     lines += _section(
         "Months",
-        ["Month", "Workflows", "Runs", "Success", "Cost", "Wasted", "Scheduling latency"],
+        ["Month", "Workflows", "Runs", "Success", "Cost", "Unused", "Scheduling latency"],
         [
             (
                 m.month,

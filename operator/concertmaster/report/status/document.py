@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.objectives import ObjectiveAssessment
 from concertmaster.core.analysis.score import ScorePart
 from concertmaster.core.analysis.steps.step import StepAnalysis
@@ -35,6 +36,14 @@ MAX_RECOMMENDATIONS = 5
 OBJECTIVES = 12
 ITEMS = 20
 
+_FAILED = {
+    FailureClass.OOM: "out of memory",
+    FailureClass.EVICTION: "evicted",
+    FailureClass.DEADLINE: "deadline exceeded",
+    FailureClass.IMAGE_PULL: "image not pulled",
+    FailureClass.APPLICATION: "application error",
+    FailureClass.UNKNOWN: "reason unknown",
+}
 _ROUNDING = 0.2  # s^2, of durations between two times that are known to the second
 
 Document = dict[str, Any]
@@ -101,7 +110,8 @@ def step_line(step: StepAnalysis) -> str:
     duration, failures, said = step.duration, step.failures, text.duration
     parts = [text.count(step.executions, "execution")]
     if failures.failed:
-        classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
+        several = len(failures.by_class) > 1
+        classes = ", ".join(f"{count if several else ''} {_FAILED[kind]}".strip() for kind, count in failures.by_class)
         parts.append(f"{failures.failed} failed ({classes})")
     if duration.count:
         parts.append(f"p50 {said(duration.p50)}, p95 {said(duration.p95)}, p99 {said(duration.p99)}")

@@ -156,9 +156,11 @@ def describe_result(result: ImplementationResult) -> str:
         so_far = f"; so far {seen}" if seen else ""
         return f"measuring: {runs}{so_far}{promise}"
     end = "; later rolled back or overwritten" if result.undone else ""
-    if seen is None:
-        return f"{result.verdict.value}: {runs}{promise}{end}"
-    return f"{result.verdict.value}: {seen}{promise}; {runs}{end}"
+    # What it was made for may be reached, and be worth less than what it did to the runs.
+    reached = result.measured is not None and result.measured.likely is not None and result.measured.likely <= 0
+    why = "slower runs or failed pods; " if result.verdict is Verdict.WORSE and reached else ""
+    figures = f"{seen}{promise}; {runs}" if seen is not None else f"{runs}{promise}"
+    return f"{result.verdict.value}: {why}{figures}{end}"
 
 
 def _amount(effect: RelativeEffect) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from concertmaster import settings
 from concertmaster.cli import profiles
 from concertmaster.cli.commands import doctor
 from concertmaster.cli.errors import UserError
+from concertmaster.core.times import iso
 from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
@@ -194,6 +196,16 @@ def test_causes_are_listed_by_the_number_of_objects(client: MemoryClient) -> Non
         ("WorkflowProfile demo/d", "not processed by any operator yet"),
         ("WorkflowProfile demo/b and 1 more", "TargetResolved is False (NotFound)"),
         ("WorkflowProfile demo/a", "Ready is False (TooFewRuns)"),
+    ]
+
+
+def test_what_was_created_just_now_is_not_unprocessed(client: MemoryClient) -> None:
+    client.put(PROFILES, "demo", "new", metadata={"creationTimestamp": iso(time.time() - 20)})
+    client.put(PROFILES, "demo", "old", metadata={"creationTimestamp": iso(time.time() - 3600)})
+    found = [c for c in doctor.cluster(None, None) if c.name.startswith("WorkflowProfile ")]
+    assert [(c.name, c.mark.value, c.result) for c in found] == [
+        ("WorkflowProfile demo/new", "ok", "created less than 10m00s ago; the operator's next cycle processes it"),
+        ("WorkflowProfile demo/old", "warn", "not processed by any operator yet"),
     ]
 
 

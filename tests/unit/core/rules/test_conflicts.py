@@ -58,9 +58,9 @@ def test_what_only_saves_money_explains_no_slowness() -> None:
 
 def test_gains_of_one_step_are_not_added_up() -> None:
     found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("right-size")])
-    assert found[0].expected == "20% of each run"
-    assert found[1].expected == "20% of each run; the run time is not saved on top of straggler.load"
-    assert found[2].expected == "20% of each run"
+    assert found[0].expected == "each run 20% shorter"
+    assert found[1].expected == "each run 20% shorter; the run time is not saved on top of straggler.load"
+    assert found[2].expected == "each run 20% shorter"
 
 
 def test_the_bottleneck_is_merged_into_the_remedy_of_its_step() -> None:

@@ -503,6 +503,11 @@ def test_in_short_what_can_be_missed_goes_first() -> None:
             " 10 runs after against 30 before; later rolled back or overwritten",
         ),
         (
+            RelativeEffect("Cost", -0.12), Verdict.WORSE, False,
+            "Worse: slower runs or failed pods; 12% less reserved per run, predicted 20% less reserved per run;"
+            " 10 runs after against 30 before",
+        ),
+        (
             RelativeEffect("Failures", -0.2), Verdict.IMPROVED, False,
             "Improved: 20 points fewer failed runs, predicted 20% less reserved per run; 10 runs after against 30 before",
         ),

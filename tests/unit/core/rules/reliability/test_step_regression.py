@@ -41,7 +41,7 @@ def test_a_conditional_step_that_became_slower_is_found_in_the_runs_that_have_it
     item = _flow(1.5, seed=seed).one("degradation")
     assert item.id == "degradation.rebuild"
     assert item.because.startswith("rebuild takes ")
-    assert "of each run with rebuild" in item.expected
+    assert item.expected.startswith("each run with rebuild ")
 
 
 @pytest.mark.parametrize("seed", range(4))
