@@ -62,7 +62,7 @@ def size(needs: Floats, limits: Floats, times: tuple[float, ...]) -> float:
     seen = np.minimum(needs, limits)
     died, others = float(limits[killed].max()), seen[~killed]
     request = memory_request(seen * GB, np.full(needs.size, SECONDS), current_request=float(limits[-1]) * GB)
-    least = max((request.automatic_request or 0.0) / GB, RAISES[0] * died)
+    least = max((request.request if request is not None else 0.0) / GB, RAISES[0] * died)
     present = killed[limits == limits[-1]]
     alike = present if present.size >= MIN_RUNS and present.any() else killed
     if len(times) == 1:

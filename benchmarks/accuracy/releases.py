@@ -105,14 +105,14 @@ def size_after(
     uses = [use(values, 0)]
     if found is not None:
         uses += [use(found.values, found.counted), use(values, first)]
-    every, *others = map(_automatic, memory_requests(uses, options=None))
+    every, *others = map(_automatic, memory_requests(uses))
     if found is None:
         return every, every, None
     return (min(every, max(others)) if found.factor < 1.0 else max(others)), every, found
 
 
-def _automatic(size: MemorySize) -> float:
-    return size.automatic_request or math.inf
+def _automatic(size: MemorySize | None) -> float:
+    return math.inf if size is None else size.request
 
 
 def looks(kind: str, seed: int, number: int) -> list[Look]:

@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from concertmaster.core.sizing import cpu_request, memory_request
+from concertmaster.core.sizing import MemorySize, cpu_request, memory_request, round_memory
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import fit_scaleout
+
+
+def in_template(size: MemorySize) -> float:
+    """One request (bytes) rounded to the nearest plain quantity, but not down across the largest peak."""
+    return round_memory(size.request, at_least=size.largest_recent_peak) or size.request
 
 
 class SizingPolicy:
@@ -29,9 +34,9 @@ class SizingPolicy:
         """The request: a function of input size if that is known before the start, else the quantity in the
         template."""
         size = memory_request(self._peaks, self._durations, inputs=self._inputs, current_request=preset_bytes)
-        if input_bytes is not None and size.model is not None:
+        if input_bytes is not None and size is not None and size.model is not None:
             return size.model.request(input_bytes)
-        return size.quantity
+        return None if size is None else in_template(size)
 
     def retry(self, prev_bytes: float, n: int, preset_bytes: float) -> float:
         """The request after the n-th OOM kill: doubled, as the expected waste assumes."""

@@ -187,7 +187,7 @@ def _use_by_input(seed: int) -> MemoryUse:
 
 def _sizing_by_input(steps: int) -> Callable[[], object]:
     uses = [_use_by_input(5 + step) for step in range(steps)]
-    return lambda: memory_requests(uses, options=None)
+    return lambda: memory_requests(uses)
 
 
 def _additions() -> Callable[[], object]:

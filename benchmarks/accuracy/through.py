@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.sizing_adapters import SizingPolicy
+from benchmarks.accuracy.sizing_adapters import SizingPolicy, in_template
 from benchmarks.accuracy.through_workflows import DAY, NAMESPACE, SERIES, Row, Step, exposition, lives, template
 from benchmarks.scale.operator_process import operator as operator_process
 from concertmaster.core.analysis.drivers import memory_size
@@ -108,7 +108,7 @@ def _all_read(cluster: Cluster, history: Path, found: Sequence[Step]) -> bool:
     return inputs >= runs and all(known.get(step.name, 0) >= len(step.history) for step in found)
 
 
-def sizes_by_operator(found: Sequence[Step]) -> dict[str, MemorySize]:
+def sizes_by_operator(found: Sequence[Step]) -> dict[str, MemorySize | None]:
     """Sizes of each step from the operator's history and analysis, once it has read everything. Raises SystemExit on a
     timeout."""
     end = time.time() - 120.0
@@ -138,7 +138,7 @@ def sizes_by_operator(found: Sequence[Step]) -> dict[str, MemorySize]:
             return {step.name: _size(scratch / "history.db", step) for step in found}
 
 
-def _size(history: Path, step: Step) -> MemorySize:
+def _size(history: Path, step: Step) -> MemorySize | None:
     declared = define(template(step))
     assert declared is not None
     definition = replace(declared, metrics=(METRIC,))
@@ -165,14 +165,14 @@ def adapted(found: Sequence[Step]) -> Sizes:
     return lambda step, size: policies[step.name].allocate(size, step.preset) or step.preset
 
 
-def reached(sizes: Mapping[str, MemorySize]) -> Sizes:
+def reached(sizes: Mapping[str, MemorySize | None]) -> Sizes:
     """Sizes in the same form, from the data that the operator read."""
 
     def of(step: Step, size: float | None) -> float:
         known = sizes[step.name]
-        if size is not None and known.model is not None:
+        if size is not None and known is not None and known.model is not None:
             return known.model.request(size)
-        return known.quantity or step.preset
+        return step.preset if known is None else in_template(known)
 
     return of
 
@@ -236,7 +236,7 @@ def measure(data: Path, part: str, most: int | None) -> dict[str, Any]:
         "commit": _commit(),
         "set": part,
         "steps": len(found),
-        "by_input_models": sum(size.model is not None for size in sizes.values()),
+        "by_input_models": sum(size is not None and size.model is not None for size in sizes.values()),
         "history": sum(len(s.history) for s in found),
         "scored": sum(len(s.scored) for s in found),
         "left_out": sum(len(rows) for rows in score.load(part).values()) - used,

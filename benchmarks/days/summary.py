@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,11 @@ from benchmarks.days.levels import FAMILIES, GROUPS, Rows
 from benchmarks.days.score import BOUND, Judged
 from benchmarks.nested.choose import DRAWS, SEED, Figure, nested
 from benchmarks.nested.measures import Variant
-from concertmaster.core.rules.resources.rows import memory_row
-from concertmaster.core.sizing import MemoryOptions, growth_by_day
+from concertmaster.core.sizing import growth_by_day
 
 VARIANTS: dict[str, Variant] = {
     "shipped": {},
-    **{
-        f"growth by day for {h:g} histories": {(memory_row, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
-        for h in (1.0, 2.0)
-    },
+    **{f"growth by day for {h:g} histories": {(growth_by_day, "HORIZON"): h} for h in (1.0, 2.0)},
     **{f"one step from {share:g}": {(growth_by_day, "ONE_STEP"): share} for share in (0.0, 0.5)},
 }
 _BAD = 2.0 * BOUND  # share of later runs above a size, from which on chance does not explain it

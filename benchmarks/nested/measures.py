@@ -20,7 +20,6 @@ from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
 from concertmaster.core.sizing import (
-    MemoryOptions,
     authored_request,
     by_input,
     cpu,
@@ -28,8 +27,8 @@ from concertmaster.core.sizing import (
     memory,
     tail,
     trend,
+    waste,
 )
-from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.stats import regression
 from concertmaster.core.stats.alternatives import LINE
 
@@ -42,18 +41,10 @@ LEAST_ERROR = 0.01
 GENEROUS = 4.0
 
 
-def _memory(**options: Any) -> Variant:
-    return {(memory, "MemoryOptions"): partial(MemoryOptions, **options)}
-
-
-def _cpu(**options: Any) -> Variant:
-    return {(cpu, "CpuOptions"): partial(CpuOptions, **options)}
-
-
 _INDICES: dict[str, Variant] = {f"index {a:g}": {(authored_request, "INDEX"): a} for a in (0.5, 2.0)}
 _SIZES: dict[str, Variant] = {
     "shipped": {},
-    **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
+    **{f"bound {b:g}": {(waste, "FAILURE_BOUND"): b} for b in (0.02, 0.005)},
     **_INDICES,
     **{f"unlike {u:g}": {(authored_request, "UNLIKE"): u} for u in (1e-9, 0.7, 2.8)},
     **{f"halfway at {h:g}": {(authored_request, "HALFWAY"): h} for h in (0.15, 1.5)},
@@ -61,9 +52,9 @@ _SIZES: dict[str, Variant] = {
     **{f"common {c / 2.0**30:g} GiB": {(authored_request, "COMMON"): c} for c in (2.0**27, 2.0**31)},
     **{f"evidence {e:g}": {(authored_request, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
     "flatter 4": {(authored_request, "FLATTER"): 4.0},
-    "significance 5%": _memory(drift_z=1.645),
-    **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
-    "inputs' growth for 1.5": _memory(driven_horizon=1.5),
+    "significance 5%": {(trend, "GROWTH_Z"): 1.645},
+    **{f"growth for {h:g} histories": {(expected_peaks, "HORIZON"): h} for h in (1.0, 2.0, 3.0)},
+    "inputs' growth for 1.5": {(expected_peaks, "DRIVEN_HORIZON"): 1.5},
     "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
     "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
     "own growth only": {(expected_peaks, "driven_growth"): lambda *_: 0.0},
@@ -81,10 +72,10 @@ _INPUTS: dict[str, Variant] = {
 }
 _PRICES: dict[str, Variant] = {
     "shipped": {},
-    **{f"delay price {p:g}": _cpu(delay_price=p) for p in (50.0, 100.0, 150.0, 250.0)},
-    "growth from 1%": _cpu(growth_z=2.326),
-    "no growth": _cpu(growth_z=np.inf),
-    "no growth, price 250": _cpu(growth_z=np.inf, delay_price=250.0),
+    **{f"delay price {p:g}": {(cpu, "DELAY_PRICE"): p} for p in (50.0, 100.0, 150.0, 250.0)},
+    "growth from 1%": {(cpu, "GROWTH_Z"): 2.326},
+    "no growth": {(cpu, "GROWTH_Z"): np.inf},
+    "no growth, price 250": {(cpu, "GROWTH_Z"): np.inf, (cpu, "DELAY_PRICE"): 250.0},
 }
 
 

@@ -7,25 +7,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from benchmarks.accuracy.sizing_adapters import in_template
 from benchmarks.nested import cases
 from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Rows
-from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request
+from concertmaster.core.sizing import cpu_request, memory_request, waste
+from concertmaster.core.sizing.memory import MIN_RUNS as FEWEST_ENDED
 
 KRR_MARGIN, KRR_LEAST = 1.15, 1e8
 BYTE_SECONDS = 1e9 * 3600.0
-# With fewer ended runs the authors' request is used, whatever the method.
-FEWEST_ENDED = MemoryOptions().min_runs
 
 
 def requests(step: cases.Step, known: Places, ahead: Places, *, by_input: bool) -> Rows:
     """Memory requests (bytes) of the runs ``ahead`` from those ``known``: one for all, or ``by_input`` where that pays."""
     size = memory_request(
-        step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+        step.peaks[known],
+        step.seconds[known],
+        inputs=step.inputs[known],
+        current_request=step.preset,
+        bound=waste.FAILURE_BOUND,
     )
-    if by_input and size.model is not None:
+    if by_input and size is not None and size.model is not None:
         return np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
-    return np.full(ahead.size, size.quantity or step.preset)
+    return np.full(ahead.size, step.preset if size is None else in_template(size))
 
 
 def sized(*, shuffled: bool, by_input: bool = False) -> Callable[[Sequence[cases.Step]], Rows]:

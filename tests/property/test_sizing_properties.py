@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request, round_cpu, round_memory
+from concertmaster.core.sizing import cpu_request, memory, memory_request, round_cpu, round_memory, trend, waste
 from concertmaster.core.sizing.waste import fit_losses
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
+from tests.support.core.margins import cost
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 SIZE = st.floats(1e6, 1e12)
@@ -41,11 +43,10 @@ def _warnings_are_errors():
 def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, float]], size_ahead: float) -> None:
     columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
     size = memory_request(columns[0], columns[1], times=columns[2], inputs=columns[3])
-    assert size.enough == (size.request is not None)
-    if size.request is not None:
+    if size is not None:
         assert math.isfinite(size.request) and size.request > 0.0
         assert 0.0 <= size.coverage_confidence <= 1.0
-    if size.model is not None:
+    if size is not None and size.model is not None:
         assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], size_ahead))
 
 
@@ -80,10 +81,8 @@ def test_no_data_make_the_models_raise(rows: list[tuple[float, float]], queries:
 def test_memory_scales_when_its_cost_stays_the_same(rows: list[tuple[float, float, float]], factor: float) -> None:
     """Twice the memory for half the time costs the same byte-seconds, so the request doubles."""
     u, t, _ = (np.array(c) for c in zip(*rows, strict=True))
-    options = MemoryOptions(floor=0.0, strict_from=math.inf)
-    one = memory_request(u, t, options=options).request
-    other = memory_request(u * factor, t / factor, options=options).request
-    assert one is not None and other is not None
+    with mock.patch.object(memory, "FLOOR", 0.0), mock.patch.object(waste, "STRICT_FROM", math.inf):
+        one, other = memory_request(u, t).request, memory_request(u * factor, t / factor).request
     # Ties between two levels may be broken either way by rounding.
     assert other == pytest.approx(one * factor, rel=0.02)
 
@@ -91,45 +90,36 @@ def test_memory_scales_when_its_cost_stays_the_same(rows: list[tuple[float, floa
 @given(SAMPLES, st.randoms())
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_runs_matters_only_through_growth(rows: list[tuple[float, float, float]], random) -> None:
-    options = MemoryOptions(drift_z=math.inf)
     shuffled = list(rows)
     random.shuffle(shuffled)
-    sizes = [memory_request([r[0] for r in x], [r[1] for r in x], options=options).request for x in (rows, shuffled)]
+    with mock.patch.object(trend, "GROWTH_Z", math.inf):
+        sizes = [memory_request([r[0] for r in x], [r[1] for r in x]).request for x in (rows, shuffled)]
     assert sizes[0] == pytest.approx(sizes[1], rel=1e-6)
 
 
 @given(SAMPLES)
 @settings(max_examples=200, deadline=None)
-def test_what_is_applied_automatically_covers_every_recent_peak(rows: list[tuple[float, float, float]]) -> None:
+def test_a_request_covers_every_recent_peak(rows: list[tuple[float, float, float]]) -> None:
     size = memory_request([r[0] for r in rows], [r[1] for r in rows])
-    assert size.automatic_request is not None and size.automatic_request >= max(r[0] for r in rows)
-    assert size.quantity is not None and size.request is not None
-    assert size.quantity >= min(size.request, max(r[0] for r in rows))
-    assert abs(size.quantity / size.request - 1.0) <= 1 / 64 + 2**20 / size.request
+    assert size is not None and size.request >= size.largest_recent_peak == max(r[0] for r in rows)
 
 
 @given(SAMPLES)
 @settings(max_examples=100, deadline=None)
-def test_below_the_largest_peak_the_failure_bound_holds(rows: list[tuple[float, float, float]]) -> None:
-    size = memory_request([r[0] for r in rows], [r[1] for r in rows])
-    assert size.request is not None
-    if size.request < max(r[0] for r in rows):
-        (loss,) = fit_losses(np.array([[r[0] for r in rows]]), np.array([[r[1] for r in rows]]), MemoryOptions())
-        assert loss.failing(size.request) <= MemoryOptions().failure_bound
-
-
-@given(SAMPLES)
-@settings(max_examples=100, deadline=None)
-def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[tuple[float, float, float]]) -> None:
-    """At the price of failures included, no level between the peaks and twice the largest is expected to cost less."""
+def test_the_proposal_costs_no_more_than_any_other(rows: list[tuple[float, float, float]]) -> None:
+    """Where a failure costs no more than what it wastes, no level from the largest peak on is expected to cost less."""
     u, t = [r[0] for r in rows], [r[1] for r in rows]
-    options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, strict_from=math.inf)
-    request = memory_request(u, t, options=options).request
-    assert request is not None
-    (loss,) = fit_losses(np.array([u]), np.array([t]), options)
-    then, *now = map(loss.waste, (request, float(np.quantile(u, 0.7)), max(u), 1.5 * max(u)))
+    with (
+        mock.patch.object(memory, "FLOOR", 0.0),
+        mock.patch.object(trend, "GROWTH_Z", math.inf),
+        mock.patch.object(waste, "FAILURE_PRICE", 0.0),
+    ):
+        size = memory_request(u, t, bound=2.0)
+    assert size is not None
+    (loss,) = fit_losses(np.array([u]), np.array([t]), 2.0)
+    then, *now = (cost(loss, level, 0.0) for level in (size.request, max(u), 1.5 * max(u)))
     # The grid of levels beyond the largest peak is coarse for very wide tails.
-    assert all(then <= waste * 1.05 + 1.0 for waste in now)
+    assert all(then <= other * 1.05 + 1.0 for other in now)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 64.0), SECONDS), min_size=3, max_size=60), st.floats(0.001, 1000.0))

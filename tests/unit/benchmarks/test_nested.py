@@ -16,8 +16,7 @@ from benchmarks.nested.plot import svg
 from benchmarks.nested.report import lines, scored
 from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.tool_families import tool_families
-from concertmaster.core.sizing import MemoryOptions
-from concertmaster.core.sizing.waste import bound_of
+from concertmaster.core.sizing.waste import FAILURE_BOUND, bound_of
 from concertmaster.core.units import HOUR
 
 
@@ -160,7 +159,6 @@ def test_each_variant_replaces_what_the_product_has(variants: dict[str, measures
 
 def test_what_is_expected_of_long_steps_is_what_sizes_promise() -> None:
     """The row of steps of four hours and more is held to half of the usual bound, which holds from there on."""
-    options = MemoryOptions()
-    assert bound_of(4 * HOUR, options) == options.failure_bound / 2 == pytest.approx(1 - calibration.LONG[1] / 100)
-    assert bound_of(4 * HOUR - 1, options) > options.failure_bound / 2
+    assert bound_of(4 * HOUR, FAILURE_BOUND) == FAILURE_BOUND / 2 == pytest.approx(1 - calibration.LONG[1] / 100)
+    assert bound_of(4 * HOUR - 1, FAILURE_BOUND) > FAILURE_BOUND / 2
     assert calibration.LONG[0] == 4 * HOUR

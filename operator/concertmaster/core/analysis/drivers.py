@@ -22,7 +22,6 @@ from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import (
     MIN_DAYS,
-    MemoryOptions,
     MemorySize,
     MemoryUse,
     daily_growth,
@@ -31,7 +30,7 @@ from concertmaster.core.sizing import (
 )
 from concertmaster.core.sizing.trend import growth, order_z
 from concertmaster.core.stats.least_squares import slope
-from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
+from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 from concertmaster.core.units import DAY, WEEK
 
@@ -75,13 +74,15 @@ Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
 """By step, its succeeded executions of each run that has any; empty where none has."""
 
 
-def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
+def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize | None:
     """Memory request (bytes) from the per-run peaks. An OOM-killed run counts with at least the limit it was killed at. The
-    current request counts as set by people who know the step: a few runs do not override it."""
+    current request counts as set by people who know the step: a few runs do not override it. None for too few runs."""
     return memory_sizes([(container, True)], options)[0]
 
 
-def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: AnalysisSettings) -> list[MemorySize]:
+def memory_sizes(
+    containers: Sequence[tuple[ContainerUsage, bool]], options: AnalysisSettings
+) -> list[MemorySize | None]:
     """``memory_size`` of each container; with each whether people set its current request.
 
     After a release with a clear change of peaks, the size is that of the runs since, or of all as they would have been since
@@ -97,7 +98,7 @@ def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: Ana
         if release is not None:
             uses.append(_use(runs, release.moved.values, release.moved.counted, current))
             uses.append(_use(runs, memory_peaks(runs), release.before, current))
-    found = iter(memory_requests(uses, MemoryOptions(failure_bound=options.max_failure)))
+    found = iter(memory_requests(uses, options.max_failure))
     return [next(found) if r is None else _since(r, next(found), next(found), next(found)) for r in releases]
 
 
@@ -113,16 +114,16 @@ def _use(runs: UsageColumns, peaks: Sequence[float] | Floats, first: int, curren
     )
 
 
-def _since(release: Release, every: MemorySize, moved: MemorySize, since: MemorySize) -> MemorySize:
+def _since(
+    release: Release, every: MemorySize | None, moved: MemorySize | None, since: MemorySize | None
+) -> MemorySize | None:
     """The size after a release, from those by all runs as they were, as they would have been since, and by those since."""
-    sizes = [size.automatic_request for size in (every, since)]
-    if moved.request is None or None in sizes:
+    if every is None or moved is None or since is None:
         return every
-    largest, own = (size or 0.0 for size in sizes)
-    request = max(moved.request, own)
+    request = max(moved.request, since.request)
     return replace(
         moved,
-        request=min(request, largest) if release.less else request,
+        request=min(request, every.request) if release.less else request,
         coverage_confidence=since.coverage_confidence,
         largest_recent_peak=since.largest_recent_peak,
     )
@@ -133,11 +134,11 @@ def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tup
     request is enough, or when input sizes are unknown."""
     runs = container.where_known("memory_peak")
     inputs = input_sizes(runs)
-    model = memory_size(container, options).model if inputs is not None else None
-    if model is None or inputs is None:
+    size = memory_size(container, options) if inputs is not None else None
+    if size is None or size.model is None or inputs is None:
         return ()
     peaks, first = _peaks_now(container, options)
-    return levels(model, np.array(inputs[first:]), peaks[first:], options.memory_headroom)
+    return levels(size.model, np.array(inputs[first:]), peaks[first:], options.memory_headroom)
 
 
 def _peaks_now(container: ContainerUsage, options: AnalysisSettings) -> tuple[Floats, int]:
@@ -156,7 +157,7 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     times = np.array(container.where_known("memory_peak")["time"][first:])
     if times.size < MIN_RUNS:
         return None
-    peaks_grow, last = growth(np.log(peaks), times, order_z(peaks), EXPLAINED_Z), float(times[-1])
+    peaks_grow, last = growth(np.log(peaks), times, order_z(peaks)), float(times[-1])
     seconds = (last - float(times[0])) / (times.size - 1)
     recent = peaks[times > last - WEEK] if peaks_grow.by_week else peaks[-max(MIN_RUNS // 2, times.size // 4) :]
     return _reached(request, last, float(recent.max()), peaks_grow.per_run / seconds if seconds > 0.0 else 0.0)
@@ -167,7 +168,7 @@ def days_last_until(by_day: Mapping[int, float], request: float) -> float | None
     if len(by_day) < MIN_DAYS:
         return None
     days, peaks = (np.array(column, dtype=np.float64) for column in zip(*sorted(by_day.items()), strict=True))
-    per_day, last = daily_growth(np.log(peaks), days, EXPLAINED_Z), float(days[-1])
+    per_day, last = daily_growth(np.log(peaks), days), float(days[-1])
     recent = float(peaks[days > last - WEEK / DAY].max())
     return _reached(request, (last + 1.0) * DAY, recent, (per_day or 0.0) / DAY)
 

@@ -20,7 +20,6 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.sizing.authored_request import blended, weight_of_request
-from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.waste import MAX_LOG, BestMargin, ExpectedLoss, fit_models
 
@@ -155,10 +154,11 @@ class ModelFits(NamedTuple):
     losses: list[ExpectedLoss]
 
 
-def fits_by_input(steps: Sequence[tuple[Floats, Floats, Floats]], options: MemoryOptions) -> list[ModelFits | None]:
+def fits_by_input(steps: Sequence[tuple[Floats, Floats, Floats]], bound: float) -> list[ModelFits | None]:
     """The models of peak memory by input of each of the ``steps``: inputs, peaks (> 0, bytes) and durations (>= 0, s) of its
     runs, arrays of one length; runs with unknown (NaN) or negative input are ignored. None for too few runs, or where all
-    have the same input. Steps with equally many known inputs are worked out over arrays of all of them at once."""
+    have the same input. ``bound``: as in ``fit_losses``. Steps with equally many known inputs are worked out over arrays of
+    all of them at once."""
     found: list[ModelFits | None] = [None] * len(steps)
     alike: dict[int, list[tuple[int, Floats, Floats, Floats]]] = {}
     for at, (inputs, peaks, durations) in enumerate(steps):
@@ -171,12 +171,12 @@ def fits_by_input(steps: Sequence[tuple[Floats, Floats, Floats]], options: Memor
                 alike.setdefault(order.size, []).append((at, inputs[order], peaks[order], durations[order]))
     for members in alike.values():
         places, x, u, t = zip(*members, strict=True)
-        for at, fits in zip(places, _fits(np.array(x), np.array(u), np.array(t), options), strict=True):
+        for at, fits in zip(places, _fits(np.array(x), np.array(u), np.array(t), bound), strict=True):
             found[at] = fits
     return found
 
 
-def _fits(x: Floats, u: Floats, t: Floats, options: MemoryOptions) -> list[ModelFits]:
+def _fits(x: Floats, u: Floats, t: Floats, bound: float) -> list[ModelFits]:
     """The models of each row of inputs (ascending), peaks and durations, shape (steps, runs)."""
     count = len(x)
     low, high = np.minimum.reduce(u, axis=1, keepdims=True) / RANGE, np.maximum.reduce(u, axis=1, keepdims=True) * RANGE
@@ -188,7 +188,7 @@ def _fits(x: Floats, u: Floats, t: Floats, options: MemoryOptions) -> list[Model
     np.exp(np.minimum(without[count:], MAX_LOG), out=power)
     np.minimum(np.maximum(predicted[:3], low), high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
-    losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, options, share=OPTIMISM)
+    losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, bound, share=OPTIMISM)
     lines, low, high = list(zip(intercepts, slopes, strict=True)), low[:, 0].tolist(), high[:, 0].tolist()
     return [
         ModelFits(x[at], u[at], lines[at::count], low[at], high[at], predicted[:, at], losses[at])

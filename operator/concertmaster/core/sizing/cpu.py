@@ -24,23 +24,15 @@ MAX_CORES = 1e6
 MAX_SECONDS = 1e12
 # Growth of use is extrapolated to at most this multiple of the largest.
 MAX_RAISE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class CpuOptions:
-    """Settings of CPU sizing.
-
-    ``min_runs``: usable runs required for a recommendation. ``delay_price``: core-hours that an hour of run time is worth;
-    75 is about two and a half dollars per hour at list prices. ``idle_price``: the same for a step without impact on run
-    duration, for the other resources its pod holds. ``growth_z``: one-sided significance (5%) at which use counts as
-    growing. ``floor``: smallest request, cores.
-    """
-
-    min_runs: int = 3
-    delay_price: float = 75.0
-    idle_price: float = 3.0
-    growth_z: float = 1.645
-    floor: float = 0.01
+# Usable runs required for a recommendation.
+MIN_RUNS = 3
+# Core-hours that an hour of run time is worth, about two and a half dollars at list prices; and that of a step without
+# impact on run duration, for the other resources its pod holds.
+DELAY_PRICE, IDLE_PRICE = 75.0, 3.0
+# One-sided significance (5%) at which use counts as growing.
+GROWTH_Z = 1.645
+# Smallest request, cores.
+FLOOR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +59,6 @@ def cpu_request(
     durations: Sequence[float] | Floats,
     on_critical_path_share: float | None = None,
     current_limit: float | None = None,
-    options: CpuOptions | None = None,
 ) -> CpuSize | None:
     """CPU request from the mean cores used and the duration (s) of each execution, oldest first; None where too few of them
     are usable.
@@ -75,24 +66,23 @@ def cpu_request(
     ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown counts as always. The
     request stays within the ``current_limit`` in cores. Never raises.
     """
-    return cpu_requests([CpuUse(mean_cores, durations, on_critical_path_share, current_limit)], options)[0]
+    return cpu_requests([CpuUse(mean_cores, durations, on_critical_path_share, current_limit)])[0]
 
 
-def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> list[CpuSize | None]:
+def cpu_requests(uses: Sequence[CpuUse]) -> list[CpuSize | None]:
     """``cpu_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
-    options = options or CpuOptions()
     found: list[CpuSize | None] = [None] * len(uses)
     ready: dict[int, tuple[Floats, Floats]] = {}
     alike: dict[int, list[int]] = {}
     for at, use in enumerate(uses):
         rows = _usable(use)
-        if rows is not None and rows[0].size >= max(1, options.min_runs):
+        if rows is not None and rows[0].size >= MIN_RUNS:
             ready[at] = rows
             alike.setdefault(rows[0].size, []).append(at)
     for members in alike.values():
         used, time = np.array([ready[at][0] for at in members]), np.array([ready[at][1] for at in members])
         shares = [uses[at].on_critical_path_share for at in members]
-        for at, cores, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
+        for at, cores, slowdown in zip(members, *_cheapest(used, time, shares), strict=True):
             limit = _positive(uses[at].current_limit)
             found[at] = CpuSize(cores if limit is None else min(cores, limit), slowdown)
     return found
@@ -124,15 +114,13 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
     return used[good], time[good]
 
 
-def _cheapest(
-    used: Floats, time: Floats, on_path_shares: Sequence[float | None], options: CpuOptions
-) -> tuple[list[float], list[float]]:
+def _cheapest(used: Floats, time: Floats, on_path_shares: Sequence[float | None]) -> tuple[list[float], list[float]]:
     """For each row the level (cores) with the least cost, and its expected slowdown (share)."""
     runs = used.shape[-1]
-    used = _as_of_now(used, options)
-    tail = fit_tails(used, scale=np.maximum(used.max(axis=-1, keepdims=True), options.floor))
+    used = _as_of_now(used)
+    tail = fit_tails(used, scale=np.maximum(used.max(axis=-1, keepdims=True), FLOOR))
     # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
-    level = np.maximum(tail.ordered[:, runs // 2 :], options.floor)
+    level = np.maximum(tail.ordered[:, runs // 2 :], FLOOR)
     order = np.argsort(used, axis=-1, kind="stable")
     seconds, work = sums(picked(time, order)), sums(picked(used * time, order))
     below = places(tail.ordered, level)
@@ -142,8 +130,8 @@ def _cheapest(
     record = tail.excess_beyond(level) / level * all_seconds / runs
     slower = np.maximum(extra, 0.0) / runs * (runs / (runs + 1.0)) + record  # seconds per run
     unused = np.maximum(level * of_seconds - of_work, 0.0) / runs
-    dearer = max(0.0, options.delay_price - options.idle_price)
-    price = np.array([[options.idle_price + dearer * _on_path(share)] for share in on_path_shares])
+    dearer = DELAY_PRICE - IDLE_PRICE
+    price = np.array([[IDLE_PRICE + dearer * _on_path(share)] for share in on_path_shares])
     best = (unused + price * slower).argmin(axis=-1)
     return picked(level, best).tolist(), (picked(slower, best) / (all_seconds[:, 0] / runs)).tolist()
 
@@ -152,17 +140,17 @@ def _on_path(share: float | None) -> float:
     return 1.0 if share is None or not math.isfinite(share) else min(1.0, max(0.0, share))
 
 
-def _as_of_now(used: Floats, options: CpuOptions) -> Floats:
+def _as_of_now(used: Floats) -> Floats:
     """Use of each run scaled to the current level where use grows: future runs resemble the latest ones, not the average.
     Further growth is ignored, since falling short of it costs little."""
-    rising = orders_z(used) > options.growth_z
+    rising = orders_z(used) > GROWTH_Z
     if not rising.any():
         return used
-    return np.array([_scaled(row, options) if rises else row for row, rises in zip(used, rising, strict=True)])
+    return np.array([_scaled(row) if rises else row for row, rises in zip(used, rising, strict=True)])
 
 
-def _scaled(used: Floats, options: CpuOptions) -> Floats:
-    cores = np.log(np.maximum(used, options.floor))
+def _scaled(used: Floats) -> Floats:
+    cores = np.log(np.maximum(used, FLOOR))
     now = np.exp(carried_forward(cores, growth_per_run(cores), 0.0))
     return np.maximum(used, np.minimum(now, MAX_RAISE * float(used.max())))
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth, unexplained_growth
 
 # Growth is extrapolated to at most this multiple of the largest peak.
 MAX_RAISE = 4.0
+# How long growth is assumed to continue, in multiples of the history; and where inputs explain it, since such growth is
+# better known.
+HORIZON, DRIVEN_HORIZON = 1.5, 2.0
 
 
 class PeaksAhead(NamedTuple):
@@ -24,22 +26,22 @@ class PeaksAhead(NamedTuple):
 
 
 def peaks_ahead(
-    peaks: Floats, logs: Floats, input_logs: Floats | None, times: Floats | None, order: float, options: MemoryOptions
+    peaks: Floats, logs: Floats, input_logs: Floats | None, times: Floats | None, order: float
 ) -> PeaksAhead:
     """Of ``peaks`` (bytes, with their ``logs``) by run, oldest first. ``input_logs``: NaN where unknown. ``times``: unix
     seconds. ``order``: normal quantile of the trend test by order, which counts where peaks do not repeat by week."""
-    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
-    own = growth(logs, times, order, options.drift_z)
-    horizon = options.driven_horizon if driven else options.horizon
+    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs)
+    own = growth(logs, times, order)
+    horizon = DRIVEN_HORIZON if driven else HORIZON
     return PeaksAhead(_continued(peaks, logs, driven or own.per_run, horizon), own.significant, driven)
 
 
-def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:
+def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats) -> Floats:
     """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
-    unexplained = unexplained_growth(logs, input_logs, options.drift_z)
+    unexplained = unexplained_growth(logs, input_logs)
     if unexplained <= 0.0:
         return peaks
-    ahead = carried_forward(np.zeros(peaks.size), unexplained, options.horizon)
+    ahead = carried_forward(np.zeros(peaks.size), unexplained, HORIZON)
     return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.expected_peaks import MAX_RAISE
-from concertmaster.core.sizing.memory_options import MemoryOptions
-from concertmaster.core.sizing.trend import off_line, weekly_growth
+from concertmaster.core.sizing.expected_peaks import HORIZON, MAX_RAISE
+from concertmaster.core.sizing.trend import GROWTH_Z, off_line, weekly_growth
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY
 
@@ -20,24 +19,24 @@ ONE_STEP = 0.25
 _BESIDE_STEP = 3  # days on either side at least: how high a rise goes is not known before
 
 
-def largest_ahead(by_day: Mapping[int, float], options: MemoryOptions) -> float | None:
+def largest_ahead(by_day: Mapping[int, float]) -> float | None:
     """The largest of the peaks (bytes, > 0) ``by_day`` (since 1970) as they will be where they grow from day to day; None
     where they do not."""
     if len(by_day) < MIN_DAYS:
         return None
     days, peaks = (np.array(column, dtype=np.float64) for column in zip(*sorted(by_day.items()), strict=True))
     logs, largest = np.log(peaks), float(peaks.max())
-    per_day = daily_growth(logs, days, options.drift_z)
+    per_day = daily_growth(logs, days)
     if per_day is None:
         return None
     last = float(days[-1])
-    ahead = logs + per_day * (last - days + options.horizon * (last - float(days[0]) + 1.0))
+    ahead = logs + per_day * (last - days + HORIZON * (last - float(days[0]) + 1.0))
     return max(largest, math.exp(min(float(ahead.max()), math.log(MAX_RAISE * largest))))
 
 
-def daily_growth(values: Floats, days: Floats, z: float) -> float | None:
+def daily_growth(values: Floats, days: Floats) -> float | None:
     """Growth per day, never negative, of the ``values`` of ``days`` (since 1970, ascending); None where they do not grow
-    beyond ``z``. Where they rose once by a step, those since count.
+    beyond GROWTH_Z. Where they rose once by a step, those since count.
 
     From week to week where they repeat. Otherwise by Kendall's test of their order, of all days and, since weekends are
     mostly light, within working days and weekends (Hirsch, Slack and Smith 1982); its variance is exact, so that five days
@@ -47,14 +46,14 @@ def daily_growth(values: Floats, days: Floats, z: float) -> float | None:
     values, days = values[since:], days[since:]
     if values.size < MIN_DAYS:
         return None
-    weekly = weekly_growth(values, days * DAY, z)
+    weekly = weekly_growth(values, days * DAY)
     if weekly is not None:
         return weekly * (days.size - 1.0) / float(days[-1] - days[0]) if weekly > 0.0 else None
     apart = np.array([weekend(day * DAY) for day in days.tolist()])
     rises, kinds = max(
         ((_order_within(values, kinds), kinds) for kinds in (0 * apart, apart)), key=lambda found: found[0]
     )
-    return _slope_within(values, days, kinds) if rises > z else None
+    return _slope_within(values, days, kinds) if rises > GROWTH_Z else None
 
 
 def _single_step(values: Floats) -> int:

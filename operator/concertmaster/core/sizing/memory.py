@@ -17,49 +17,36 @@ from concertmaster.core.sizing.authored_request import blended, weight_of_reques
 from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
 from concertmaster.core.sizing.executions import MAX_VALUE, usable
 from concertmaster.core.sizing.expected_peaks import at_equal_input, peaks_ahead
-from concertmaster.core.sizing.memory_options import MemoryOptions
-from concertmaster.core.sizing.quantities import round_memory
-from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import order_z, orders_z, records_z
-from concertmaster.core.sizing.waste import BestMargin, bests, fit_losses
+from concertmaster.core.sizing.waste import FAILURE_BOUND, BestMargin, bests, fit_losses
+from concertmaster.core.units import MIB
 
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
 # Share of future runs that the request covers with the stated confidence.
 COVERED_SHARE = 0.95
+# Usable peaks required for a recommendation.
+MIN_RUNS = 3
+# Smallest request, bytes.
+FLOOR = 16.0 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySize:
     """A proposed memory request and its basis.
 
-    ``request`` and ``largest_recent_peak`` in bytes, waste in byte-seconds per run of the step; None when unknown.
-    ``coverage_confidence``: confidence that the request covers a share of 1 - failure bound of future runs; 1 - p^n when no
-    peak lies above it; 0 while peaks grow, since the statement requires exchangeable runs. ``drifting``: peaks grow from run
-    to run, and the request leaves room for that. ``model``: request as a function of input size, None when one number is
+    ``request``, which is never below it, and ``largest_recent_peak`` in bytes. ``coverage_confidence``: confidence that the
+    request covers COVERED_SHARE of future runs, 1 - share^n as no peak lies above it (order statistics, distribution-free:
+    Wilks 1941); 0 while peaks grow, since the statement requires exchangeable runs. ``drifting``: peaks grow from run to
+    run, and the request leaves room for that. ``model``: request as a function of input size, None when one number is
     enough.
     """
 
-    request: float | None
-    enough: bool
-    coverage_confidence: float = 0.0
-    largest_recent_peak: float | None = None
-    model: InputModel | None = None
-    drifting: bool = False
-
-    @property
-    def automatic_request(self) -> float | None:
-        """The request for automatic changes, in bytes: never below the largest recent peak."""
-        if self.request is None or self.largest_recent_peak is None:
-            return None
-        return max(self.request, self.largest_recent_peak)
-
-    @property
-    def quantity(self) -> float | None:
-        """The request rounded to the nearest plain quantity, in bytes, but not down across the largest recent peak."""
-        if self.request is None or self.largest_recent_peak is None:
-            return None
-        return round_memory(self.request, at_least=min(self.request, self.largest_recent_peak))
+    request: float
+    coverage_confidence: float
+    largest_recent_peak: float
+    model: InputModel | None
+    drifting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +82,34 @@ def memory_request(
     times: Sequence[float] | Floats | None = None,
     inputs: Sequence[float] | Floats | None = None,
     current_request: float | None = None,
-    options: MemoryOptions | None = None,
-) -> MemorySize:
-    """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
+    bound: float = FAILURE_BOUND,
+) -> MemorySize | None:
+    """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given;
+    None where too few of them are usable.
 
     ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable peak (NaN, infinite, below
     a byte) are ignored; an unknown duration counts as the median. ``current_request``: bytes; with few runs the proposal
-    stays close to it. Never raises.
+    stays close to it. ``bound``: largest expected share (0 to 1) of failing attempts. Never raises.
     """
-    return memory_requests([MemoryUse(peaks, durations, times, inputs, current_request)], options)[0]
+    return memory_requests([MemoryUse(peaks, durations, times, inputs, current_request)], bound)[0]
 
 
-def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) -> list[MemorySize]:
+def memory_requests(uses: Sequence[MemoryUse], bound: float = FAILURE_BOUND) -> list[MemorySize | None]:
     """``memory_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
-    options = options or MemoryOptions()
-    found: dict[int, MemorySize] = {}
+    found: list[MemorySize | None] = [None] * len(uses)
     ready: dict[int, tuple[Floats, Floats, Floats | None, Floats | None]] = {}
-    needed = max(1, options.min_runs)
+    alike: dict[int, list[int]] = {}
     for at, use in enumerate(uses):
         rows = usable(use.peaks, use.durations, use.times, use.inputs)
-        if rows is None or rows[0].size < needed:
-            found[at] = MemorySize(None, False)
-        else:
+        if rows is not None and rows[0].size >= MIN_RUNS:
             ready[at] = rows
-    alike: dict[int, list[int]] = {}
-    for at, (u, *_) in ready.items():
-        alike.setdefault(u.size, []).append(at)
+            alike.setdefault(rows[0].size, []).append(at)
     for members in alike.values():
         rising = orders_z(np.array([ready[at][0] for at in members])).tolist()
-        group = [
-            _expected(*ready[at], uses[at].current_request, z, options) for at, z in zip(members, rising, strict=True)
-        ]
-        found |= zip(members, _sizes(group, options), strict=True)
-    return [found[at] for at in range(len(uses))]
+        group = [_expected(*ready[at], uses[at].current_request, z) for at, z in zip(members, rising, strict=True)]
+        for at, size in zip(members, _sizes(group, bound), strict=True):
+            found[at] = size
+    return found
 
 
 def _expected(
@@ -137,34 +119,33 @@ def _expected(
     when: Floats | None,
     current: float | None,
     rising: float,
-    options: MemoryOptions,
 ) -> _Usable:
     logs, input_logs = np.log(u), None if x is None else _logarithms(x)
-    ahead = peaks_ahead(u, logs, input_logs, when, rising, options)
+    ahead = peaks_ahead(u, logs, input_logs, when, rising)
     return _Usable(u, t, x, logs, input_logs, current, ahead.drifting, ahead.driven, ahead.peaks)
 
 
-def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
+def _sizes(group: Sequence[_Usable], bound: float) -> list[MemorySize]:
     """The requests of steps with equally many runs."""
     durations = np.array([use.durations for use in group])
-    losses = fit_losses(np.array([use.expected for use in group]), durations, options)
-    models = _models(group, options)
+    losses = fit_losses(np.array([use.expected for use in group]), durations, bound)
+    models = _models(group, bound)
     of_models = [loss for fits in models if fits is not None for loss in fits.losses]
-    found = iter(bests([*losses, *of_models], options.failure_price))
+    found = iter(bests([*losses, *of_models]))
     single = list(islice(found, len(group)))
     judged = [None if fits is None else (fits, list(islice(found, len(fits.losses)))) for fits in models]
     found_for = zip(group, single, judged, _evidence(group, durations), strict=True)
-    return [_size(*of_use, options) for of_use in found_for]
+    return [_size(*of_use, bound) for of_use in found_for]
 
 
-def _models(group: Sequence[_Usable], options: MemoryOptions) -> list[ModelFits | None]:
+def _models(group: Sequence[_Usable], bound: float) -> list[ModelFits | None]:
     """The requests by input of each that are compared with a single one."""
     steps = {
-        at: (use.inputs, at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations)
+        at: (use.inputs, at_equal_input(use.peaks, use.logs, use.input_logs), use.durations)
         for at, use in enumerate(group)
         if use.inputs is not None and use.input_logs is not None
     }
-    found = dict(zip(steps, fits_by_input(list(steps.values()), options), strict=True))
+    found = dict(zip(steps, fits_by_input(list(steps.values()), bound), strict=True))
     return [found.get(at) for at in range(len(group))]
 
 
@@ -191,22 +172,20 @@ def _size(
     best: BestMargin,
     judged: tuple[ModelFits, list[BestMargin]] | None,
     evidence: float,
-    options: MemoryOptions,
+    bound: float,
 ) -> MemorySize:
     """``judged``: the models of inputs with the best margin of each."""
     u, t = use.peaks, use.durations
     largest = float(np.maximum.reduce(u))
-    request = _with_authors(max(best.margin, options.floor), use.current, u, largest, options.failure_bound, evidence)
-    above = 0 if request >= largest else int((u > request).sum())
+    request = _with_authors(max(best.margin, FLOOR), use.current, u, largest, bound, evidence)
     model = None
     if judged is not None:
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
         single = max(best.loss, float(np.maximum(request - u, 0.0) @ t) / u.size)
-        model = best_by_input(*judged, single, options.floor, options.failure_bound, use.current)
+        model = best_by_input(*judged, single, FLOOR, bound, use.current)
     return MemorySize(
         request=request,
-        enough=True,
-        coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
+        coverage_confidence=0.0 if use.drifting else 1.0 - COVERED_SHARE**u.size,
         largest_recent_peak=largest,
         model=model,
         drifting=use.drifting,

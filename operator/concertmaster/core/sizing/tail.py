@@ -44,12 +44,11 @@ class CandidateLevels:
     """Candidate levels of all samples of one size at a share of the next values that may exceed them.
 
     ``over``: distances from the largest value, in units of ``Tail.excess``, ascending. ``exceeded``: probability that the
-    next value exceeds each. ``seen``: how many values below the largest are candidates as well.
+    next value exceeds each.
     """
 
     over: Floats
     exceeded: Floats
-    seen: int
 
 
 @lru_cache(256)
@@ -58,30 +57,22 @@ def _grid(n: int, shape: float, share: float) -> CandidateLevels:
     # Fine around the bound, where a grid wide enough for every price is too coarse.
     over = np.sort(np.concatenate([[0.0], _beyond() / shape, at_share * _near()]))
     exceeded: Floats = (1.0 + over) ** -shape / (n + 1.0)
-    return CandidateLevels(over, exceeded, min(n - 1, int(share * (n + 1.0))))
+    return CandidateLevels(over, exceeded)
 
 
 class Tail(NamedTuple):
-    """Predictive distribution of the next value of a sample.
+    """Predictive distribution of the next value of a sample of ``n``: a level ``excess`` times x above the ``largest`` is
+    exceeded with probability (1 + x) ** -shape / (n + 1). ``shape``: number of gaps, including the prior one; ``excess``:
+    sum of the gaps."""
 
-    ``ordered``: observed values, ascending. ``shape``: number of gaps, including the prior one. ``excess``: sum of the gaps.
-    """
-
-    ordered: Floats
+    n: int
     largest: float
     shape: float
     excess: float
 
-    def exceedance(self, level: float) -> float:
-        """Probability (0 to 1) that the next value exceeds ``level``; decreases with the level."""
-        n, over = self.ordered.size, level - self.largest
-        if over < 0.0:
-            return (n - int(self.ordered.searchsorted(level, side="right")) + 1.0) / (n + 1.0)
-        return math.pow(1.0 + over / self.excess, -self.shape) / (n + 1.0)
-
     def grid(self, share: float) -> CandidateLevels:
         """Candidates, including those around the exceedance probability ``share``."""
-        return _grid(self.ordered.size, self.shape, share)
+        return _grid(self.n, self.shape, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +86,8 @@ class Tails:
     def each(self) -> list[Tail]:
         """The tail of each sample."""
         largest, excess = self.ordered[:, -1].tolist(), self.excess[:, 0].tolist()
-        return [Tail(row, largest[at], self.shape, excess[at]) for at, row in enumerate(self.ordered)]
+        n = self.ordered.shape[-1]
+        return [Tail(n, top, self.shape, gaps) for top, gaps in zip(largest, excess, strict=True)]
 
     def excess_beyond(self, level: Floats) -> Floats:
         """Expected excess of the next value over each ``level``, by row, counting only values above the largest observed."""
@@ -161,20 +153,3 @@ def mean_log_excess(values: Floats, expected: float) -> float:
 def _upper(n: int) -> int:
     """How many of ``n`` values are taken for the tail."""
     return min(n - 1, max(2, gaps_used(n)))
-
-
-@lru_cache(1024)
-def coverage_confidence(n: int, above: int, share: float) -> float:
-    """Confidence (0 to 1) that a level exceeded by ``above`` of ``n`` values covers the share ``share`` of all values.
-
-    Order statistics, distribution-free (Wilks 1941): for the largest value, ``above`` = 0, this is 1 - share^n.
-    """
-    if n <= 0 or above >= n or not 0.0 < share < 1.0:
-        return 0.0
-    if not above:
-        return float(1.0 - np.exp(n * math.log(share)))
-    j = np.arange(above)
-    log_choose = np.concatenate([[0.0], np.cumsum(np.log((n - j) / (j + 1.0)))])
-    k = np.arange(above + 1)
-    missed = np.exp(log_choose + k * math.log1p(-share) + (n - k) * math.log(share))
-    return float(min(1.0, max(0.0, 1.0 - missed.sum())))

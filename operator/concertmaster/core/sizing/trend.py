@@ -16,6 +16,8 @@ from concertmaster.core.stats.least_squares import ROUNDING, beside_parabola, sl
 from concertmaster.core.stats.ranks import midranks
 from concertmaster.core.units import DAY, HOUR, WEEK
 
+# One-sided significance (1%) at which growth of peaks or inputs is reported and gets room.
+GROWTH_Z = 2.326
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MAX_RUNS = 200
 # Half of fewer drivers leaves no residuals to estimate noise from.
@@ -69,13 +71,13 @@ class Growth(NamedTuple):
     by_week: bool
 
 
-def growth(values: Floats, times: Floats | None, order: float, z: float) -> Growth:
-    """Growth of ``values``, oldest first, beyond ``z``: from week to week where they repeat, else by their order, of which
-    ``order`` is the ``order_z``. ``times``: unix seconds."""
-    weekly = None if times is None else weekly_growth(values, times, z)
+def growth(values: Floats, times: Floats | None, order: float) -> Growth:
+    """Growth of ``values``, oldest first, beyond GROWTH_Z: from week to week where they repeat, else by their order, of
+    which ``order`` is the ``order_z``. ``times``: unix seconds."""
+    weekly = None if times is None else weekly_growth(values, times)
     if weekly is not None:
         return Growth(weekly, weekly > 0.0, True)
-    return Growth(growth_per_run(values) if order > z else 0.0, order > z, False)
+    return Growth(growth_per_run(values) if order > GROWTH_Z else 0.0, order > GROWTH_Z, False)
 
 
 def growth_per_run(values: Floats) -> float:
@@ -91,9 +93,9 @@ def growth_per_run(values: Floats) -> float:
     return max(0.0, float(np.median((recent[second] - recent[first]) / (second - first))))
 
 
-def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
+def weekly_growth(values: Floats, times: Floats) -> float | None:
     """Growth per run, never negative, of ``values`` that repeat from week to week: the median difference to the run a week
-    before, 0 unless these differences are positive beyond ``z`` (Wilcoxon's signed rank; the comparison within seasons is
+    before, 0 unless these differences are positive beyond GROWTH_Z (Wilcoxon's signed rank; the comparison within seasons is
     that of Hirsch, Slack and Smith 1982). None where values do not repeat, or less than two weeks are known.
     ``times``: unix seconds, ascending.
 
@@ -114,7 +116,7 @@ def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
     off = off_line(y)
     if float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
         return None
-    if not _signed_rank_z(differences) > z:
+    if not _signed_rank_z(differences) > GROWTH_Z:
         return 0.0
     weeks = float(when[-1] - when[0]) / WEEK  # not by pairs a week, of which there are fewer beside days without runs
     return max(0.0, float(np.median(differences))) * weeks / (when.size - 1.0)
@@ -128,23 +130,23 @@ def _signed_rank_z(differences: Floats) -> float:
     return above / math.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
 
 
-def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
+def driven_growth(values: Floats, drivers: Floats) -> float:
     """Growth per run of ``values`` with growing ``drivers``: the part explained by these, plus growth of the residuals. NaN
     marks an unknown driver.
 
     Drivers show growth long before it emerges from the noise of the values. 0 unless the drivers rise with their order and
-    the values with the drivers, both beyond ``z``. The relation is a least-squares slope, at most that of the larger half of
-    the drivers plus its standard error: memory that has saturated grows no further.
+    the values with the drivers, both beyond GROWTH_Z. The relation is a least-squares slope, at most that of the larger half
+    of the drivers plus its standard error: memory that has saturated grows no further.
     """
     known = np.isfinite(drivers[-MAX_RUNS:])
     y, x = values[-MAX_RUNS:][known], drivers[-MAX_RUNS:][known]
     if x.size < MIN_RUNS:
         return 0.0
     ordered = order_z(x)
-    if ordered <= z or ordered * _independent(x) <= z:
+    if ordered * _independent(x) <= GROWTH_Z:
         return 0.0
     over_all = slope(x, y)
-    if over_all.correlation * math.sqrt(x.size - 1.0) <= z:
+    if over_all.correlation * math.sqrt(x.size - 1.0) <= GROWTH_Z:
         return 0.0
     upper = np.argsort(x, kind="stable")[x.size // 2 :]
     above = slope(x[upper], y[upper])
@@ -153,12 +155,12 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     if driven <= 0.0:
         return 0.0
     rest = y - per_driver * x
-    return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
+    return (driven + (growth_per_run(rest) if order_z(rest) > GROWTH_Z else 0.0)) * float(known.mean())
 
 
-def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
+def unexplained_growth(values: Floats, drivers: Floats) -> float:
     """Growth per run of what the least-squares parabola of ``values`` over ``drivers`` leaves unexplained; 0 unless that
-    rises with its order beyond ``z``. NaN marks an unknown driver.
+    rises with its order beyond GROWTH_Z. NaN marks an unknown driver.
 
     A straight line would not do: where the relation bends and larger drivers come later, as with memory that is a constant
     plus a share of the input, its residuals rise with their order although nothing else grows.
@@ -166,7 +168,7 @@ def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
     known = np.isfinite(drivers[-MAX_RUNS:])
     y, x = values[-MAX_RUNS:][known], drivers[-MAX_RUNS:][known]
     rest = beside_parabola(x, y) if x.size >= MIN_RUNS else y[:0]
-    return growth_per_run(rest) * float(known.mean()) if order_z(rest) > z else 0.0
+    return growth_per_run(rest) * float(known.mean()) if order_z(rest) > GROWTH_Z else 0.0
 
 
 def records_z(values: Floats) -> Floats:

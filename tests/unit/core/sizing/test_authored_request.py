@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.sizing import MemoryOptions, memory_request
+from concertmaster.core.sizing import memory_request
 from concertmaster.core.sizing.authored_request import blended, weight_of_request
 from concertmaster.core.sizing.tail import mean_log_excess
 
@@ -96,10 +96,8 @@ def test_a_request_far_above_all_peaks_says_little_about_the_step() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_a_request_that_no_run_exceeded_is_not_raised(peaks: list[float], current: float, bound: float) -> None:
-    size = memory_request(
-        peaks, np.linspace(60.0, 600.0, len(peaks)), current_request=current, options=MemoryOptions(failure_bound=bound)
-    )
-    assert size.request is not None and math.isfinite(size.request)
+    size = memory_request(peaks, np.linspace(60.0, 600.0, len(peaks)), current_request=current, bound=bound)
+    assert size is not None and math.isfinite(size.request)
     if current >= max(peaks):
         assert size.request <= current * (1.0 + 1e-9)
 

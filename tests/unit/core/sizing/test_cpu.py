@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from concertmaster.core.sizing import CpuOptions, CpuSize, cpu_request, unseen_slowdown
+from concertmaster.core.sizing import CpuSize, cpu, cpu_request, unseen_slowdown
 
 
 def cores(n: int = 60, mean: float = 2.0, spread: float = 0.2, seed: int = 1) -> np.ndarray:
@@ -43,9 +43,10 @@ def test_the_request_stays_below_the_limit() -> None:
     assert sized(cores(), current_limit=2.1).request == 2.1
 
 
-def test_a_price_of_zero_for_time_saves_all_cores() -> None:
-    free = CpuOptions(delay_price=0.0, idle_price=0.0)
-    assert sized(cores(), options=free).request < 2.3  # the mean is 2.0
+def test_a_price_of_zero_for_time_saves_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "DELAY_PRICE", 0.0)
+    monkeypatch.setattr(cpu, "IDLE_PRICE", 0.0)
+    assert sized(cores()).request < 2.3  # the mean is 2.0
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [1.0]])

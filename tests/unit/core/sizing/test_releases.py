@@ -158,9 +158,7 @@ def _above(kind: str, rng: np.random.Generator) -> list[float]:
         times = MONDAY + DAY / 3 * np.arange(peaks.size)
         change = moved(peaks.tolist(), [40], times.tolist())
         uses = [peaks] if change is None else [change.values[change.counted :], peaks[40:], peaks]
-        sizes = memory_requests(
-            [MemoryUse(u, np.full(u.size, 600.0), current_request=asked) for u in uses], options=None
-        )
-        own = [size.automatic_request or 0.0 for size in sizes]
+        sizes = memory_requests([MemoryUse(u, np.full(u.size, 600.0), current_request=asked) for u in uses])
+        own = [size.request for size in sizes]
         found.append(float(np.mean(later > (own[0] if change is None else min(own[2], max(own[:2]))))))
     return found

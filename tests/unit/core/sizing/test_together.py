@@ -11,15 +11,16 @@ import pytest
 
 from concertmaster.core.sizing import (
     CpuUse,
-    MemoryOptions,
     MemoryUse,
     cpu_request,
     cpu_requests,
     memory,
     memory_request,
     memory_requests,
+    waste,
 )
-from concertmaster.core.sizing.waste import bests, fit_losses, fit_models
+from concertmaster.core.sizing.waste import FAILURE_BOUND, bests, fit_losses, fit_models
+from tests.support.core.margins import cost, failing
 
 LENGTHS = (2, 3, 5, 7, 7, 7, 12, 30, 33, 40, 99, 120)
 
@@ -58,9 +59,9 @@ def cpu_uses(seed: int) -> list[CpuUse]:
 def test_memory_requests_of_many_steps_are_those_of_each(seed: int) -> None:
     uses = memory_uses(seed)
     alone = [memory_request(u.peaks, u.durations, u.times, u.inputs, u.current_request) for u in uses]
-    assert memory_requests(uses, options=None) == alone
-    assert any(size.drifting for size in alone)
-    assert any(size.model is not None for size in alone)
+    assert memory_requests(uses) == alone
+    assert any(size is not None and size.drifting for size in alone)
+    assert any(size is not None and size.model is not None for size in alone)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,34 +76,36 @@ def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
     """Samples with bounds of their own and of other sizes beside each other, and each alone."""
     chance = np.random.default_rng(count)
     peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 9000.0 * chance.lognormal(0, 0.4, (6, count))
-    options = MemoryOptions()
-    losses = fit_losses(peaks, seconds, options)
+    losses = fit_losses(peaks, seconds, FAILURE_BOUND)
     assert len({loss.bound for loss in losses}) == 6
-    alone = [fit_losses(peaks[row : row + 1], seconds[row : row + 1], options) for row in range(6)]
-    assert bests(losses, options.failure_price) == [bests(one, options.failure_price)[0] for one in alone]
-    fewer = fit_losses(peaks[:1, 1:], seconds[:1, 1:], options)
+    alone = [fit_losses(peaks[row : row + 1], seconds[row : row + 1], FAILURE_BOUND) for row in range(6)]
+    assert bests(losses) == [bests(one)[0] for one in alone]
+    fewer = fit_losses(peaks[:1, 1:], seconds[:1, 1:], FAILURE_BOUND)
     both = [losses[0], *fewer]
-    assert bests(both, options.failure_price) == [bests([one], options.failure_price)[0] for one in both]
+    assert bests(both) == [bests([one])[0] for one in both]
 
 
 @pytest.mark.parametrize(("count", "factor"), [(7, False), (7, True), (120, False), (250, False), (250, True)])
-def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor: bool) -> None:
+def test_the_best_margin_costs_least_of_all_within_the_bound(
+    count: int, factor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is worked out for all candidates at once, against the loss of one margin after the other."""
     chance = np.random.default_rng(count)
     peaks, seconds = 3e9 * chance.lognormal(0, 0.2, count), 900.0 * chance.lognormal(0, 0.4, count)
-    options = MemoryOptions(failure_price=1e11)
+    price = 1e11
+    monkeypatch.setattr(waste, "FAILURE_PRICE", price)
     predicted = peaks[None, :] * chance.lognormal(0, 0.1, (1, count))
     added, multiplied = (predicted[:0], predicted) if factor else (predicted, predicted[:0])
-    (row,) = fit_models(added[:, None], multiplied[:, None], peaks[None], seconds[None], options, share=1.0)
+    (row,) = fit_models(added[:, None], multiplied[:, None], peaks[None], seconds[None], FAILURE_BOUND, share=1.0)
     (loss,) = row
-    (best,) = bests([loss], options.failure_price)
-    assert best.loss == pytest.approx(loss.waste(best.margin) + options.failure_price * loss.failing(best.margin))
+    (best,) = bests([loss])
+    assert best.loss == pytest.approx(cost(loss, best.margin, price))
     tail = loss.tail
-    levels = np.concatenate([tail.ordered[-3:], tail.largest + tail.excess * np.linspace(0.0, 5.0, 200)])
+    levels = tail.largest + tail.excess * np.linspace(0.0, 5.0, 200)
     reach = (np.exp(levels) if factor else levels).tolist()
-    within = [margin for margin in reach if loss.failing(margin) <= loss.bound]
-    assert 0 < len(within) < len(reach)
-    assert best.loss <= min(loss.waste(m) + options.failure_price * loss.failing(m) for m in within) * 1.01
+    within = [margin for margin in reach if failing(loss, margin) <= loss.bound]
+    assert within
+    assert best.loss <= min(cost(loss, m, price) for m in within) * 1.01
 
 
 @pytest.mark.parametrize(("count", "by_input"), [(7, False), (30, True)])
@@ -111,6 +114,6 @@ def test_steps_of_equally_many_runs_are_worked_out_at_once(count: int, by_input:
     every = [use for seed in range(20) for use in memory_uses(seed) if (use.inputs is not None) == by_input]
     uses = [u for u in every if len(u.peaks) == count and not math.isnan(u.peaks[0])]
     with mock.patch.object(memory, "bests", side_effect=memory.bests) as found:
-        memory_requests(uses, options=None)
+        memory_requests(uses)
     assert len(uses) > 3
     assert found.call_count == 1

@@ -14,7 +14,6 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, size_guard, unseen
-from concertmaster.core.sizing import MemoryOptions
 from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, raised
 from concertmaster.core.sizing.waste import bound_of
@@ -61,12 +60,12 @@ def memory_need(
         least, kept = max(room, RAISES[0] * died), _kept(alike, earlier, usual, died, options)
         return MemoryNeed(least, max(least, kept), died, killed_at, peak, usual, UNMEASURED, measured=False)
     size = memory_size(container, options)
-    peak = size.largest_recent_peak
-    if not size.enough or peak is None or size.automatic_request is None:
+    if size is None:
         return None
+    peak = size.largest_recent_peak
     died = max(limits, default=peak)
     enough = peak * (1 + unseen(container, peak, options.memory_headroom))
-    least, usual = max(size.automatic_request, enough, RAISES[0] * died), median(others)
+    least, usual = max(size.request, enough, RAISES[0] * died), median(others)
     kept = max(least, _kept(alike, earlier, usual, died, options))
     return MemoryNeed(least, kept, died, killed_at, peak, usual, size.coverage_confidence, measured=True)
 
@@ -75,7 +74,7 @@ def _kept(
     alike: Sequence[RunUsage], earlier: EarlierKills, usual: float | None, died: float, options: AnalysisSettings
 ) -> float:
     """The size (bytes) that is expected to keep the failure bound, where so many of these runs were killed."""
-    bound = bound_of(fmean(run.seconds for run in alike), MemoryOptions(failure_bound=options.max_failure))
+    bound = bound_of(fmean(run.seconds for run in alike), options.max_failure)
     return raised(chance_of_kill(alike, earlier), usual, died, bound)
 
 

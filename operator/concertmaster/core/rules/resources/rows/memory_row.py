@@ -28,7 +28,7 @@ from concertmaster.core.rules.resources.rows.size_bounds import (
 )
 from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, kept_size, memory_by_day, unseen
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import MIN_DAYS, MemoryOptions, MemorySize, at_most, largest_ahead, plain_memory
+from concertmaster.core.sizing import MIN_DAYS, MemorySize, at_most, largest_ahead, plain_memory
 from concertmaster.core.units import MIB
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
@@ -41,7 +41,7 @@ _FOLLOWED = "its limit: what it uses follows the limit, so a larger one would le
 def memory_row(
     evidence: Evidence,
     unit: SizingUnit,
-    size: MemorySize,
+    size: MemorySize | None,
     least: Least,
     inits: Sized,
     followed: FollowedLimit | None = None,
@@ -50,21 +50,19 @@ def memory_row(
     if followed is not None:
         unit = replace(unit, container=followed.since)
     release = memory_release(unit.container, evidence.analysis.options.min_runs)
-    if any(counted(unit.container, release).columns["oom_killed"]):
+    if size is None or any(counted(unit.container, release).columns["oom_killed"]):
         return None
     unit = since_release(unit, release)
     container, current = unit.container, unit.container.memory_request
     recent = size.largest_recent_peak
-    if not size.enough or recent is None or size.automatic_request is None:
-        return None
     earlier = earlier_of(evidence, unit, "memory", recent, release, followed)
     if earlier is not None and earlier.killed and current is not None:
         return None  # how much it needed is not known
     peak = recent if earlier is None else earlier.amount
     # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
     by_day = memory_by_day(evidence, unit, release or followed)
-    grown = largest_ahead(by_day, MemoryOptions()) or 0.0
-    target = max(size.automatic_request, _enough(evidence, container, peak), least.headroom["memory"] * peak, grown)
+    grown = largest_ahead(by_day) or 0.0
+    target = max(size.request, _enough(evidence, container, peak), least.headroom["memory"] * peak, grown)
     if current is None:
         initial = max(_MAX_INITIAL_FACTOR, least.headroom["memory"])
         target = at_most(min(target, initial * peak), container.memory_limit, 1.0)

@@ -15,7 +15,7 @@ from concertmaster.core.rules.earlier_peaks import earlier_days
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import MIN_DAYS, CpuSize, CpuUse, MemoryOptions, cpu_requests, largest_ahead
+from concertmaster.core.sizing import MIN_DAYS, CpuSize, CpuUse, cpu_requests, largest_ahead
 from concertmaster.core.times import day
 from concertmaster.core.units import DAY
 
@@ -73,7 +73,7 @@ def memory_outlook(
             f"peaks of {evidence.title(step)} grow from {each} to {each}: at this rate {text.memory_quantity(request)}"
             f" lasts until about {day(until)}"
         )
-    elif of_runs is not None and len(by_day) >= MIN_DAYS and largest_ahead(by_day, MemoryOptions()) is None:
+    elif of_runs is not None and len(by_day) >= MIN_DAYS and largest_ahead(by_day) is None:
         yield (
             f"peaks of {evidence.title(step)} rise within the newest {text.count(len(container.runs), 'run')}, but not from"
             " day to day: later days will show whether growth has begun"
