@@ -89,7 +89,7 @@ def summary(rows: Sequence[Kept], what: str) -> list[dict[str, Any]]:
     found = []
     for rule, bound in sorted({(row.rule, row.bound) for row in rows}, key=lambda key: (key[1], key[0])):
         own = [row for row in rows if (row.rule, row.bound) == (rule, bound)]
-        kinds = {row.kind: [float(r.held) for r in own if r.kind == row.kind] for row in own}
+        kinds = {row.kind: [[float(r.held)] for r in own if r.kind == row.kind] for row in own}
         found.append(
             {
                 **asdict(promise(rule, f"{what} (at most)" if bound else what, LEVEL, kinds)),

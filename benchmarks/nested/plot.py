@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from benchmarks.nested.calibration import LIKELY
-
 LEFT, WIDTH, ROW, TOP = 470, 420, 26, 44
 LEAST = 70.0  # percent at the left edge
 TOLERANCE = 2.0  # percentage points around the level of an interval that count as kept
@@ -39,8 +37,7 @@ def svg(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(row: Mapping[str, Any], y: float) -> list[str]:
-    share, level = row["kept"], row["level"]
-    off = 100.0 * LIKELY * (share / 100.0 * (1.0 - share / 100.0) / row["cases"]) ** 0.5
+    share, off, level = row["kept"], row["off"], row["level"]
     interval = "interval" in row["promised"]
     low, high = (level - TOLERANCE, level + TOLERANCE) if interval else (level, 100.0)
     kept = low <= share + off and (not interval or share - off <= high)

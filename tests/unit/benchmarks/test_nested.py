@@ -78,9 +78,20 @@ PROMISE = {
     "families": 2,
     "cases": 100,
     "kept": 90.0,
+    "off": 4.9,
     "worst": "w",
     "worst_kept": 80.0,
 }
+
+
+def test_runs_of_one_step_say_little_about_the_next_step() -> None:
+    held = [[1.0] * 9 + [0.0], [1.0] * 10, [1.0] * 10, [1.0] * 10]
+    alone = calibration.promise("r", "w", 99.0, {"a": [[case] for step in held for case in step]})
+    assert (alone.kept, alone.cases) == (97.5, 40)
+    assert alone.off == pytest.approx(100 * calibration.LIKELY * (0.975 * 0.025 / 39) ** 0.5)
+    together = calibration.promise("r", "w", 99.0, {"a": [[1.0] * 10, [1.0] * 10], "b": [[1.0] * 10, [0.0] * 10]})
+    assert (together.kept, together.worst, together.worst_kept) == (75.0, "b", 50.0)
+    assert together.off == pytest.approx(100 * calibration.LIKELY * (0.75 * 0.25 / 3) ** 0.5)
 
 
 def test_a_promise_shows_how_sure_its_share_is_and_where_it_is_worst() -> None:
@@ -88,8 +99,8 @@ def test_a_promise_shows_how_sure_its_share_is_and_where_it_is_worst() -> None:
 
 
 def test_the_plot_tells_kept_promises_from_broken_ones() -> None:
-    broken = {**PROMISE, "cases": 10000, "kept": 85.0}
-    size = {**PROMISE, "rule": "right-size", "promised": "99% of runs", "level": 99.0, "kept": 100.0}
+    broken = {**PROMISE, "kept": 85.0, "off": 0.6}
+    size = {**PROMISE, "rule": "right-size", "promised": "99% of runs", "level": 99.0, "kept": 100.0, "off": 0.0}
     root = ElementTree.fromstring(svg([PROMISE, broken, size]))
     dots = [c.get("fill") for c in root.iter("{http://www.w3.org/2000/svg}circle") if c.get("fill") != "none"]
     assert dots == ["#1a7f37", "#cf222e", "#1a7f37"]
