@@ -55,6 +55,12 @@ def cost(run: RunRecord) -> float:
     return total
 
 
+def excess_of(flow: Flow, most: float) -> float:
+    """What runs cost above ``most``, per month."""
+    _, runs = runs_of(flow)
+    return sum(max(0.0, cost(r) - most) for r in runs) / len(runs) * 30 * DAY / flow.every
+
+
 def cost_of(flow: Flow) -> float:
     """Mean cost of a run."""
     _, runs = runs_of(flow)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from benchmarks.advice.law import GI, MI, Sidecar
 from benchmarks.advice.numbers import retried, sized
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, fitted, wide
-from benchmarks.advice.truth import cost_of
+from benchmarks.advice.truth import cost_of, excess_of
 from concertmaster.core.model.policy import Objectives, Policy
 
 _ENOUGH = 0.8  # share of a request from which it counts as well used
@@ -95,8 +96,8 @@ def budget(rng: Rng, flow: Flow) -> Plant:
     """Runs cost more than their budget."""
     most = cost_of(flow) * float(rng.uniform(0.6, 0.8))
     policy = Policy(objectives=Objectives(max_cost_per_run=most))
-    mended = replace(flow, steps=tuple(replace(s, seconds=s.seconds * most / cost_of(flow)) for s in flow.steps))
-    return Plant("budget", flow, mended, ("budget",), None, "money", policy=policy)
+    above = partial(excess_of, most=most)
+    return Plant("budget", flow, flow, ("budget",), None, "money", policy=policy, counted=above)
 
 
 KINDS: tuple[Kind, ...] = (
