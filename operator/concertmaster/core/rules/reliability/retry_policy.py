@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
@@ -23,7 +24,7 @@ from concertmaster.core.model import (
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.intervals import failed_share
+from concertmaster.core.rules.intervals import failed_share, mean_interval
 from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
 from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempts, collect, lost_by
 from concertmaster.core.rules.reliability.retry.goals import Goal, goals, limit_for
@@ -189,26 +190,25 @@ def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Fin
         proposed="1 retry",
         expected=f"{text.duration(each)} less pod time for each failing execution, {share} of all the step takes",
         confidence=min(0.9, own.retries / (own.retries + 5.0)),
-        saving_per_month=_saving(evidence, step, own, failed),
+        saving_per_month=_saving(evidence, step, own),
         edits=edits,
         snippet=analysis.definition.engine.retries(step, 1),
         evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
     )
 
 
-def _saving(evidence: Evidence, step: str, own: Attempts, failed: int) -> Interval | None:
-    """Money per month spent on repeated attempts, by the requests of the step. The uncertain part is the number of failing
-    executions, whose relative error is that of a count."""
+def _saving(evidence: Evidence, step: str, own: Attempts) -> Interval | None:
+    """Money per month spent on repeated attempts, by the requests of the step. What is uncertain is what a run spends on
+    them: the items of a run often fail together."""
     analysis = evidence.analysis
     rate, step_analysis = analysis.cost.runs_per_month, analysis.step(step)
-    if rate is None or step_analysis is None or not failed:
+    if rate is None or step_analysis is None:
         return None
     hourly = sum(
         step_analysis.pricing.hour(c.cpu_request, c.memory_request, c.gpu_request) for c in step_analysis.containers
     )
-    money = own.repeated_seconds / HOUR * hourly / len(analysis.runs) * rate
-    error = 1.645 / failed**0.5
-    return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
+    money = mean_interval([own.repeated.get(run.run, 0.0) for run in analysis.runs], hourly / HOUR * rate)
+    return replace(money, low=max(0.0, money.low)) if money is not None and money.likely > 0.0 else None
 
 
 def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core import text
-from concertmaster.core.model import Level, Outcome, Recommendation
+from concertmaster.core.model import Interval, Level, Outcome, Recommendation
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.retry.attempts import collect
@@ -321,6 +321,25 @@ def test_retries_that_never_help_are_taken_away() -> None:
     assert item.edits[0].proposed == '"1"'
     # 4 attempts of 100 s too many in each of the 11 failing executions
     assert "6m40s less pod time for each failing execution" in item.expected
+
+
+def test_items_that_fail_together_are_one_failure() -> None:
+    """Eight items that fail in the same runs say no more about how often runs fail than one."""
+    of = argo(task("load", withItems=list(range(8))), templates={"load": {"retryStrategy": {"limit": "5"}}})
+    bad = random.Random(3).sample(range(42), 6)
+
+    def saving(items: int) -> Interval:
+        def work(i: int) -> Work:
+            fails = [Pod(100, failures=((100, "Error"),) * 5, fails="Error", item=str(k)) for k in range(items)]
+            return {"load": [*fails, *(Pod(100, item=str(k)) for k in range(items, 8))] if i in bad else Pod(100)}
+
+        found = scenario(of, 42, work).one("retry-policy").saving_per_month
+        assert found is not None
+        return found
+
+    one, all_of_them = saving(1), saving(8)
+    assert all_of_them.likely == pytest.approx(8 * one.likely)
+    assert all_of_them.low / all_of_them.likely == pytest.approx(one.low / one.likely) == pytest.approx(0.4, abs=0.1)
 
 
 def test_a_jobs_default_of_six_retries_counts() -> None:

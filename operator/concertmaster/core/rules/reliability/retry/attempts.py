@@ -57,11 +57,16 @@ class Attempts:
     retries: int = 0
     unseen_retries: int = 0
     helped: int = 0
-    repeated_seconds: float = 0.0  # of failed attempts after the first retry
+    repeated: dict[str, float] = field(default_factory=dict)  # seconds of failed attempts after the first retry, by run
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
     first: Counter[FailureClass | None] = field(default_factory=Counter)  # see ``lost_to``
     spared: int = 0
+
+    @property
+    def repeated_seconds(self) -> float:
+        """All that is ``repeated``."""
+        return sum(self.repeated.values())
 
     @property
     def width(self) -> float:
@@ -185,7 +190,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             )
             before = ended.get(step, False)
             ended[step] = True if chain.failed or before else None if chain.unseen else before
-            own.repeated_seconds += sum(failed[2:])
+            own.repeated[run.run] = own.repeated.get(run.run, 0.0) + sum(failed[2:])
         for step, count in counts.items():
             passes = step in first and first[step][2] in PASSING
             attempts[step].runs.append(RunItems(run.start, lost[step], count, passes))
