@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats, Indices
-from concertmaster.core.stats.quantiles import student_tail
+from concertmaster.core.stats.quantiles import student_quantile, student_tail
 
 _MIN_PAIRS = 3  # pairs required to estimate a spread
 
@@ -22,9 +22,11 @@ def grouped_medians(groups: Indices, values: Floats) -> Floats:
 
 
 class GroupedShift(NamedTuple):
-    """``shift``: difference of the values under the condition from the others. ``p_value``: one-sided."""
+    """``shift``: difference of the values under the condition from the others; ``off``: from there to the ends of its 90%
+    interval. ``p_value``: one-sided."""
 
     shift: float
+    off: float
     p_value: float
 
 
@@ -39,7 +41,8 @@ def grouped_shift(groups: Indices, under: Flags, values: Floats) -> GroupedShift
     sums, rest = np.bincount(groups, values * under), np.bincount(groups, values * ~under)
     pairs = sums[both] / one[both] - rest[both] / other[both]
     shift, error = float(pairs.mean()), math.sqrt(max(float(pairs.var(ddof=1)) / pairs.size, 1e-12))
-    return GroupedShift(shift, student_tail(shift / error, pairs.size - 1.0))
+    degrees = pairs.size - 1.0
+    return GroupedShift(shift, error * student_quantile(0.95, degrees), student_tail(shift / error, degrees))
 
 
 def grouped_shifts(groups: Indices, of: Indices, values: Floats) -> Floats:

@@ -182,7 +182,7 @@ def test_an_item_that_took_longest_by_its_retries_is_what_the_run_waits_for() ->
     failed = StepExecution("load", "0", node="n1", started=0.0, finished=150.0, outcome=Outcome.FAILED)
     again = StepExecution("load", "0", 1, node="n2", started=160.0, finished=310.0, outcome=Outcome.SUCCEEDED)
     slow = StepExecution("load", "1", node="n0", started=0.0, finished=200.0, outcome=Outcome.SUCCEEDED)
-    found = SlowNodes("node n0", frozenset({"n0"}), 2.0, 20, 20, 60)
+    found = SlowNodes("node n0", frozenset({"n0"}), 2.0, 0.1, 20, 20, 60)
     assert elsewhere([run_record([failed, again, slow], run="r")], RunFigures(), found) == {}
     longest = replace(slow, finished=400.0)
     (factors,) = elsewhere([run_record([failed, again, longest], run="r")], RunFigures(), found).values()

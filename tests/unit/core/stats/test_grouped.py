@@ -52,6 +52,17 @@ def test_groups_on_one_side_are_no_evidence() -> None:
     assert found.shift == 0.0
 
 
+def test_nine_of_ten_intervals_hold_the_shift() -> None:
+    rng, held = np.random.default_rng(4), []
+    for _ in range(400):
+        level = rng.normal(0, 0.5, 8)
+        inside = {str(i): [level[i] + 0.4 + rng.normal(0, 0.3)] for i in range(8)}
+        found = shift(inside, {str(i): (level[i] + rng.normal(0, 0.3, 3)).tolist() for i in range(8)})
+        assert found is not None
+        held.append(abs(found.shift - 0.4) <= found.off)
+    assert 0.86 <= np.mean(held) <= 0.94
+
+
 def test_chance_is_as_rare_as_stated() -> None:
     rng = np.random.default_rng(2)
     low = 0

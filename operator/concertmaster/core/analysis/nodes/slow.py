@@ -19,7 +19,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Interval, RunRecord, StepExecution
 from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
@@ -37,13 +37,15 @@ _NOISE = 10.0  # seconds below which start-up and clock resolution distort the c
 @dataclass(frozen=True, slots=True)
 class SlowNodes:
     """Nodes that are slower by the factor ``ratio``, with the number of runs that used them and others, and of the
-    executions of these runs on them and elsewhere. ``title``: ``node node-3``, ``pool batch-*``, ``instance type m4.large``
-    or ``instance types m4.*``; ``types``: the instance types meant by the last two. ``unaffected``: steps that clearly take
-    no longer there, since they wait for something else."""
+    executions of these runs on them and elsewhere. ``off``: from the logarithm of the ratio to the ends of its 90% interval.
+    ``title``: ``node node-3``, ``pool batch-*``, ``instance type m4.large`` or ``instance types m4.*``; ``types``: the
+    instance types meant by the last two. ``unaffected``: steps that clearly take no longer there, since they wait for
+    something else."""
 
     title: str
     nodes: frozenset[str]
     ratio: float
+    off: float
     runs: int
     inside: int
     outside: int
@@ -53,6 +55,12 @@ class SlowNodes:
     def slows(self, e: StepExecution) -> bool:
         """Whether the execution took longer than it would have elsewhere."""
         return e.node in self.nodes and e.step not in self.unaffected
+
+    @property
+    def error(self) -> Interval:
+        """What the nodes add to an execution, in parts of what the ratio says, for the error of that ratio."""
+        ends = [(self.ratio - math.exp(side * self.off)) / (self.ratio - 1.0) for side in (1.0, -1.0)]
+        return Interval(ends[0], 1.0, ends[1])
 
     def lost(self, e: StepExecution) -> float:
         """Seconds that the execution took longer than it would have elsewhere."""
@@ -251,7 +259,7 @@ def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
 
 def _clearly(
     rows: _Rows, slow: Flags, parts: Indices, least: float, chance: float
-) -> tuple[float, int, int, int] | None:
+) -> tuple[float, float, int, int, int] | None:
     """Figures of ``slow`` nodes (by number; see ``SlowNodes``) if they are slower by ``least`` (a share) or more, which
     happens less often than ``chance`` where nodes are alike. ``parts``: what each node is part of; one alone is no group."""
     compared, sides = _compared(rows, slow)
@@ -266,4 +274,4 @@ def _clearly(
         return None
     if np.count_nonzero(slow) > 1 and not _shared(compared, slow, parts, shift.shift):
         return None
-    return math.exp(shift.shift), np.unique(compared.run).size, inside, outside
+    return math.exp(shift.shift), shift.off, np.unique(compared.run).size, inside, outside

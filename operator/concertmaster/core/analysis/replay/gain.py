@@ -33,6 +33,7 @@ MODEL_ERROR = 0.04
 _Z = 1.645  # normal quantile of LEVEL
 _LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
 _MIN_SHARE = 1e-3  # share of a run that no change undercuts
+SURE = Interval(1.0, 1.0, 1.0)  # a factor without an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ def gain(runs: Sequence[ExecutedRun], whatif: WhatIf) -> Gain:
     return Gain(seconds, share, len(usable), None if len(usable) > 1 else "one run only: no interval")
 
 
-def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Interval]:
+def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> tuple[Interval, Interval]:
     """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, as wide as their
-    ``dependence`` asks, and for the error of the replay.
+    ``dependence`` asks, for the error of the replay, and for one that all runs have in common, as a factor.
 
     ``saved`` and ``base`` are seconds per run in order of time, arrays of floats of shape (runs,).
     """
@@ -79,7 +80,7 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     seconds, share = (
         _within(
             least,
-            with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few * more), likely[1]),
+            with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few * more), likely[1], error),
             most,
         )
         for row, middle, most, more in zip(means, likely, (whole / runs, 1.0), alike, strict=True)
@@ -98,13 +99,14 @@ def _within(least: float, found: Interval, most: float) -> Interval:
     return Interval(max(found.low, least), found.likely, max(found.likely, min(most, found.high)))
 
 
-def with_replay_error(found: Interval, share: float) -> Interval:
-    """The interval of a gain, in seconds or as a share, for the error of the replay as well; ``share`` of the makespan."""
+def with_replay_error(found: Interval, share: float, error: Interval = SURE) -> Interval:
+    """The interval of a gain, in seconds or as a share, for the error of the replay as well; ``share`` of the makespan.
+    ``error``: a further one, as a factor."""
     if not share:
         return found
     ratio = math.log(max(_MIN_SHARE, 1.0 - share))
     ends = [(1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share * found.likely for side in (-1.0, 1.0)]
-    return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends))])
+    return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends)), error.scaled(found.likely)])
 
 
 def _at(ordered: np.ndarray, place: float) -> float:

@@ -28,7 +28,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         factors = elsewhere(analysis.runs, analysis.figures, slow) if slow is not None else {}
     if slow is None:
         return
-    replayed, _, _ = scaled(evidence.recent(), factors)
+    replayed, _, _ = scaled(evidence.recent(), factors, slow.error)
     gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))
     if gains is None:
         return

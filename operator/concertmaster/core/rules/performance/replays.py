@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
-from concertmaster.core.analysis.replay.gain import Gain, paired_interval
+from concertmaster.core.analysis.replay.gain import SURE, Gain, paired_interval
+from concertmaster.core.model import Interval
 
 
 def scaled(
-    runs: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, float]]
+    runs: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, float]], error: Interval = SURE
 ) -> tuple[Gain, list[float], list[float]]:
-    """Gain when each step takes ``factors[run][step]`` times as long, and the makespans (s) before and after."""
+    """Gain when each step takes ``factors[run][step]`` times as long, and the makespans (s) before and after. ``error``: of
+    the gain by that of the factors, in parts of it."""
     before: list[float] = []
     after: list[float] = []
     for run in runs:
@@ -23,4 +25,4 @@ def scaled(
     if not before:
         return Gain(None, None, 0, "not enough data: no run can be replayed"), before, after
     base, saved = np.array(before), np.array(before) - np.array(after)
-    return Gain(*paired_interval(saved, base), len(before)), before, after
+    return Gain(*paired_interval(saved, base, error), len(before)), before, after

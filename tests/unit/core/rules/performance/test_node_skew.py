@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import RunRecord
+from concertmaster.core.rules.performance.replays import scaled
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl
@@ -21,6 +23,24 @@ def test_names_the_pool_and_how_much_slower_it_is() -> None:
     assert 45 <= factor <= 55
     assert item.gain_share is not None
     assert 0.1 <= item.gain_share.likely <= 0.25  # two in five pods, a third of their time
+
+
+def test_the_gain_is_known_no_better_than_how_much_slower_the_node_is() -> None:
+    value = noise(spread=0.2)
+
+    def work(i: int) -> Work:
+        return {
+            "load": [Pod(value(280 if k == i % 4 else 200), node=f"node{(k - i) % 4}", item=str(k)) for k in range(4)]
+        }
+
+    made = scenario(argo(task("load", withItems=list(range(4)))), 60, work)
+    analysis, gain = made.analysis(), made.one("node-skew").gain_seconds
+    slow, known = analysis.slow_nodes, scaled(analysis.recent, analysis.node_factors)[0].seconds
+    assert slow is not None and known is not None and gain is not None
+    assert 1.3 < slow.ratio * math.exp(-slow.off) < 1.4 < slow.ratio * math.exp(slow.off) < 1.6
+    for end in ("low", "high"):
+        by_runs, by_ratio = (math.log(getattr(each, end) / each.likely) for each in (known, slow.error))
+        assert abs(math.log(getattr(gain, end) / gain.likely)) == pytest.approx(math.hypot(by_runs, by_ratio))
 
 
 def test_a_single_node() -> None:
