@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.analysis.graph import longest_path
+from concertmaster.core.analysis.graph import longest_path, topological_order
 from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.overhead import predict, shape
 from concertmaster.core.analysis.replay.work import Work
@@ -15,10 +15,17 @@ from concertmaster.core.analysis.replay.work import Work
 def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Makespan in seconds, critical path length and chain of ``run``, whose durations are known."""
     work = as_work(run)
-    path = longest_path(work.durations, work.parents)
+    order = topological_order(work.parents).order
+    place = {task: k for k, task in enumerate(order)}
+    seconds = [0.0 if math.isnan(work.durations[task]) else work.durations[task] for task in order]
+    path = longest_path(seconds, [[place[p] for p in work.parents[task]] for task in order])
     found = predict(shape(work), [shape(as_work(o)) for o in others])
-    seconds = math.nan if found.seconds is None else found.seconds.likely
-    return {"makespan_s": seconds, "critical_path_s": path.length, "critical_tasks": list(path.chain)}
+    makespan = math.nan if found.seconds is None else found.seconds.likely
+    return {
+        "makespan_s": makespan,
+        "critical_path_s": path.length,
+        "critical_tasks": [order[k] for k in path.chain],
+    }
 
 
 def forecast_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, float]:

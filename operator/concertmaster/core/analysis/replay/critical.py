@@ -216,7 +216,7 @@ def step_drag(run: ExecutedRun, steps: Iterable[str] | None = None) -> Mapping[s
         return {}
     steps = run.pods if steps is None else steps
     parents = _direct(run.parents)
-    path = longest_path(run.lengths, parents, ordered=True)
+    path = longest_path(run.lengths, parents)
     single = drags(path, run.lengths, parents)
     drag = {
         name: single[at[0]] if len(at) == 1 else max(0.0, path.length - _length_without(run, at))
@@ -235,7 +235,7 @@ def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
     lengths = list(run.lengths)
     for place in places:
         lengths[place] = 0.0
-    return longest_path(lengths, run.parents, ordered=True).length
+    return longest_path(lengths, run.parents).length
 
 
 def _without(run: ExecutedRun, parents: Sequence[Sequence[int]], steps: Set[str]) -> dict[str, float]:

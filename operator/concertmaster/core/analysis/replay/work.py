@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.analysis.graph import clean_duration, levels, topological_order
+from concertmaster.core.analysis.graph import MAX_SECONDS, levels, topological_order
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.model import RunRecord
 
@@ -44,8 +44,8 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
     if order.cyclic:
         return math.nan
     n = len(parents)
-    spent = [clean_duration(d) for d in durations]
-    missing = [sum(1 for p in above if 0 <= p < n) for above in parents]
+    spent = [d if 0.0 < d < MAX_SECONDS else 0.0 for d in durations]  # of a task that did not run it is not known
+    missing = [len(above) for above in parents]
     ready = [(0.0, node) for node in order.order if not missing[node]]
     heapq.heapify(ready)
     since = [0.0] * n
