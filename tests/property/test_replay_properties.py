@@ -34,8 +34,6 @@ from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
 
-NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1e6), st.integers(-10, 10))
-
 
 @st.composite
 def dags(draw: st.DrawFn, most: int = 8) -> list[list[int]]:
