@@ -28,20 +28,12 @@ MIN_PROPAGATED_SHARE = 0.5  # the run loses at least that share of what the step
 
 
 @dataclass(frozen=True, slots=True)
-class SlowStep:
-    """A step in a problem: its median seconds in the runs of the problem and in normal runs."""
-
-    step: str
-    seconds: float
-    normal_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class DegradedRuns:
-    """Runs (positions in the input) slowed by the same steps; ``seconds``: median loss per run."""
+    """Runs (positions in the input) slowed by the same steps, those that lose most first; ``extra_seconds``: median loss per
+    run."""
 
     runs: tuple[int, ...]
-    steps: tuple[SlowStep, ...]
+    steps: tuple[str, ...]
     extra_seconds: float
 
 
@@ -59,7 +51,7 @@ class Degraded:
     @property
     def steps(self) -> tuple[str, ...]:
         """Names of all steps that belong to a problem, in the order of the first problem that has them."""
-        return tuple(dict.fromkeys(slow.step for problem in self.problems for slow in problem.steps))
+        return tuple(dict.fromkeys(step for problem in self.problems for step in problem.steps))
 
 
 def find_degraded(
@@ -71,10 +63,7 @@ def find_degraded(
 
     NaN or None in ``durations`` means that the step did not run; runs without a finite total are ignored.
     """
-    total = as_floats(totals)
-    table = _table(durations, total.size, len(steps))
-    if table is None:
-        return Degraded()
+    table, total = np.array(durations, dtype=np.float64), as_floats(totals)
     known = np.flatnonzero(np.isfinite(total) & (total >= 0))
     if known.size < MIN_RUNS:
         return Degraded()
@@ -85,16 +74,6 @@ def find_degraded(
     normal = np.asarray(~flagged.any(axis=0), dtype=np.bool_)
     problems = [_problem(steps, table, total, group, normal, harmless, known) for group in groups]
     return Degraded(tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs))))
-
-
-def _table(durations: object, runs: int, steps: int) -> Floats | None:
-    try:
-        table = np.asarray(durations, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if table.size == 0 and runs * steps == 0:
-        return np.empty((runs, steps))
-    return table.copy() if table.shape == (runs, steps) else None
 
 
 def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, set[int]]:
@@ -136,7 +115,7 @@ def _problem(
     known: Indices,
 ) -> DegradedRuns:
     usual = array_median(total[normal])
-    slow = []
+    lost: dict[str, float] = {}
     for column, name in enumerate(steps):
         inside, outside = table[group, column], table[normal, column]
         inside, outside = inside[np.isfinite(inside)], outside[np.isfinite(outside)]
@@ -145,7 +124,6 @@ def _problem(
         seconds, before = array_median(inside), array_median(outside)
         slower = seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual
         if slower and cliffs_delta(inside, outside) >= LARGE:
-            slow.append(SlowStep(name, seconds, before))
-    slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
-    runs = tuple(int(run) for run in known[group])
-    return DegradedRuns(runs, tuple(slow), array_median(total[group]) - usual)
+            lost[name] = seconds - before
+    runs, names = tuple(int(run) for run in known[group]), sorted(lost, key=lost.__getitem__, reverse=True)
+    return DegradedRuns(runs, tuple(names), array_median(total[group]) - usual)

@@ -176,7 +176,7 @@ def _slow(runs: Sequence[RunRecord], analysis: Analysis) -> tuple[SlowRuns, ...]
     least = MIN_EXTRA * median(totals)
     levels = [bisect_right([p.time for p in analysis.trend.points], run.end or 0.0) for run in runs]
     return tuple(
-        SlowRuns(tuple(runs[i].run for i in problem.runs), tuple(s.step for s in problem.steps), problem.extra_seconds)
+        SlowRuns(tuple(runs[i].run for i in problem.runs), problem.steps, problem.extra_seconds)
         for problem in find_degraded(steps, table, totals).problems
         if problem.extra_seconds >= least and not _is_level(problem.runs, levels)
     )

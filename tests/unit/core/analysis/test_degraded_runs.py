@@ -35,12 +35,11 @@ def test_two_problems_are_distinguished_with_their_steps() -> None:
     result = find_degraded(STEPS, table, total(table))
     assert set(result.runs) == set(range(35))
     assert set(result.steps) == {"extract", "transform", "load"}
-    by_steps = {frozenset(s.step for s in p.steps): set(p.runs) for p in result.problems}
+    by_steps = {frozenset(p.steps): set(p.runs) for p in result.problems}
     assert by_steps == {frozenset({"extract"}): set(range(20)), frozenset({"transform", "load"}): set(range(20, 35))}
     worst = result.problems[0]
-    assert worst.steps[0].step == "transform"
+    assert worst.steps == ("transform", "load")
     assert worst.extra_seconds == pytest.approx(160.0, abs=15)
-    assert worst.steps[0].seconds - worst.steps[0].normal_seconds == pytest.approx(100.0, abs=10)
 
 
 def test_a_slow_step_off_the_critical_path_is_no_problem() -> None:
@@ -67,14 +66,12 @@ def test_steps_that_did_not_run_and_runs_without_total() -> None:
     ("durations", "totals"),
     [
         ([], []),
-        ([[1.0, 2.0, 3.0, 4.0]], [6.0]),
-        ([[1.0, 2.0]], [3.0]),
-        ("nonsense", [3.0]),
+        ([[1.0, 2.0, 3.0, None]], [6.0]),
         ([[1.0] * 4] * 30, [math.nan] * 30),
     ],
 )
-def test_too_little_or_wrong_data_shows_no_problem(durations: object, totals: list[float]) -> None:
-    assert find_degraded(STEPS, durations, totals).problems == ()  # type: ignore[arg-type]
+def test_too_little_data_shows_no_problem(durations: list[list[float | None]], totals: list[float]) -> None:
+    assert find_degraded(STEPS, durations, totals).problems == ()
 
 
 def test_constants_and_zeros() -> None:
