@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -79,14 +80,6 @@ class ObjectiveAssessment:
         return f"{self.verdict}, {self.actual} {figures}, {going}"
 
 
-def _at_most(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
-    return _verdict(name, target, actual, show, trend, smaller_is_better=True)
-
-
-def _at_least(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
-    return _verdict(name, target, actual, show, trend, smaller_is_better=False)
-
-
 def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) -> Trend:
     """Trend from the older to the newer half of the values (oldest first); missing ones are left out."""
     known = [v for v in values if v is not None]
@@ -130,6 +123,9 @@ def _verdict(
         trend,
         bound,
     )
+
+
+_at_most, _at_least = (partial(_verdict, smaller_is_better=smaller) for smaller in (True, False))
 
 
 class WorkflowSummary(NamedTuple):

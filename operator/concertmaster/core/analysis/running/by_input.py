@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, before
+from concertmaster.core.stats.least_squares import slope
 
 MIN_RUNS = 8
 MIN_SPREAD = math.log(1.25)  # of log sizes, 10th to 90th percentile
@@ -43,12 +44,8 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     low, high = np.quantile(x, [0.1, 0.9])
     if high - low < MIN_SPREAD:
         return 0.0
-    deviation = x - x.mean()
-    square = float(deviation @ deviation)
-    slope = float(deviation @ y) / square
-    rest = y - y.mean() - slope * deviation
-    error = math.sqrt(float(rest @ rest) / (len(x) - 2) / square)
-    return min(MAX_EXPONENT, slope) if slope > max(MIN_EXPONENT, MIN_EXPONENT_Z * error) else 0.0
+    found = slope(x, y)
+    return min(MAX_EXPONENT, found.value) if found.value > max(MIN_EXPONENT, MIN_EXPONENT_Z * found.error) else 0.0
 
 
 def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence[float]) -> list[float]:

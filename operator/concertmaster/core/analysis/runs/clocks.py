@@ -15,8 +15,8 @@ from typing import NamedTuple
 from concertmaster.core import text
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.known import upper_median
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowGraph
+from concertmaster.core.known import largest, upper_median
+from concertmaster.core.model import RunRecord, WorkflowGraph
 
 # Timestamps have a resolution of one second, and clocks in a healthy cluster agree to within a second.
 CLOCK_SECONDS = 5.0
@@ -53,21 +53,13 @@ def behind(runs: Sequence[RunRecord], figures: RunFigures) -> str:
 
 def _behind(run: RunRecord) -> list[tuple[str, float]]:
     """(node, seconds) for each pod of the run that started before it was created or bound."""
-    early: list[tuple[str, float]] = []
-    for e in run.steps:
-        if e.started is None:
-            continue
-        for earlier in (e.created, e.scheduled):
-            if earlier is not None and earlier - e.started > CLOCK_SECONDS:
-                early.append((e.node or "an unknown node", _early(e)))
-                break
-    return early
-
-
-def _early(e: StepExecution) -> float:
-    """Seconds by which the pod's containers started before the pod was created or bound."""
-    created = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
-    return 0.0 if created is None or e.started is None else created - e.started
+    return [
+        (e.node or "an unknown node", bound - e.started)
+        for e in run.steps
+        if e.started is not None
+        and (bound := largest((e.created, e.scheduled))) is not None
+        and bound - e.started > CLOCK_SECONDS
+    ]
 
 
 def ahead(graph: WorkflowGraph, runs: Sequence[RunRecord], executed: Sequence[ExecutedRun], figures: RunFigures) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, time_split, total_split
+from concertmaster.core.known import largest, total
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 from concertmaster.core.units import MIB
 
@@ -162,7 +163,7 @@ def _differences(old: Sequence[StepExecution], new: Sequence[StepExecution]) -> 
     amounts: list[tuple[str, Callable[[StepExecution], float | None]]] = [("input", lambda e: e.input_size)]
     amounts += [(name, _extra(name)) for name in names]
     for kind, amount in amounts:
-        one, other = _total(old, amount), _total(new, amount)
+        one, other = total(map(amount, old)), total(map(amount, new))
         if _material(one, other):
             yield Difference(kind, one, other)
     slow = _throttled(old), _throttled(new)
@@ -202,15 +203,9 @@ def _outcomes(rows: Sequence[StepExecution]) -> str | None:
     return ", ".join(known) or None
 
 
-def _total(rows: Sequence[StepExecution], read: Callable[[StepExecution], float | None]) -> float | None:
-    known = [value for e in rows if (value := read(e)) is not None]
-    return sum(known) if known else None
-
-
 def _material(old: float | None, new: float | None) -> bool:
     return old is not None and new is not None and abs(new - old) >= MATERIAL * max(abs(old), abs(new), 1e-12)
 
 
 def _throttled(rows: Sequence[StepExecution]) -> float | None:
-    known = [c.throttled_share for e in rows for c in e.containers if not c.init and c.throttled_share is not None]
-    return max(known) if known else None
+    return largest(c.throttled_share for e in rows for c in e.containers if not c.init)

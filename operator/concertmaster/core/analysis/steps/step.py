@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from statistics import median
 from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
@@ -12,7 +13,6 @@ from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import CriticalShare
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.usage import ContainerInRun, usage_of
-from concertmaster.core.analysis.steps.network import NetworkUse, network_use
 from concertmaster.core.analysis.usage import (
     ContainerUsage,
     container_usage,
@@ -37,6 +37,16 @@ class StepFlags:
     under_allocated: bool | None = None
     over: tuple[str, ...] = ()  # resources that are over-allocated: cpu, memory, gpu, ephemeral-storage
     under: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """Medians over the ``executions`` of a step of which it is known: bytes received and sent, and bytes per second."""
+
+    executions: int
+    received: float
+    sent: float
+    rate: float | None
 
 
 @fast_init
@@ -115,7 +125,7 @@ def analyze_steps(
                 path=paths.get(name),
                 trend=trend,
                 marks=_marks(duration, containers, means, options),
-                network=network_use(own.executions),
+                network=_network_use(own.executions),
                 pricing=pricing.mean(own.executions),
                 inits=tuple(c for c in ran if c.init),
             )
@@ -189,6 +199,17 @@ class _Columns(NamedTuple):
 
 
 _EMPTY_COLUMNS = _Columns(*[()] * len(_Columns._fields))
+
+
+def _network_use(executions: Sequence[StepExecution]) -> NetworkUse | None:
+    """None when it is known for none of them."""
+    rows = [e for e in executions if e.network_receive_bytes is not None or e.network_transmit_bytes is not None]
+    if not rows:
+        return None
+    rates = [(e.network_bytes or 0.0) / e.duration for e in rows if e.duration]
+    received = median(e.network_receive_bytes or 0.0 for e in rows)
+    sent = median(e.network_transmit_bytes or 0.0 for e in rows)
+    return NetworkUse(len(rows), received, sent, median(rates) if rates else None)
 
 
 def _marks(

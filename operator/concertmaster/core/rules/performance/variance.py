@@ -26,6 +26,7 @@ from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.stats.exact import fisher
+from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import day, utc, weekend
 
@@ -50,10 +51,7 @@ def _left_by_size(rows: Sequence[StepExecution]) -> float | None:
     if len(pairs) < max(8, len(rows)):
         return None
     x, y = np.log(np.array(pairs)).T
-    centred = x - x.mean()
-    square = float(centred @ centred)
-    predicted = centred * (float(centred @ y) / square) if square > 1e-9 else 0.0 * x
-    return summarize(np.exp(y - predicted)).cv
+    return summarize(np.exp(y - slope(x, y).value * (x - x.mean()))).cv
 
 
 def _throttled(execution: StepExecution) -> float:

@@ -7,7 +7,6 @@ largest share of the peak, so that a fleet gets it once.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from concertmaster.core import text
 from concertmaster.core.fleet.demand import HourDemand
@@ -17,6 +16,7 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.sizing import MILLI
+from concertmaster.core.times import utc
 from concertmaster.core.units import HOUR
 
 _MAX_PEAK_LEFT = 0.9  # of the peak: what is left of it when this workflow runs at another hour
@@ -27,7 +27,7 @@ def _line(hour: HourDemand) -> str:
 
 
 def _when(time: float) -> str:
-    return datetime.fromtimestamp(time, tz=UTC).strftime("%a %Y-%m-%d %H:00 UTC")
+    return f"{utc(time):%a %Y-%m-%d %H:00 UTC}"
 
 
 def _services(evidence: Evidence, peak: HourDemand) -> str:
