@@ -30,7 +30,7 @@ from concertmaster.core.model.daily import (
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.core.rules.earlier_rise import DAYS
+from concertmaster.core.rules.reliability.regression_by_day import DAYS
 from concertmaster.core.units import DAY, WEEK
 from concertmaster.engines import complete
 

@@ -7,16 +7,19 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.steps.releases import cpu_release, followed_limit
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.cpu_row import cpu_row
-from concertmaster.core.rules.resources.rows.init_rows import effective
 from concertmaster.core.rules.resources.rows.memory_row import memory_row
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import Least, since_release
-from concertmaster.core.rules.resources.rows.size_bounds import Sized
+from concertmaster.core.rules.resources.rows.size_bounds import Sized, requests_of, reserved
 from concertmaster.core.rules.resources.rows.sizes import cpu_sizes, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
 
@@ -56,7 +59,7 @@ def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, 
         if unit.container.init and not row.first:
             inits[unit.step.step, unit.container.name, resource] = row.new
         found.append(row)
-    return effective(evidence, found)
+    return _effective(evidence, found)
 
 
 def _under_present_limit(
@@ -107,3 +110,44 @@ def _is_own(evidence: Evidence, unit: SizingUnit) -> bool:
     """Whether the current memory request is an intermediate step of a verified right-sizing."""
     edits = resource_edits(unit.step, unit.container, {("requests", "memory"): ""})
     return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)
+
+
+def _effective(evidence: Evidence, rows: Sequence[RequestRow]) -> list[RequestRow]:
+    """The rows without those of init containers that leave what pods reserve as it is; the others with what they free.
+
+    A pod keeps the largest request of its init containers for its whole life, where that is more than the others request
+    together. A lower one frees what lies above the others, or above the next init container, and only that."""
+    by_pod: dict[tuple[str, str], list[RequestRow]] = {}
+    for row in rows:
+        by_pod.setdefault((row.unit.step.step, row.resource), []).append(row)
+    return [row for of_pod in by_pod.values() for row in _of_pod(evidence, of_pod)]
+
+
+def _of_pod(evidence: Evidence, rows: Sequence[RequestRow]) -> Sequence[RequestRow]:
+    """The rows of one resource of a pod, init containers first: what each frees after those before it."""
+    unit, spec = rows[0].unit, rows[0].unit.step.spec
+    if spec is None or spec.pod is not None or not any(c.init for c in spec.containers):
+        return rows
+    now = requests_of(evidence, unit, spec, rows[0].resource)
+    after = now | {row.unit.container.name: row.new for row in rows}
+    kept = []
+    for row in rows:
+        name = row.unit.container.name
+        if row.unit.container.init and reserved(spec, after).total == reserved(spec, after | {name: now[name]}).total:
+            continue
+        held, now = reserved(spec, now).total, now | {name: row.new}
+        freed = held - reserved(spec, now).total
+        if row.unit.container.init:
+            part = _part_of_pod(row)
+            row = fast_replace(row, reserves=freed, slower=part * row.slower, unseen=part * row.unseen)
+        elif row.old is not None and not math.isclose(freed, row.less, rel_tol=1e-6):
+            row = fast_replace(row, reserves=freed)  # the init containers keep the rest
+        kept.append(row)
+    return kept
+
+
+def _part_of_pod(row: RequestRow) -> float:
+    """Share (0 to 1) of the time of a step's pods that the init container takes; all of it where that is unknown."""
+    known = [seconds for seconds in row.unit.container.columns["seconds"] if seconds > 0.0]
+    own, work = sum(known) / len(known) if known else 0.0, row.unit.step.duration.mean
+    return own / (own + work) if own and work else 1.0
