@@ -26,7 +26,7 @@ from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.collector import Collector
-from concertmaster.controller.cycle import Cycle, Stages
+from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PodIndex
@@ -129,7 +129,7 @@ class Assembly:
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
         namespace = s.argo_namespace if live else None
         argo = ArgoController(self.client, self.access, namespace).defaults if namespace else lambda: None
-        stages = Stages(
+        cycle = Cycle(
             Watchdog(self.client, self.cache, self.prerequisites.kinds, s.namespaces, self.health),
             SnapshotBuilder(self.client, self.cache, s.namespaces, owners, labelled=labelled, owns=owns, argo=argo),
             Collector(
@@ -152,6 +152,10 @@ class Assembly:
                 transitions=status_events,
             ),
             PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
+            self.cache,
+            history,
+            self.health,
+            self.telemetry,
             changes=Changes(
                 ClusterReach(
                     self.client,
@@ -167,8 +171,8 @@ class Assembly:
                 profile_reconciler.candidates,
                 profile_reconciler.revision,
             ),
+            shard=self.shard,
         )
-        cycle = Cycle(stages, self.cache, history, self.health, self.telemetry, shard=self.shard)
         return cycle, [watch for watch in (runs, pods) if watch is not None]
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:

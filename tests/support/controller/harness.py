@@ -12,7 +12,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.archive.archived_runs import ArchiveReport, Reach
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collector import Collector
-from concertmaster.controller.cycle import Cycle, Stages
+from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
@@ -308,7 +308,7 @@ class Bed:
             interval=INTERVAL,
             archives=[self.archive],
         )
-        self.stages = Stages(
+        self.stages = (
             Watchdog(self.client, self.cache, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
             self.snapshots,
             self.collector,
@@ -329,11 +329,12 @@ class Bed:
     def assemble(self, *, changes: Any = None, shard: Shard | None = None) -> None:
         """Make a cycle of the components; ``changes``: what stands for the stage of that name."""
         self.cycle = Cycle(
-            replace(self.stages, changes=changes),
+            *self.stages,
             self.cache,
             self.history,
             self.health,
             self.telemetry,
+            changes=changes,
             shard=shard,
             clock=lambda: self.now,
         )

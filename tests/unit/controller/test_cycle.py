@@ -1121,6 +1121,16 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
 
 
+def test_a_cycle_that_reads_no_source_counts_no_queries(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="concertmaster.cycle")
+    bed.run()
+    bed.patient = False
+    bed.profile("new", "new")
+    bed.run(seconds=INTERVAL, watching=False)
+    first, second = (r.__dict__["fields"]["queries"] for r in caplog.records if r.getMessage() == "cycle")
+    assert (first, second) == (5, 0)
+
+
 def test_users_queries_begin_once_a_cycle_whatever_the_clock_says(bed: Bed) -> None:
     """Sources share the number of queries of a cycle, of which the next one has all again."""
     bed.sources.reports["other"] = report("other")
