@@ -229,7 +229,7 @@ def test_who_knows_the_uid_gets_the_daily_rows() -> None:
         "day": "2025-11-18", "runs": 3, "succeeded": 2, "failed": 1, "timed": 2, "meanSeconds": 60.0, "p50Seconds": 55.0,
         "p95Seconds": 65.0, "cost": 1.5, "wastedCost": None, "queueSeconds": None, "metrics": {}, "score": 80,
     }  # fmt: skip
-    assert daily.rows(document["days"]) == Recorded().daily(WorkflowKey("", "", ""))
+    assert daily.rows(document["days"]) == Recorded().rows(WorkflowKey("", "", ""))
     _, _, body = served(details, lambda root: get(f"{root}{at}?uid={UID}&step=load"))
     assert json.loads(body)["step"] == "load"
     assert served(details, lambda root: get(f"{root}{at}?uid=wrong"))[0] == 404
