@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.collection.progress import Reading
 from concertmaster.controller.collection.read_ahead import QueriedSpan, ReadAhead, next_of
-from concertmaster.controller.collection.source_state import PodQuery, SourceState
+from concertmaster.controller.collection.source_state import PodQuery, Reading, SourceState
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.units import HOUR

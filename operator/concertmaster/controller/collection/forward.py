@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from concertmaster.controller.collection.gaps import PODS_AT_START, further_back, saw_nothing
-from concertmaster.controller.collection.progress import Reading
-from concertmaster.controller.collection.source_state import SourceState
+from concertmaster.controller.collection.source_state import Reading, SourceState
 from concertmaster.prometheus.collect.reading import Collection, collect
 
 log = logging.getLogger("concertmaster.sources")

@@ -18,8 +18,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.backfill import PastReader
 from concertmaster.controller.collection.forward import ForwardReader
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.progress import Reading
-from concertmaster.controller.collection.source_state import SourceState
+from concertmaster.controller.collection.source_state import Reading, SourceState
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
