@@ -18,6 +18,7 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.shared_steps import SharedSteps
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.discovery.time_shares import WAITS, TimeShares
+from concertmaster.controller.logged_faults import LoggedFaults
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.core import text
 from concertmaster.core.model import PodLabels, WorkflowDefinition
@@ -70,18 +71,15 @@ class Definitions:
         self._shares = shares or TimeShares()
         self._cache: dict[str, _Cached] = {}
         self._steps = SharedSteps()
-        self._faults: dict[str, str] = {}  # logged already, by profile
+        self._faults = LoggedFaults(log)
 
     def resolve(self, entry: CachedObject, targets: Targets) -> ResolvedDefinition:
         """The definition of one profile under the present targets. An unexpected fault in one object concerns its own
         profile only."""
         try:
             return self._resolve(entry, targets)
-        except Exception as error:
-            fault = f"{type(error).__name__}: {str(error)[:200]}"
-            if self._faults.get(entry.uid) != fault:
-                self._faults[entry.uid] = fault
-                log.exception("reading the workflow of %s failed", entry.ref)
+        except Exception as error:  # noqa: BLE001 - logged there
+            self._faults.note(entry, "reading the workflow", error)
             message = (
                 f"the workflow cannot be read and is left out ({type(error).__name__}); the operator's log has the details, "
                 "please report it"
@@ -161,7 +159,7 @@ class Definitions:
             del self._cache[uid]
         known = (cached.resolved.definition for cached in self._cache.values())
         self._steps.keep_only(definition for definition in known if definition is not None)
-        self._faults = {uid: fault for uid, fault in self._faults.items() if uid in uids}
+        self._faults.keep_only(uids)
 
     def _own(self, entry: CachedObject) -> ResolvedDefinition:
         """A profile that describes its workflow itself."""

@@ -6,6 +6,7 @@ the sliding of the window. What an analysis said is remembered, so that a condit
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -24,11 +25,11 @@ from concertmaster.controller.interfaces import (
     SourceReport,
 )
 from concertmaster.controller.live.live_runs import LiveRunsReport
+from concertmaster.controller.logged_faults import LoggedFaults
 from concertmaster.controller.object_cache import CachedObject, CachedObjects
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.analysis.runner import AnalysisRunner
 from concertmaster.controller.profiles.changed_runs import ChangedRuns
-from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, must_stay
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import LastAnalyses, LastAnalysis
@@ -49,7 +50,10 @@ from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.config_maps import NONE_READ
 from concertmaster.core.rules import DataGaps
+from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
+
+log = logging.getLogger("concertmaster.analysis")
 
 
 class ProfileReconciler:
@@ -68,7 +72,7 @@ class ProfileReconciler:
         self.shares = shares or TimeShares()
         self._resolving = ProfileResolver(sources, self.shares)
         self._profiles: Sequence[ResolvedProfile] = ()
-        self._failures, self._first, self._fleet = Failures(), FirstReading(), FleetIndex()
+        self._faults, self._first, self._fleet = LoggedFaults(log), FirstReading(), FleetIndex()
         self.last = LastAnalyses(history, self._fleet, self._outputs)
         self._changed = ChangedRuns(history, self.last, self._urgent)
         self._runner = AnalysisRunner(sources, history, analyzer, self.last, self._fleet, self._outputs)
@@ -89,7 +93,7 @@ class ProfileReconciler:
             return profiles
         self._profiles, uids = profiles, frozenset(p.entry.uid for p in profiles)
         self.last.keep_only(uids)
-        self._failures.keep_only(uids)
+        self._faults.keep_only(uids)
         self._first.keep_only(uids)
         self._fleet.keep_only(keys := {p.key for p in profiles})
         self._changed.keep_only(keys)
@@ -206,11 +210,18 @@ class ProfileReconciler:
             outcome = self._runner.run(profile, request, inputs.fingerprint, digest, revision, known)
             if outcome.document is not None:
                 record.analyzed += 1
-                self._failures.forget(profile.entry.uid)
+                self._faults.forget(profile.entry.uid)
             return outcome
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             record.analyses_failed += 1
-            return replace(known, failure=self._failures.message(profile.entry, error))
+            return replace(known, failure=self._failure(profile.entry, error))
+
+    def _failure(self, entry: CachedObject, error: Exception) -> str:
+        """What the condition says of ``error``."""
+        if isinstance(error, HistoryError):
+            return str(error)
+        self._faults.note(entry, "analysis", error)
+        return f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
 
     def _inputs(
         self, profile: ResolvedProfile, definition: WorkflowDefinition, report: SourceReport | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
@@ -21,24 +21,16 @@ from concertmaster.history import RunsDigest, left_out
 REANALYZE_AFTER = 6 * HOUR  # seconds: runs leave the window even when none arrive
 
 
+@dataclass(frozen=True, slots=True)
 class AnalysisRunner:
     """Runs analyses; ``last`` keeps what each said, ``fleet`` and ``outputs`` what others need of it."""
 
-    def __init__(
-        self,
-        sources: MetricsSources,
-        history: HistoryProvider,
-        analyzer: Analyzer,
-        last: LastAnalyses,
-        fleet: FleetIndex,
-        outputs: Outputs,
-    ) -> None:
-        self._sources = sources
-        self._history = history
-        self._analyzer = analyzer
-        self._last = last
-        self._fleet = fleet
-        self._outputs = outputs
+    sources: MetricsSources
+    history: HistoryProvider
+    analyzer: Analyzer
+    last: LastAnalyses
+    fleet: FleetIndex
+    outputs: Outputs
 
     @collect_afterwards()
     def run(
@@ -59,11 +51,11 @@ class AnalysisRunner:
         problem = ""
         if request.policy.extra_metrics and available:
             request, problem = self._with_extra_metrics(profile, request)
-        result = self._analyzer(with_days(request, self._history, record=not profile.led))
-        self._outputs.keep(profile, result)
+        result = self.analyzer(with_days(request, self.history, record=not profile.led))
+        self.outputs.keep(profile, result)
         if result.member is not None:
-            self._fleet.learn(result.member, waits=result.waits)
-        before, key = self._last.get(profile.entry.uid), request.definition.key
+            self.fleet.learn(result.member, waits=result.waits)
+        before, key = self.last.get(profile.entry.uid), request.definition.key
         said = before.record.query_problem if before is not None else None
         declared = known.query_problem if known.query_problem != said else ""
         record = AnalysisRecord(
@@ -75,10 +67,10 @@ class AnalysisRunner:
             lasts=REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts),
             applicable=packed(result.candidates),
             query_problem=problem,
-            edition=self._fleet.edition_for(key),
+            edition=self.fleet.edition_for(key),
             provisional=request.provisional,
         )
-        self._last.put(profile.entry.uid, record, key, revision)
+        self.last.put(profile.entry.uid, record, key, revision)
         return replace(
             known,
             ready=result.ready,
@@ -91,7 +83,7 @@ class AnalysisRunner:
         """The request with the runs of its window, and with those of the days before, which earlier analyses saw."""
         analysis = request.policy.analysis
         since = request.now - analysis.window_seconds
-        past, figures = self._history.runs_with_figures(
+        past, figures = self.history.runs_with_figures(
             request.definition, analysis.max_runs, since - max(LAGS), request.as_of
         )
         older, runs = split_at(past, since)
@@ -103,7 +95,7 @@ class AnalysisRunner:
 
     def _with_extra_metrics(self, profile: ResolvedProfile, request: AnalysisRequest) -> tuple[AnalysisRequest, str]:
         """The request with the values of users' metrics, and what is wrong with their queries (empty: nothing)."""
-        runs, problem = self._sources.extras(
+        runs, problem = self.sources.extras(
             profile.source,
             request.definition,
             request.policy.extra_metrics,
