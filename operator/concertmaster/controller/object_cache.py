@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 from concertmaster.controller.status_view import StatusView, as_it_stands
@@ -70,14 +69,6 @@ def everything(_namespace: str) -> bool:
     return True
 
 
-class EventEffect(Enum):
-    """What an event changed, as far as the loop is concerned."""
-
-    NOTHING = "nothing"
-    STATUS = "status"
-    MEANING = "meaning"  # created, deleted, spec or labels changed
-
-
 @dataclass(frozen=True, slots=True)
 class CachedObjects:
     """All objects at one moment, each kind in a stable order."""
@@ -120,17 +111,18 @@ class ObjectCache:
         self._snapshot: CachedObjects | None = None  # of the present entries; None after a change
         self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
 
-    def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> EventEffect:
-        """Process one watch event (``event`` None: initial list). Objects being deleted count as gone."""
+    def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> bool:
+        """Process one watch event (``event`` None: initial list). Objects being deleted count as gone. Returns whether the
+        next cycle should come soon: an object of this process was created or deleted, or its spec or labels changed."""
         meta = obj.get("metadata") or {}
         uid = str(meta.get("uid", ""))
         if not uid:
-            return EventEffect.NOTHING
+            return False
         with self._lock:
             entries, self._snapshot = self._entries[resource], None
             self._lagging[resource].pop(uid, None)
             if event == "DELETED" or meta.get("deletionTimestamp"):
-                return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
+                return entries.pop(uid, None) is not None
             known = entries.get(uid)
             try:
                 entry = _entry(resource, obj, self._clock(), known)
@@ -142,10 +134,8 @@ class ObjectCache:
                 entry = replace(entry, status=known.status, written=known.written)
             entries[uid] = entry
         if resource.namespaced and not self._owns(entry.namespace):
-            return EventEffect.NOTHING
-        if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
-            return EventEffect.MEANING
-        return EventEffect.STATUS if known.status != entry.status else EventEffect.NOTHING
+            return False
+        return known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels)
 
     def created(self, resource: Resource, obj: Mapping[str, Any]) -> None:
         """Take an object that this process has just created, unless its watch event came first."""

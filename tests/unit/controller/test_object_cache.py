@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.object_cache import EventEffect, ObjectCache
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 from tests.support.clock import Clock
@@ -37,15 +37,15 @@ def cache(clock: Clock) -> ObjectCache:
 
 
 def test_what_an_event_means(cache: ObjectCache) -> None:
-    assert cache.observe(PROFILES, None, obj()) is EventEffect.MEANING
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="6")) is EventEffect.NOTHING
+    assert cache.observe(PROFILES, None, obj())
+    assert not cache.observe(PROFILES, "MODIFIED", obj(version="6"))
     status = {"conditions": [{"type": "Ready", "status": "True"}]}
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is EventEffect.STATUS
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is EventEffect.MEANING
+    assert not cache.observe(PROFILES, "MODIFIED", obj(version="7", status=status))
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status))
     relabelled = obj(version="9", spec={}, status=status, metadata={"labels": {"team": "web"}})
-    assert cache.observe(PROFILES, "MODIFIED", relabelled) is EventEffect.MEANING
-    assert cache.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.MEANING
-    assert cache.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.NOTHING
+    assert cache.observe(PROFILES, "MODIFIED", relabelled)
+    assert cache.observe(PROFILES, "DELETED", obj(version="10"))
+    assert not cache.observe(PROFILES, "DELETED", obj(version="10"))
     assert cache.snapshot().profiles == ()
 
 
@@ -66,7 +66,7 @@ def test_a_status_that_comes_back_is_the_one_that_was_written(cache: ObjectCache
 def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(cache: ObjectCache) -> None:
     """One that the list has and the cache lacks stops the decisions of all namespaces."""
     broken = obj(status={"recommendations": 7})
-    assert cache.observe(PROFILES, None, broken) is EventEffect.MEANING
+    assert cache.observe(PROFILES, None, broken)
     assert cache.compare(PROFILES, [broken], 200.0).missing == 0
     assert cache.snapshot().profiles[0].status == StatusView()
     cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"dataUntil": "2026-01-02T00:00:00Z"}))
@@ -76,7 +76,7 @@ def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(cache: Obje
 def test_an_object_being_deleted_is_gone(cache: ObjectCache) -> None:
     cache.observe(PROFILES, None, obj())
     dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})
-    assert cache.observe(PROFILES, "MODIFIED", dying) is EventEffect.MEANING
+    assert cache.observe(PROFILES, "MODIFIED", dying)
     assert cache.snapshot().profiles == ()
 
 
@@ -110,8 +110,10 @@ def test_kinds_are_kept_apart_and_ordered(cache: ObjectCache) -> None:
 def test_a_written_status_is_known_before_its_event(cache: ObjectCache) -> None:
     cache.observe(PROFILES, None, obj())
     cache.wrote(cache.snapshot().profiles[0].ref, {"advice": ["a"]})
-    assert cache.snapshot().profiles[0].status.digest is not None
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
+    written = cache.snapshot().profiles[0].status
+    assert written.digest is not None
+    assert not cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]}))
+    assert cache.snapshot().profiles[0].status is written
 
 
 def test_a_status_whose_event_came_first_is_worked_out_once(
@@ -132,8 +134,8 @@ def test_an_event_from_before_a_write_does_not_undo_it(cache: ObjectCache, clock
     cache.observe(PROFILES, None, obj())
     status = {"recommendations": [{"id": "right-size", "action": "Right-size CPU request of search"}]}
     cache.wrote(cache.snapshot().profiles[0].ref, status, "8")
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", status={"minor": 1})) is EventEffect.NOTHING
-    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", spec={})) is EventEffect.MEANING
+    assert not cache.observe(PROFILES, "MODIFIED", obj(version="7", status={"minor": 1}))
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", spec={}))
     entry = cache.snapshot().profiles[0]
     assert (entry.spec, entry.status.recommendations) == ({}, ("right-size",))
     cache.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 1}))
@@ -192,15 +194,15 @@ def test_a_cache_ahead_of_the_list_is_no_lag(cache: ObjectCache, clock: Clock) -
 @pytest.mark.parametrize("event", ["ADDED", "MODIFIED", None, "DELETED"])
 @pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"name": "x"}}, {"metadata": {"uid": ""}}])
 def test_an_event_without_identity_is_ignored(cache: ObjectCache, event: str | None, body: dict[str, Any]) -> None:
-    assert cache.observe(PROFILES, event, body) is EventEffect.NOTHING
+    assert not cache.observe(PROFILES, event, body)
 
 
 def test_objects_of_other_shards_are_kept_and_not_shown() -> None:
     mine = {"data"}
     cache = ObjectCache(owns=lambda namespace: namespace in mine)
     for namespace in ("data", "web"):
-        effect = cache.observe(PROFILES, "ADDED", obj(namespace, metadata={"namespace": namespace}))
-        assert effect is (EventEffect.MEANING if namespace == "data" else EventEffect.NOTHING)
+        mine_is_new = cache.observe(PROFILES, "ADDED", obj(namespace, metadata={"namespace": namespace}))
+        assert mine_is_new is (namespace == "data")
     assert [e.namespace for e in cache.snapshot().profiles] == ["data"]
     mine.add("web")  # taken over
     assert [e.namespace for e in cache.snapshot().profiles] == ["data", "web"]

@@ -16,7 +16,7 @@ import kopf
 
 from concertmaster.controller.live.pending_runs import pack
 from concertmaster.controller.live.run_kinds import ServedRunKind
-from concertmaster.controller.object_cache import EventEffect, ObjectCache
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.watches.list_and_watch import Backoffs, Retries
 from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import Resource
@@ -110,7 +110,7 @@ def _watch(
 
     @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
     async def seen(event: Any, **_: Any) -> None:
-        if cache.observe(resource, event["type"], event["object"]) is EventEffect.MEANING:
+        if cache.observe(resource, event["type"], event["object"]):
             changed()
 
 
