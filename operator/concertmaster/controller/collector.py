@@ -89,7 +89,7 @@ class Collector:
         for request in requests:
             name = request.source
             due = not recent(self._read.get(name), now, _MIN_INTERVAL_SHARE * self._interval)
-            demand = replace(request, now=now, due=due)
+            demand = replace(request, due=due)
             self._asked.append(demand)
             try:
                 reports[name] = self._sources.collect(demand, self._health.heartbeat)

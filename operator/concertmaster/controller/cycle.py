@@ -130,7 +130,7 @@ class Cycle:
 
     def _collect(self, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects and archives."""
-        for report in self.collector.collect(requests(profiles, now, due=True), now).values():
+        for report in self.collector.collect(requests(profiles, now), now).values():
             self.profile_reconciler.record_changes(report.changed)
         definitions = [p.resolved.definition for p in profiles if p.resolved.definition is not None]
         seen = self.collector.live_runs(definitions)

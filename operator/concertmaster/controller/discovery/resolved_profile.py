@@ -57,7 +57,7 @@ class ResolvedProfile:
         return WorkflowKey(self.entry.namespace, kind, name)
 
 
-def requests(profiles: Sequence[ResolvedProfile], now: float, *, due: bool) -> list[CollectionRequest]:
+def requests(profiles: Sequence[ResolvedProfile], now: float) -> list[CollectionRequest]:
     """The request to each source, in a fixed order. A namespace is only read when the definitions of all its workflows
     are known: what is read counts as read for all of them."""
     unread = unread_namespaces(profiles)
@@ -73,7 +73,7 @@ def requests(profiles: Sequence[ResolvedProfile], now: float, *, due: bool) -> l
         windows[p.source] = max(windows.get(p.source, 0.0), p.policy.analysis.window_seconds)
         runs[p.source] = max(runs.get(p.source, 0), p.policy.analysis.min_runs)
     return [
-        CollectionRequest(name, tuple(requested[name].values()), windows[name], now, due=due, min_runs=runs[name])
+        CollectionRequest(name, tuple(requested[name].values()), windows[name], now, min_runs=runs[name])
         for name in sorted(requested)
     ]
 
