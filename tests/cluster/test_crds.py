@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from concertmaster.api import schema
+from concertmaster.api import files, schema
 from concertmaster.api.kinds import KINDS, Kind
 from concertmaster.api.models.base import CustomResource
 from concertmaster.api.models.change import WorkflowChange
@@ -38,7 +38,7 @@ CHANGE = next(document for document in GOOD if document["kind"] == "WorkflowChan
 def api(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The shared cluster with the CRDs as the generator writes them now."""
     directory = tmp_path_factory.mktemp("crds")
-    schema.write(directory)
+    files.write(directory, schema.render())
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(directory))
     names = [f"crd/{kind.crd}" for kind in KINDS]
     cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=240s")

@@ -4,10 +4,8 @@ CRDs, so that the manual cannot say something else than ``kubectl explain``."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from concertmaster.api import files
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.kinds import KINDS, Kind
 from concertmaster.api.models.base import API_VERSION
@@ -22,16 +20,6 @@ def render() -> dict[str, str]:
     """The pages as Markdown by file name."""
     pages = {f"{kind.name.lower()}.md": _kind_page(kind) for kind in KINDS}
     return pages | {"conditions.md": _conditions_page()}
-
-
-def write(directory: Path) -> list[Path]:
-    """Write all pages into ``directory`` and return their paths."""
-    return files.write(directory, render())
-
-
-def check(directory: Path) -> list[str]:
-    """How the pages in ``directory`` differ from the models, one sentence per file; other files may stand beside them."""
-    return files.check(directory, render())
 
 
 def _kind_page(kind: Kind) -> str:

@@ -10,12 +10,10 @@ that the API server rejects, or that nobody can read, never leaves this module.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from concertmaster.api import files
 from concertmaster.api.kinds import KINDS, Kind
 from concertmaster.api.models.base import GROUP, VERSION
 
@@ -36,16 +34,6 @@ class SchemaError(ValueError):
 def render() -> dict[str, str]:
     """All CRDs as YAML text by file name, in a fixed order."""
     return {f"{kind.crd}.yaml": HEADER + to_yaml(crd(kind)) for kind in KINDS}
-
-
-def write(directory: Path) -> list[Path]:
-    """Write all CRDs into ``directory`` (created when missing) and return their paths; unchanged files stay untouched."""
-    return files.write(directory, render())
-
-
-def check(directory: Path) -> list[str]:
-    """How ``directory`` differs from what would be written, one sentence per file; empty when it is fresh."""
-    return files.check(directory, render(), foreign="*.yaml")
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -173,9 +161,13 @@ def _fill(result: Schema, definitions: Mapping[str, Schema], path: str, seen: tu
     """Convert what is inside ``result``, in place."""
     if "properties" in result:
         result.pop("additionalProperties", None)
+        # In the order of their names, wherever a model inherits them from.
         result["properties"] = {
-            name: _convert(child, definitions, f"{path}.{name}", seen) for name, child in result["properties"].items()
+            name: _convert(child, definitions, f"{path}.{name}", seen)
+            for name, child in sorted(result["properties"].items())
         }
+        if "required" in result:
+            result["required"] = sorted(result["required"])
     elif isinstance(result.get("additionalProperties"), dict):
         values = _convert({"description": "Value.", **result["additionalProperties"]}, definitions, f"{path}[*]", seen)
         values.pop("description")

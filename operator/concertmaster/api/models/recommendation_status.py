@@ -54,10 +54,6 @@ def _because(**default: Any) -> Any:
     )
 
 
-def _confidence() -> Any:
-    return Field(default=None, description="Confidence in the recommendation.", examples=["90"])
-
-
 def _effort(**default: Any) -> Any:
     return Field(**default, description="Effort of the change.", examples=["Low"])
 
@@ -70,39 +66,12 @@ def _expected(**default: Any) -> Any:
     )
 
 
-def _items() -> Any:
-    return Field(
-        default=(),
-        max_length=20,
-        description="Values it sets, one line each: step, container and field, old and new value, peak, headroom.",
-        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
-    )
-
-
 def _proposed(**default: Any) -> Any:
     return Field(**default, description="Proposed value.", examples=["832Mi"])
 
 
 def _risk(**default: Any) -> Any:
     return Field(**default, description="Risk of the change.", examples=["Low"])
-
-
-def _impact() -> Any:
-    return Field(
-        default=None,
-        description="Value in absolute amounts, by which recommendations of all workflows are ranked.",
-        examples=["41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"],
-    )
-
-
-def _sets() -> Any:
-    return Field(
-        default=None,
-        description="Fields it sets in the object that defines the workflow: path, value when it was recommended, "
-        "recommended value. List elements are addressed by name; long values are shown as their digest. A path that begins "
-        "with /Task/NAME is in that Tekton Task.",
-        examples=[_SETS],
-    )
 
 
 def _promised() -> Any:
@@ -115,70 +84,6 @@ def _promised() -> Any:
     )
 
 
-def _since() -> Any:
-    return Field(default=None, description="Time of the last change of the state.", examples=["2027-01-31T00:40:00Z"])
-
-
-def _dismissal() -> Any:
-    return Field(
-        default=None,
-        description="Entry of spec.dismissals that applied last: reason and expiration.",
-        examples=["peak at month end, until 2027-01-31T00:00:00Z"],
-    )
-
-
-def _note() -> Any:
-    return Field(
-        default=None,
-        description="Reason for the state, where it is not obvious.",
-        examples=["condition cleared in recent runs"],
-    )
-
-
-class RecommendationStatus(ApiModel):
-    """One recommendation as flat lines of text; evidence and patches come from ``kubectl concertmaster explain``."""
-
-    action: Line160 = Field(
-        description="Action to take.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
-    )
-    because: Line400 = _because()
-    category: Category = Field(description="What the recommendation improves.", examples=["Cost"])
-    confidence: Percent | None = _confidence()
-    current: Line160 = Field(description="Current value.", examples=["2Gi"])
-    dismissal: Line400 | None = _dismissal()
-    effort: Level = _effort()
-    expected: Line160 = _expected()
-    how: Line1000 = Field(
-        description="Command that shows or makes the change.",
-        examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
-    )
-    id: RecommendationId = Field(
-        description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
-    )
-    impact: ImpactLine | None = _impact()
-    items: tuple[Line160, ...] = _items()
-    note: Line400 | None = _note()
-    otherwise: Line400 | None = Field(
-        default=None,
-        description="Consequence of doing nothing. No longer written; see kubectl concertmaster explain.",
-        examples=["1.2Gi stay reserved without use in every run"],
-    )
-    promised: EffectLine | None = _promised()
-    proposed: Line160 = _proposed()
-    risk: Level = _risk()
-    sets: SetLine | None = _sets()
-    severity: Severity = Field(description="Severity of the recommendation.", examples=["Medium"])
-    since: Timestamp | None = _since()
-    state: RecommendationState = Field(description="Lifecycle state.", examples=["Active"])
-    track_record: Line400 | None = Field(
-        default=None,
-        description="Accuracy of this rule's earlier predictions, and the factor applied to this one.",
-        examples=[
-            "predictions of this rule held in 12 of 14 changes, median effect 90% of the predicted; this one counts 92%"
-        ],
-    )
-
-
 class RemainingStatus(ApiModel):
     """A recommendation that is not among those shown in full: without its command and the present value, and in a large
     status without reasons and figures."""
@@ -188,23 +93,78 @@ class RemainingStatus(ApiModel):
     )
     because: Line400 | None = _because(default=None)
     category: Category | None = Field(default=None, description="What the recommendation improves.", examples=["Cost"])
-    confidence: Percent | None = _confidence()
-    dismissal: Line400 | None = _dismissal()
+    confidence: Percent | None = Field(default=None, description="Confidence in the recommendation.", examples=["90"])
+    dismissal: Line400 | None = Field(
+        default=None,
+        description="Entry of spec.dismissals that applied last: reason and expiration.",
+        examples=["peak at month end, until 2027-01-31T00:00:00Z"],
+    )
     effort: Level | None = _effort(default=None)
     expected: Line160 | None = _expected(default=None)
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
-    impact: ImpactLine | None = _impact()
-    items: tuple[Line160, ...] = _items()
-    note: Line400 | None = _note()
+    impact: ImpactLine | None = Field(
+        default=None,
+        description="Value in absolute amounts, by which recommendations of all workflows are ranked.",
+        examples=["41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"],
+    )
+    items: tuple[Line160, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Values it sets, one line each: step, container and field, old and new value, peak, headroom.",
+        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
+    )
+    note: Line400 | None = Field(
+        default=None,
+        description="Reason for the state, where it is not obvious.",
+        examples=["condition cleared in recent runs"],
+    )
     promised: EffectLine | None = _promised()
     proposed: Line160 | None = _proposed(default=None)
     risk: Level | None = _risk(default=None)
-    sets: SetLine | None = _sets()
+    sets: SetLine | None = Field(
+        default=None,
+        description="Fields it sets in the object that defines the workflow: path, value when it was recommended, "
+        "recommended value. List elements are addressed by name; long values are shown as their digest. A path that begins "
+        "with /Task/NAME is in that Tekton Task.",
+        examples=[_SETS],
+    )
     severity: Severity | None = Field(default=None, description="Severity of the recommendation.", examples=["Medium"])
-    since: Timestamp | None = _since()
+    since: Timestamp | None = Field(
+        default=None, description="Time of the last change of the state.", examples=["2027-01-31T00:40:00Z"]
+    )
     state: RecommendationState = Field(description="Lifecycle state.", examples=["Dismissed"])
+
+
+class RecommendationStatus(RemainingStatus):
+    """One recommendation as flat lines of text; evidence and patches come from ``kubectl concertmaster explain``."""
+
+    because: Line400 = _because()
+    category: Category = Field(description="What the recommendation improves.", examples=["Cost"])
+    current: Line160 = Field(description="Current value.", examples=["2Gi"])
+    effort: Level = _effort()
+    expected: Line160 = _expected()
+    how: Line1000 = Field(
+        description="Command that shows or makes the change.",
+        examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
+    )
+    otherwise: Line400 | None = Field(
+        default=None,
+        description="Consequence of doing nothing. No longer written; see kubectl concertmaster explain.",
+        examples=["1.2Gi stay reserved without use in every run"],
+    )
+    proposed: Line160 = _proposed()
+    risk: Level = _risk()
+    severity: Severity = Field(description="Severity of the recommendation.", examples=["Medium"])
+    state: RecommendationState = Field(description="Lifecycle state.", examples=["Active"])
+    track_record: Line400 | None = Field(
+        default=None,
+        description="Accuracy of this rule's earlier predictions, and the factor applied to this one.",
+        examples=[
+            "predictions of this rule held in 12 of 14 changes, median effect 90% of the predicted; this one counts 92%"
+        ],
+    )
 
 
 class ResultStatus(ApiModel):

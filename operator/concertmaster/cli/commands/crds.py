@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from concertmaster.api import reference, schema
+from concertmaster.api import files, reference, schema
 from concertmaster.cli.errors import UserError
 
 
@@ -23,7 +23,7 @@ from concertmaster.cli.errors import UserError
 def command(write_to: Path | None, check_in: Path | None, pages_to: Path | None) -> None:
     """Print the custom resource definitions, ready for: kubectl apply --server-side -f -"""
     if check_in is not None:
-        differences = schema.check(check_in)
+        differences = files.check(check_in, schema.render(), foreign="*.yaml")
         if differences:
             raise UserError(
                 f"{'; '.join(differences)}: run 'concertmaster crds --write {check_in}' and commit the result"
@@ -31,8 +31,8 @@ def command(write_to: Path | None, check_in: Path | None, pages_to: Path | None)
         click.echo(f"{check_in} is fresh")
     elif write_to is not None or pages_to is not None:
         try:
-            written = schema.write(write_to) if write_to is not None else []
-            written += reference.write(pages_to) if pages_to is not None else []
+            written = files.write(write_to, schema.render()) if write_to is not None else []
+            written += files.write(pages_to, reference.render()) if pages_to is not None else []
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be written ({error.strerror}); choose another folder") from None
         for path in written:
