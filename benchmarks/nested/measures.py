@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -225,10 +224,7 @@ def _changes(name: str, data: Path, families: Mapping[str, Sequence[dict[str, An
 
     variants: dict[str, Variant] = {
         "shipped": {},
-        **{
-            f"significance {p:g}": {(detecting, "splits"): partial(segment.splits, significance=p)}
-            for p in (0.002, 0.008, 0.015)
-        },
+        **{f"significance {p:g}": {(segment, "SIGNIFICANCE"): p} for p in (0.002, 0.008, 0.015)},
         "two views 0.75": {(segment, "TWO_VIEWS"): 0.75},
         "drifts from 0.4": {(segment, "DRIFT"): 0.4},
         "drifts from 0.65": {(segment, "DRIFT"): 0.65},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.stats.robust import array_median, mad_sigma, median_difference
 
 BANDWIDTH = 0.3  # of the density, in robust standard deviations: wide enough for 12 values, narrow enough for clusters
@@ -40,15 +41,15 @@ class Aligned:
         aligned, given = (_Density(sample, self._width).log(sample, 0.0) for sample in (self._together, self._values))
         return float(np.sum(aligned - given))
 
-    def place(self, minimum: int) -> int:
-        """Most likely first index after the change, with at least ``minimum`` values on both sides."""
+    def place(self) -> int:
+        """Most likely first index after the change, with at least MIN_SEGMENT values on both sides."""
         n = self._values.size
-        if self._width <= 0 or n < 2 * minimum:
+        if self._width <= 0 or n < 2 * MIN_SEGMENT:
             return int(np.argmax(self._after))
         density, back = _Density(self._together, self._width), self._values - self._shift
         later = density.log(back, back - self._together) - density.log(self._values, self._values - self._together)
         rest = float(later.sum()) - np.concatenate([[0.0], np.cumsum(later)])
-        return minimum + int(np.argmax(rest[minimum : n - minimum + 1]))
+        return MIN_SEGMENT + int(np.argmax(rest[MIN_SEGMENT : n - MIN_SEGMENT + 1]))
 
 
 class _Density:

@@ -15,6 +15,7 @@ from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.scores import (
     BOUND,
     MAX_BATCH,
+    MIN_SEGMENT,
     deviations,
     independent_places,
     place_p_value,
@@ -32,13 +33,13 @@ class Arc(NamedTuple):
     z: float
 
 
-def best_arcs(ranked: Floats, minimum: int) -> list[Arc]:
+def best_arcs(ranked: Floats) -> list[Arc]:
     """The stretch inside each row of normal scores (shape (rows, n)) that differs most from all before and after it
-    together, each of the three at least ``minimum`` values long. Significance 0 where n is too small."""
+    together, each of the three at least MIN_SEGMENT values long. Significance 0 where n is too small."""
     rows, n = ranked.shape
-    if n < 3 * minimum:
+    if n < 3 * MIN_SEGMENT:
         return [Arc(0, n, 0.0)] * rows
-    ends = _ends(n, minimum)
+    ends = _ends(n)
     at_once = max(1, MAX_BATCH // ends.first.size)
     arcs: list[Arc] = []
     for row in range(0, rows, at_once):
@@ -63,19 +64,19 @@ class _Ends(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _ends(n: int, minimum: int) -> _Ends:
-    places = np.linspace(minimum, n - minimum, min(n - 2 * minimum + 1, PLACES)).round().astype(np.intp)
+def _ends(n: int) -> _Ends:
+    places = np.linspace(MIN_SEGMENT, n - MIN_SEGMENT, min(n - 2 * MIN_SEGMENT + 1, PLACES)).round().astype(np.intp)
     one, other = np.triu_indices(places.size, 1)
     first, last = places[one], places[other]
     length = last - first
-    fits = (length >= minimum) & (n - length >= 2 * minimum)
+    fits = (length >= MIN_SEGMENT) & (n - length >= 2 * MIN_SEGMENT)
     length = length[fits]
     return _Ends(first[fits], last[fits], np.sqrt(length * (n - length) / (n - 1.0)))
 
 
-def arc_p_value(z: float, n: int, minimum: int) -> float:
+def arc_p_value(z: float, n: int) -> float:
     """Probability that the best stretch of n exchangeable values is at least as significant as ``z``: as of a split, but
     both of its ends are searched, in either order."""
-    if n < 3 * minimum:
+    if n < 3 * MIN_SEGMENT:
         return 1.0
-    return min(1.0, place_p_value(z, n) * independent_places(n, minimum) ** 2 / 4.0)
+    return min(1.0, place_p_value(z, n) * independent_places(n) ** 2 / 4.0)

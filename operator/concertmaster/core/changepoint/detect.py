@@ -12,10 +12,9 @@ from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps, ramp_p_value, size_of_ramp, worth_of_jump
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
-    MAX_VALUES,
-    MIN_SEGMENT,
     FirstTests,
     Split,
     first_tests,
@@ -35,10 +34,10 @@ MAX_RAMP_VALUES = 500  # values; longer stretches are not searched for ramps
 def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Detection:
     """Change points, ramps and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
 
-    Missing values (None, NaN, infinite) are ignored; indices refer to the series as given. Without ``times`` the given
-    order is used and there is no trend. With ``inputs`` (input size per run, same length) the part of each value explained
-    by input size is removed first, so that only changes of the step itself remain; a few values with unknown input are
-    ignored.
+    Missing values (None, NaN, infinite, negative) are ignored; indices refer to the series as given. Without ``times`` the
+    given order is used and there is no trend. With ``inputs`` (input size per run, same length) the part of each value
+    explained by input size is removed first, so that only changes of the step itself remain; a few values with unknown input
+    are ignored.
     """
     return detect_many([Series(times, values, inputs)])[0]
 
@@ -48,8 +47,8 @@ def detect_many(many: Sequence[Series]) -> list[Detection]:
     computed for all of them at once, and only those with a season or a change are examined one by one."""
     prepared = prepare_many(many)
     usable = [_without_inputs(each) for each in prepared if not isinstance(each, str)]
-    usable = in_groups(usable, lambda series: (series.is_log, series.time.tobytes()), _without_seasons)
-    looks = in_groups([series.y for series in usable], np.size, _looks)
+    usable = in_groups(usable, lambda series: series.time.tobytes(), _without_seasons)
+    looks = in_groups([series.y for series in usable], np.size, lambda values: first_tests(as_rows(values)))
     found = [_found(series, look) for series, look in zip(usable, looks, strict=True)]
     trends = in_groups(found, _length, _trends)
     detected = (each.with_trend(trend) for each, trend in zip(found, trends, strict=True))
@@ -57,7 +56,7 @@ def detect_many(many: Sequence[Series]) -> list[Detection]:
 
 
 def _without_inputs(series: RunSeries) -> RunSeries:
-    if series.inputs is None or not series.is_log:
+    if series.inputs is None:
         return series
     explained = explained_by(series.inputs, series.y)
     return series if explained is None else series._replace(y=series.y - explained, adjusted=True)
@@ -65,15 +64,8 @@ def _without_inputs(series: RunSeries) -> RunSeries:
 
 def _without_seasons(group: list[RunSeries]) -> list[RunSeries]:
     """``group``: of the same times."""
-    if not group[0].is_log:
-        return group
     left = without_seasons(group[0].time, [series.y for series in group])
     return [series if y is series.y else series._replace(y=y) for series, y in zip(group, left, strict=True)]
-
-
-def _looks(values: list[Floats]) -> Sequence[FirstTests | None]:
-    """First looks at series of one length; None at long ones, which are analysed by medians of blocks."""
-    return first_tests(as_rows(values)) if values[0].size <= MAX_VALUES else [None] * len(values)
 
 
 class _Found(NamedTuple):
@@ -90,11 +82,11 @@ class _Found(NamedTuple):
         return Detection(self.points, trend, True, None, self.ramps, self.stretch.adjusted, self.drifting)
 
 
-def _found(series: RunSeries, look: FirstTests | None) -> _Found:
+def _found(series: RunSeries, look: FirstTests) -> _Found:
     y = series.y
-    breaks = splits(y, seen=look)
+    breaks = splits(y, look)
     if not breaks:
-        return _Found((), (), False, series, serial_dependence(y) if look is None else look.dependence)
+        return _Found((), (), False, series, look.dependence)
     drifting = breaks[0].drifting
     ramps = () if drifting or y.size > MAX_RAMP_VALUES else _ramps(series, y, [split.index for split in breaks])
     points = _points(series, y, breaks)
@@ -105,8 +97,7 @@ def _found(series: RunSeries, look: FirstTests | None) -> _Found:
 
 def _length(found: _Found) -> int:
     """The number of values that tell the trend; 0 where there is none."""
-    series = found.stretch
-    return series.y.size if series.is_log and _has_trend(series.time) else 0
+    return found.stretch.y.size if _has_trend(found.stretch.time) else 0
 
 
 def _trends(found: list[_Found]) -> Sequence[Interval | None]:
@@ -136,8 +127,6 @@ def trend_start(points: Sequence[ChangePoint], ramps: Sequence[Ramp], series: Ru
 def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
     """Whether the slope since the last change may be most of the slope of the ramp: levels cut out of steady growth look
     flatter individually than the growth is."""
-    if not series.is_log:
-        return False
     rise, tail = (
         _trend(series.time[part], series.y[part], serial_dependence(series.y[part]))
         for part in (ramp, slice(change, None))
@@ -154,9 +143,7 @@ def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePo
         shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
         if shift is None:
             continue
-        size = (math.nan, math.nan, math.nan)
-        if series.is_log:
-            size = (_exp(shift.likely), _exp(shift.low), _exp(shift.high))
+        size = _exp(shift.likely), _exp(shift.low), _exp(shift.high)
         direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
         at = split.index
         out.append(ChangePoint(int(series.indices[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
@@ -169,8 +156,6 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
     for start, end, explained in find_ramps(y, edges):
         first, last = bounds[explained[0]], bounds[explained[-1] + 2]
         ratios, sure = _size(y[first:last], start - first, end - first)
-        if not series.is_log:
-            ratios = (math.nan, math.nan, math.nan)
         begin, until = float(series.time[start]), float(series.time[end])
         jumps = _jumps(series, y, edges, (start, end, explained))
         at = int(series.indices[start]), int(series.indices[end])

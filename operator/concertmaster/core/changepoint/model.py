@@ -21,9 +21,8 @@ class ChangePoint:
     """A persistent change of the level of a series.
 
     ``index``: position of the first changed value in the series as given; ``time``: its time (NaN without times).
-    ``ratio``: level after divided by level before (1.2: 20% more), with its 95% interval ``low``..``high``; all NaN when the
-    series has negative values, for which a ratio is meaningless. ``confidence`` (0 to 1): one minus the probability of such
-    a split in a series without change.
+    ``ratio``: level after divided by level before (1.2: 20% more), with its 95% interval ``low``..``high``.
+    ``confidence`` (0 to 1): one minus the probability of such a split in a series without change.
     """
 
     index: int
@@ -40,7 +39,7 @@ class Ramp:
     """A gradual change: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
 
     ``points``: positions among the change points of those explained by the ramp; ``ratio``: level at the end divided by
-    level at the start, with its 95% interval ``low``..``high`` (NaN where ratios are meaningless). ``since``, ``until``:
+    level at the start, with its 95% interval ``low``..``high``. ``since``, ``until``:
     their times (NaN without times). ``jumps``: by how many parameters a jump at each of the points is worth it nevertheless
     (``ramps.worth_of_jump``). ``confidence``: as in ChangePoint, of the whole ramp.
     """

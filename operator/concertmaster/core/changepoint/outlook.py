@@ -44,9 +44,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     describes the runs better, and no further ahead than the trend has been observed.
     """
     series = prepare(times, values)
-    if isinstance(series, str):
-        return ObjectiveForecast(OutlookState.UNKNOWN)
-    if not series.is_log or not limit > 0:
+    if isinstance(series, str) or not limit > 0:
         return ObjectiveForecast(OutlookState.UNKNOWN)
     changes = detect(times, values)
     start = trend_start(changes.points, changes.ramps, series)

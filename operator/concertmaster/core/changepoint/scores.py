@@ -18,6 +18,7 @@ from concertmaster.core.stats.quantiles import student_tail
 from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.robust import MAD_TO_SIGMA
 
+MIN_SEGMENT = 6  # values required for a level
 HALVINGS = 3  # bandwidths of the density: 1, 1/2, 1/4 robust standard deviations, for the bulk and its clusters
 REFERENCE_POINTS = 48  # quantiles that represent the sample in the density; more change nothing but the time
 MAX_BATCH = 65536  # differences between values and points held at a time: half a megabyte
@@ -29,16 +30,16 @@ MIN_SPREAD = math.sqrt(0.5)
 have a score at all, of any size: they must not get the weight of all others back."""
 
 
-def best_split(values: Floats, minimum: int) -> tuple[int, float]:
-    """Best split of ``values`` (shape (n,), n >= 2 * minimum), and its significance.
+def best_split(values: Floats) -> tuple[int, float]:
+    """Best split of ``values`` (shape (n,), n >= 2 * MIN_SEGMENT), and its significance.
 
-    Returns the first index of the second part, with at least ``minimum`` values on both sides, and the largest standardised
+    Returns the first index of the second part, with at least MIN_SEGMENT values on both sides, and the largest standardised
     score sum there: standard normal at a fixed position without change.
     """
-    return best_splits(values[None, :], normal_scores(values)[None, :], minimum)[0]
+    return best_splits(values[None, :], normal_scores(values)[None, :])[0]
 
 
-def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int, float]]:
+def best_splits(values: Floats, ranked: Floats) -> list[tuple[int, float]]:
     """``best_split`` of each row of ``values`` (shape (rows, n)) with their normal scores ``ranked``.
 
     On short series NumPy's call overhead dominates, so all steps of a workflow are processed together, in chunks that fit
@@ -46,34 +47,32 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     """
     rows, n = values.shape
     at_once = max(1, MAX_BATCH // (n * min(n, REFERENCE_POINTS)))
-    k, scale = _places(n, minimum)
+    k, scale = _places(n)
     splits: list[tuple[int, float]] = []
     # Large arrays come fresh from the system, page by page, which takes longer than filling them: all chunks share two.
     scratch = np.empty((2, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
     for first in range(0, rows, at_once):
         part = slice(first, first + at_once)
         scores = _standardised(values[part], ranked[part], scratch)
-        sums = np.abs(scores.cumsum(axis=2)[:, :, minimum - 1 : n - minimum])
+        sums = np.abs(scores.cumsum(axis=2)[:, :, MIN_SEGMENT - 1 : n - MIN_SEGMENT])
         clear = np.maximum.reduce(sums, axis=1) / scale
         splits += zip(k[clear.argmax(axis=1)].tolist(), clear.max(axis=1).tolist(), strict=True)
     return splits
 
 
 @lru_cache(maxsize=256)
-def _places(n: int, minimum: int) -> tuple[Indices, Floats]:
+def _places(n: int) -> tuple[Indices, Floats]:
     """First indices of the second part of n values, and the standard deviation of a sum of scores before each."""
-    k = np.arange(minimum, n - minimum + 1)
+    k = np.arange(MIN_SEGMENT, n - MIN_SEGMENT + 1)
     return k, np.sqrt(k * (n - k) / (n - 1.0))
 
 
-def split_p_value(z: float, n: int, minimum: int) -> float:
-    """Probability that the best split of n exchangeable values is at least as significant as ``z``.
+def split_p_value(z: float, n: int) -> float:
+    """Probability that the best split of n exchangeable values (n >= 2 * MIN_SEGMENT) is at least as significant as ``z``.
 
     The tail at one position is multiplied by the number of effectively independent ones (``independent_places``).
     """
-    if n < 3 or n < 2 * minimum:
-        return 1.0
-    return min(1.0, place_p_value(z, n) * independent_places(n, minimum))
+    return min(1.0, place_p_value(z, n) * independent_places(n))
 
 
 def place_p_value(z: float, n: int) -> float:
@@ -82,7 +81,7 @@ def place_p_value(z: float, n: int) -> float:
     return 2.0 * student_tail(math.sqrt(share * (n - 2.0) / (1.0 - share)), n - 2.0)
 
 
-def independent_places(n: int, minimum: int) -> float:
+def independent_places(n: int) -> float:
     """Positions of a split of n values that count as independent.
 
     The correlation of a standardised bridge decays at a constant rate on the scale of log odds of the position (Csorgo,
@@ -90,7 +89,7 @@ def independent_places(n: int, minimum: int) -> float:
     were fitted to simulations of normal, exponential, heavy-tailed, clustered and real noise for n from 12 to 320, where the
     p-value holds within a factor of two.
     """
-    return 5.0 + 30.0 * math.log((n - minimum) / minimum)
+    return 5.0 + 30.0 * math.log((n - MIN_SEGMENT) / MIN_SEGMENT)
 
 
 def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:

@@ -19,16 +19,14 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.aligned import Aligned
 from concertmaster.core.changepoint.arcs import Arc, arc_p_value, best_arcs
-from concertmaster.core.changepoint.scores import best_split, best_splits, split_p_value
+from concertmaster.core.changepoint.scores import MIN_SEGMENT, best_split, best_splits, split_p_value
 from concertmaster.core.changepoint.slope_changes import best_break
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 
-MIN_SEGMENT = 6  # values required for a level
 SIGNIFICANCE = 0.004  # of each test: fewer than one in a hundred series without change get a change point
 DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
 TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
 INSIGNIFICANT_P = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
-MAX_VALUES = 2000  # longer series are analysed by medians of blocks
 CLEAR = 5.0  # standard errors with which a split of so many values, and of fewer, is significant by the ranks alone
 
 
@@ -42,53 +40,37 @@ class Split:
     drifting: bool = False
 
 
-def splits(
-    values: Floats,
-    *,
-    minimum: int = MIN_SEGMENT,
-    significance: float = SIGNIFICANCE,
-    most: int = MAX_VALUES,
-    seen: FirstTests | None = None,
-) -> list[Split]:
-    """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
-
-    ``seen``: the result of ``first_tests`` for all of the values, if available.
-    """
+def splits(values: Floats, first: FirstTests) -> list[Split]:
+    """Change points of finite ``values`` (shape (n,), n >= 2 * MIN_SEGMENT), ascending. ``first``: the result of
+    ``first_tests`` for all of them."""
     n = values.size
-    if seen is None and (n < 2 * minimum or values.min() == values.max()):
-        return []
-    if n > most:
-        return _long_series(values, minimum, significance, most)
-    dependence = serial_dependence(values) if seen is None else seen.dependence
-    drifting = dependence > DRIFT
-    bar = _bar(dependence)
+    drifting = first.dependence > DRIFT
+    bar = _bar(first.dependence)
     breaks: list[Split] = []
     todo = [(0, n)]
     while todo:
         start, end = todo.pop()
-        if end - start < 2 * minimum:
+        if end - start < 2 * MIN_SEGMENT:
             continue
         part = values[start:end]
         if drifting:
-            index, p = best_break(part, minimum)
+            index, p = best_break(part)
             significant = p < 0.5
         else:
-            whole = seen.split if seen is not None and part.size == n else None
-            index, p = _level_split(part, minimum, bar, significance, whole or best_split(part, minimum))
-            significant = p < significance
+            index, p = _level_split(part, bar, first.split if part.size == n else best_split(part))
+            significant = p < SIGNIFICANCE
         if significant:
             breaks.append(Split(start + index, p, drifting))
             todo += [(start, start + index), (start + index, end)]
-        elif not drifting and part.size >= 3 * minimum:
-            whole_arc = seen.arc if seen is not None and part.size == n else None
-            arc = whole_arc or best_arcs(normal_scores(part)[None, :], minimum)[0]
-            if arc.z / bar > _clear_arc(part.size, minimum, significance):
-                p = arc_p_value(arc.z / bar, part.size, minimum)
+        elif not drifting and part.size >= 3 * MIN_SEGMENT:
+            arc = (first.arc if part.size == n else None) or best_arcs(normal_scores(part)[None, :])[0]
+            if arc.z / bar > _clear_arc(part.size, SIGNIFICANCE):
+                p = arc_p_value(arc.z / bar, part.size)
                 ends = [start, start + arc.first, start + arc.last, end]
                 breaks += [Split(at, p) for at in ends[1:-1]]
                 todo += pairwise(ends)
     breaks.sort(key=lambda split: split.index)
-    return breaks if drifting else _placed(values, breaks, minimum)
+    return breaks if drifting else _placed(values, breaks)
 
 
 def _bar(dependence: float) -> float:
@@ -96,20 +78,18 @@ def _bar(dependence: float) -> float:
     return math.sqrt((1.0 + dependence) / (1.0 - dependence))
 
 
-def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
+def _placed(values: Floats, breaks: list[Split]) -> list[Split]:
     """Each split at its most likely position between its neighbours."""
     out: list[Split] = []
     for i, split in enumerate(breaks):
         start = out[-1].index if out else 0
         end = breaks[i + 1].index if i + 1 < len(breaks) else values.size
-        place = start + Aligned(values[start:end], split.index - start).place(minimum)
+        place = start + Aligned(values[start:end], split.index - start).place()
         out.append(replace(split, index=place))
     return out
 
 
-def _level_split(
-    part: Floats, minimum: int, bar: float, significance: float, best: tuple[int, float]
-) -> tuple[int, float]:
+def _level_split(part: Floats, bar: float, best: tuple[int, float]) -> tuple[int, float]:
     """The ``best`` split into two levels, and its p-value.
 
     Two tests of the same values are combined: the distance of the ranks (p), and the improvement of the fit once the second
@@ -119,26 +99,26 @@ def _level_split(
     a from 0.002 to 0.05. The fit is not computed where the ranks suffice.
     """
     index, z = best
-    if z / bar <= _insignificant_split(part.size, minimum):
+    if z / bar <= _insignificant_split(part.size):
         return index, 1.0
-    p = split_p_value(z / bar, part.size, minimum)
-    if p**TWO_VIEWS < significance:
+    p = split_p_value(z / bar, part.size)
+    if p**TWO_VIEWS < SIGNIFICANCE:
         return index, p**TWO_VIEWS
     gain = max(0.0, Aligned(part, index).gain()) / bar**2
     return index, math.exp(TWO_VIEWS * (math.log(p) - gain / 2.0))
 
 
 @lru_cache(maxsize=256)
-def _insignificant_split(n: int, minimum: int) -> float:
+def _insignificant_split(n: int) -> float:
     """The most significant split of n values with a probability above ``INSIGNIFICANT_P``. Most series have no change
     and are compared with it instead of computing their own probability."""
-    return _most_with(lambda z: split_p_value(z, n, minimum) > INSIGNIFICANT_P, n)
+    return _most_with(lambda z: split_p_value(z, n) > INSIGNIFICANT_P, n)
 
 
 @lru_cache(maxsize=256)
-def _clear_arc(n: int, minimum: int, significance: float) -> float:
+def _clear_arc(n: int, significance: float) -> float:
     """The most significant stretch inside n values with a probability of ``significance`` and more."""
-    return _most_with(lambda z: arc_p_value(z, n, minimum) >= significance, n)
+    return _most_with(lambda z: arc_p_value(z, n) >= significance, n)
 
 
 def _most_with(holds: Callable[[float], bool], n: int) -> float:
@@ -165,12 +145,12 @@ class FirstTests(NamedTuple):
 def first_tests(values: Floats) -> list[FirstTests]:
     """``FirstTests`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
-    best, dependences = best_splits(values, ranked, MIN_SEGMENT), _dependences(ranked)
+    best, dependences = best_splits(values, ranked), _dependences(ranked)
     rows = list(zip(dependences, best, strict=True))
     unclear = [
         row for row, (dependence, (_, z)) in enumerate(rows) if dependence <= DRIFT and z <= CLEAR * _bar(dependence)
     ]
-    arcs = dict(zip(unclear, best_arcs(ranked[unclear], MIN_SEGMENT), strict=True))
+    arcs = dict(zip(unclear, best_arcs(ranked[unclear]), strict=True))
     return [FirstTests(dependence, split, arcs.get(row)) for row, (dependence, split) in enumerate(rows)]
 
 
@@ -194,17 +174,3 @@ def _dependences(scores: Floats) -> list[float]:
         min(0.99, max(0.0, b / a - 1.0 - margin)) if a > 0 else 0.0
         for a, b in zip(one.tolist(), two.tolist(), strict=True)
     ]
-
-
-def _long_series(values: Floats, minimum: int, significance: float, most: int) -> list[Split]:
-    """Splits the medians of equal blocks, then locates each split within the two blocks around it."""
-    size = -(-values.size // most)
-    blocks = values[: values.size // size * size].reshape(-1, size)
-    breaks = []
-    for split in splits(np.median(blocks, axis=1), minimum=minimum, significance=significance, most=most):
-        start = max(0, (split.index - 1) * size)
-        around = values[start : (split.index + 1) * size]
-        inner = min(minimum, around.size // 2)
-        index = split.index * size if split.drifting or inner < 1 else start + best_split(around, inner)[0]
-        breaks.append(Split(index, split.p_value, split.drifting))
-    return breaks

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.grouped import as_rows, in_groups
-from concertmaster.core.changepoint.segment import MIN_SEGMENT
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.stats.summary import as_floats
 
 MIN_KNOWN_SHARE = 0.75  # share of runs with known input from which the others are ignored
 MIN_VALUES = 2 * MIN_SEGMENT  # values: two levels
+_ZERO = 1e-300  # where all are zero
 
 Numbers = Iterable[float | None] | Floats
 
@@ -28,14 +29,13 @@ class Series(NamedTuple):
 
 class RunSeries(NamedTuple):
     """Values that can be analysed: ``indices`` in the series as given, ``time`` (all NaN without times), ``y`` the logs of
-    the values (or the values in units of the largest when ``is_log`` is False), ``inputs`` (NaN where unknown, None where
-    none were given); all of shape (n,). ``adjusted``: ``y`` is without the part explained by the inputs.
+    the values, ``inputs`` (NaN where unknown, None where none were given); all of shape (n,). ``adjusted``: ``y`` is without
+    the part explained by the inputs.
     """
 
     indices: Indices
     time: Floats
     y: Floats
-    is_log: bool
     inputs: Floats | None
     adjusted: bool = False
 
@@ -86,7 +86,7 @@ def _of_one_length(given: list[_Given]) -> list[RunSeries | str]:
         if y is None or (each.inputs is not None and _few_unknown(each.inputs)):
             prepared.append(_sorted_out(each))
         else:
-            prepared.append(RunSeries(index, each.times, y, True, each.inputs))
+            prepared.append(RunSeries(index, each.times, y, each.inputs))
     return prepared
 
 
@@ -96,27 +96,22 @@ def _sorted_out(given: _Given) -> RunSeries | str:
     if given.length() < 0:
         inputs = data.size if sizes is None else sizes.size
         return f"{data.size} values, {when.size} times and {inputs} input sizes: one of each per run is needed"
-    index = np.flatnonzero(np.isfinite(data) & np.isfinite(when) if timed else np.isfinite(data))
+    usable = np.isfinite(data) & (data >= 0.0)
+    index = np.flatnonzero(usable & np.isfinite(when) if timed else usable)
     if timed:
         index = index[np.argsort(when[index], kind="stable")]
     if sizes is not None and index.size and _few_unknown(sizes[index]):
         index = index[np.isfinite(sizes[index])]  # the input of the newest runs may not have been read yet
     if index.size < MIN_VALUES:
         return f"{index.size} of {MIN_VALUES} values needed to tell a change"
-    y, is_log = _scale(data[index])
-    return RunSeries(index, when[index], y, is_log, None if sizes is None else sizes[index])
+    return RunSeries(index, when[index], _logs(data[index]), None if sizes is None else sizes[index])
 
 
 def _few_unknown(inputs: Floats) -> bool:
     return MIN_KNOWN_SHARE <= float(np.isfinite(inputs).mean()) < 1.0
 
 
-def _scale(values: Floats) -> tuple[Floats, bool]:
-    """Logs where a ratio makes sense (no negative values; zeros count as the smallest positive one), else scaled values."""
-    low = float(values.min())
-    if low > 0:
-        return np.log(values), True
-    positive = values[values > 0]
-    if low < 0 or positive.size == 0:
-        return values / max(float(np.max(np.abs(values))), 1e-300), False  # so that no square overflows
-    return np.log(np.maximum(values, positive.min() / 2.0)), True
+def _logs(values: Floats) -> Floats:
+    """Logs of values that are not negative; zeros count as half of the smallest positive one."""
+    positive = values[values > 0.0]
+    return np.asarray(np.log(np.maximum(values, positive.min() / 2.0 if positive.size else _ZERO)))

@@ -6,12 +6,13 @@ import math
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
 
 PARAMETERS = 3  # a break adds a slope, a level and its own position
 
 
-def best_break(values: Floats, minimum: int) -> tuple[int, float]:
-    """Best position of a break between two lines in ``values`` (shape (n,), n >= 2 * minimum), and the weight of the
+def best_break(values: Floats) -> tuple[int, float]:
+    """Best position of a break between two lines in ``values`` (shape (n,), n >= 2 * MIN_SEGMENT), and the weight of the
     hypothesis that there is none.
 
     Two lines are compared with one by the Bayesian information criterion (Schwarz 1978) with three additional parameters.
@@ -22,7 +23,7 @@ def best_break(values: Floats, minimum: int) -> tuple[int, float]:
     x = np.arange(n, dtype=np.float64) - (n - 1) / 2.0
     y = values - float(values.mean())
     sums = np.cumsum(np.stack([np.ones(n), x, x * x, y, x * y, y * y]), axis=1)
-    k = np.arange(minimum, n - minimum + 1)
+    k = np.arange(MIN_SEGMENT, n - MIN_SEGMENT + 1)
     left = sums[:, k - 1]
     unexplained = _residual_squares(left) + _residual_squares(sums[:, -1:] - left)
     place = int(np.argmin(unexplained))

@@ -54,11 +54,11 @@ NOISE: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 def test_noise_alone_has_a_significant_stretch_no_more_often_than_said(law: str, n: int) -> None:
     rng = np.random.default_rng(n)
     ranked = np.asarray([normal_scores(NOISE[law](rng, n)) for _ in range(600)])
-    chance = [arc_p_value(arc.z, n, 6) for arc in best_arcs(ranked, 6)]
+    chance = [arc_p_value(arc.z, n) for arc in best_arcs(ranked)]
     assert np.mean(np.asarray(chance) < 0.02) <= 0.03
 
 
 def test_too_few_values_have_no_stretch_inside() -> None:
     ranked = normal_scores(np.asarray([1.0] * 6 + [9.0] * 6 + [1.0] * 5))[None, :]
-    assert best_arcs(ranked, 6)[0].z == 0.0
-    assert arc_p_value(4.0, 17, 6) == 1.0
+    assert best_arcs(ranked)[0].z == 0.0
+    assert arc_p_value(4.0, 17) == 1.0

@@ -167,7 +167,7 @@ def test_too_little_data_is_said(times: list[float] | None, values: list[float],
     assert expected in (changes.reason or "")
 
 
-def test_zeros_negatives_and_constants() -> None:
+def test_zeros_and_constants() -> None:
     assert detect(None, [5.0] * 50).points == ()
     assert detect(None, [0.0] * 50).points == ()
     rng = np.random.default_rng(112)
@@ -175,21 +175,6 @@ def test_zeros_negatives_and_constants() -> None:
     zeros[::10] = 0.0
     zeros[30:] *= 2
     assert len(detect(None, zeros).points) == 1
-    below = rng.normal(0, 1, 60) - 5.0
-    below[30:] += 4.0
-    points = detect(None, below).points
-    assert len(points) == 1
-    assert points[0].direction is Direction.UP
-    assert math.isnan(points[0].ratio)
-
-
-def test_a_million_values() -> None:
-    values = np.random.default_rng(13).lognormal(size=10**6)
-    values[400_000:] *= 1.5
-    points = detect(None, values).points
-    assert len(points) == 1
-    assert abs(points[0].index - 400_000) < 500
-    assert points[0].ratio == pytest.approx(1.5, rel=0.02)
 
 
 def test_larger_inputs_are_not_a_change_of_the_step() -> None:
@@ -330,11 +315,10 @@ def test_outlook_when_met_missed_or_unknown() -> None:
 def test_the_p_value_of_a_split_is_the_frequency_without_change() -> None:
     rng = np.random.default_rng(19)
     for draw in (rng.normal, rng.exponential):
-        p = np.array([split_p_value(best_split(draw(size=40), 6)[1], 40, 6) for _ in range(1500)])
+        p = np.array([split_p_value(best_split(draw(size=40))[1], 40) for _ in range(1500)])
         assert np.mean(p < 0.05) <= 0.06
         assert np.mean(p < 0.01) <= 0.018
         assert np.mean(p < 0.2) >= 0.04
-    assert split_p_value(10.0, 5, 6) == 1.0
 
 
 def test_serial_dependence() -> None:

@@ -14,6 +14,7 @@ from concertmaster.core.changepoint import Series, detect, detect_many
 from concertmaster.core.changepoint.scores import (
     BOUND,
     HALVINGS,
+    MIN_SEGMENT,
     MIN_SPREAD,
     REFERENCE_POINTS,
     best_split,
@@ -23,7 +24,6 @@ from concertmaster.core.changepoint.scores import (
 from concertmaster.core.changepoint.segment import (
     CLEAR,
     INSIGNIFICANT_P,
-    MIN_SEGMENT,
     SIGNIFICANCE,
     TWO_VIEWS,
     _insignificant_split,
@@ -75,7 +75,7 @@ def test_each_of_many_is_detected_as_it_is_alone(seed: int) -> None:
     assert repr(detect_many(many)) == repr([detect(s.times, s.values, inputs=s.inputs) for s in many])
 
 
-def _plain_split(values: Floats, minimum: int) -> tuple[int, float]:
+def _plain_split(values: Floats) -> tuple[int, float]:
     """The best split as its description says it, value by value."""
     n = values.size
 
@@ -101,7 +101,7 @@ def _plain_split(values: Floats, minimum: int) -> tuple[int, float]:
     rows = [(s - s.mean()) / max(float(s.std()), MIN_SPREAD) for s in bounded]
     clear = {
         k: max(abs(s[:k].sum()) for s in rows) / math.sqrt(k * (n - k) / (n - 1.0))
-        for k in range(minimum, n - minimum + 1)
+        for k in range(MIN_SEGMENT, n - MIN_SEGMENT + 1)
     }
     best = max(clear, key=lambda k: clear[k])
     return best, clear[best]
@@ -112,10 +112,10 @@ def _plain_split(values: Floats, minimum: int) -> tuple[int, float]:
 def test_splits_of_many_are_those_of_the_plain_form(seed: int, n: int, rows: int) -> None:
     rng = np.random.default_rng(seed)
     values = np.stack([np.log(_values(rng, n)) for _ in range(rows)])
-    found = best_splits(values, normal_scores_of_many(values), MIN_SEGMENT)
-    assert found == [best_split(row, MIN_SEGMENT) for row in values]
+    found = best_splits(values, normal_scores_of_many(values))
+    assert found == [best_split(row) for row in values]
     for row, (index, z) in zip(values[:3], found, strict=False):
-        plain, clear = _plain_split(row, MIN_SEGMENT)
+        plain, clear = _plain_split(row)
         assert z == pytest.approx(clear, rel=1e-6, abs=1e-9)
         assert index == plain or z == pytest.approx(clear, rel=1e-9)
     looks = first_tests(values)
@@ -126,7 +126,7 @@ def test_splits_of_many_are_those_of_the_plain_form(seed: int, n: int, rows: int
 
 @pytest.mark.parametrize("n", [30, 97, 2000])
 def test_no_stretch_is_looked_for_beside_a_clear_split(n: int) -> None:
-    assert split_p_value(CLEAR, n, MIN_SEGMENT) ** TWO_VIEWS < SIGNIFICANCE
+    assert split_p_value(CLEAR, n) ** TWO_VIEWS < SIGNIFICANCE
     values = np.random.default_rng(5).normal(size=(3, n))
     values[1, n // 2 :] += 20.0
     values[2] = np.sin(0.4 * np.arange(n))
@@ -148,5 +148,5 @@ def test_slopes_of_many_are_those_of_each(seed: int, n: int, tied: bool) -> None
 
 @pytest.mark.parametrize("n", [12, 30, 200])
 def test_what_is_hopeless_is_so_by_its_probability(n: int) -> None:
-    bar = _insignificant_split(n, MIN_SEGMENT)
-    assert split_p_value(bar, n, MIN_SEGMENT) > INSIGNIFICANT_P > split_p_value(bar + 1e-6, n, MIN_SEGMENT)
+    bar = _insignificant_split(n)
+    assert split_p_value(bar, n) > INSIGNIFICANT_P > split_p_value(bar + 1e-6, n)

@@ -27,24 +27,24 @@ def _without(values: list[float], place: int, other: float | None) -> list[float
 
 
 @pytest.mark.parametrize(
-    ("series", "indices", "is_log"),
+    ("series", "indices"),
     [
-        (TIDY, list(range(N)), True),
-        (Series(TIMES, VALUES, SIZES), list(range(N)), True),
-        (Series(TIMES[::-1], VALUES), list(range(N))[::-1], True),
-        (Series(TIMES, _without(VALUES, 3, None)), [k for k in range(N) if k != 3], True),
-        (Series(_without(TIMES, 4, float("inf")), VALUES), [k for k in range(N) if k != 4], True),
-        (Series(None, VALUES), list(range(N)), True),
-        (Series(TIMES, _without(VALUES, 5, 0.0)), list(range(N)), True),
-        (Series(TIMES, _without(VALUES, 5, -1.0)), list(range(N)), False),
-        (Series(TIMES, VALUES, _without(SIZES, 19, None)), list(range(N - 1)), True),
-        (Series(TIMES, VALUES, [None] * N), list(range(N)), True),
+        (TIDY, list(range(N))),
+        (Series(TIMES, VALUES, SIZES), list(range(N))),
+        (Series(TIMES[::-1], VALUES), list(range(N))[::-1]),
+        (Series(TIMES, _without(VALUES, 3, None)), [k for k in range(N) if k != 3]),
+        (Series(_without(TIMES, 4, float("inf")), VALUES), [k for k in range(N) if k != 4]),
+        (Series(None, VALUES), list(range(N))),
+        (Series(TIMES, _without(VALUES, 5, 0.0)), list(range(N))),
+        (Series(TIMES, _without(VALUES, 5, -1.0)), [k for k in range(N) if k != 5]),
+        (Series(TIMES, VALUES, _without(SIZES, 19, None)), list(range(N - 1))),
+        (Series(TIMES, VALUES, [None] * N), list(range(N))),
     ],
 )
-def test_a_series_is_the_same_between_tidy_ones(series: Series, indices: list[int], is_log: bool) -> None:
+def test_a_series_is_the_same_between_tidy_ones(series: Series, indices: list[int]) -> None:
     first, found, last = prepare_many([TIDY, series, TIDY])
     assert isinstance(found, RunSeries)
-    assert (found.indices.tolist(), found.is_log) == (indices, is_log)
+    assert found.indices.tolist() == indices
     assert repr(found) == repr(prepare_many([series])[0])
     assert repr(first) == repr(last) == repr(prepare_many([TIDY])[0])
 
