@@ -17,7 +17,7 @@ import numpy as np
 
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing import MemorySize, MemoryUse, memory_requests
-from concertmaster.core.sizing.releases import RebasedFigures, moved
+from concertmaster.core.sizing.rebased_peaks import RebasedFigures, moved
 
 GI, DAY = 2.0**30, 86400.0
 MONDAY = 4 * DAY

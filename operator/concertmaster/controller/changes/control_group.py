@@ -25,7 +25,7 @@ from concertmaster.core.changes.verification.before_after import (
     split_runs,
 )
 from concertmaster.core.changes.verification.control_group import common_factor, shared_pauses
-from concertmaster.core.changes.verification.releases import of_one_image, released
+from concertmaster.core.changes.verification.one_image import of_one_image, released
 from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import CommonFactor

@@ -26,7 +26,7 @@ from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
-from concertmaster.core.changes.verification.releases import of_one_image
+from concertmaster.core.changes.verification.one_image import of_one_image
 from concertmaster.core.changes.verification.start_times import Span
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model import WorkflowDefinition

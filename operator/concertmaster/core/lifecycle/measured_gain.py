@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import split_runs
-from concertmaster.core.changes.verification.releases import of_one_image, released
+from concertmaster.core.changes.verification.one_image import of_one_image, released
 from concertmaster.core.changes.verification.surroundings import OtherWorkflows, Surroundings
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect

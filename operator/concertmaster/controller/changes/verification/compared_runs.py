@@ -13,7 +13,7 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested, split_runs
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
-from concertmaster.core.changes.verification.releases import edited_often, of_one_image, released
+from concertmaster.core.changes.verification.one_image import edited_often, of_one_image, released
 from concertmaster.core.changes.verification.start_times import Span, StartTimes
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase

@@ -14,7 +14,7 @@ from concertmaster.controller.profiles.analysis.long_term import long_term_figur
 from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.core.changes.verification.releases import edited_often
+from concertmaster.core.changes.verification.one_image import edited_often
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure

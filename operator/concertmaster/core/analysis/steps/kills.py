@@ -10,7 +10,7 @@ from concertmaster.core.analysis.steps.releases import Release, counted
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.sizing.releases import changes
+from concertmaster.core.sizing.rebased_peaks import changes
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import DAY, WEEK
 

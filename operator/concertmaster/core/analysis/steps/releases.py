@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
 from concertmaster.core.model.amounts import same_amount
-from concertmaster.core.sizing.releases import RebasedFigures, changes, moved
+from concertmaster.core.sizing.rebased_peaks import RebasedFigures, changes, moved
 from concertmaster.core.times import day
 
 _DIGITS = 12

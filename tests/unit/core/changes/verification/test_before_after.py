@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import requested, split_runs
 from concertmaster.core.changes.verification.harm import silent
-from concertmaster.core.changes.verification.releases import of_one_image, released
+from concertmaster.core.changes.verification.one_image import of_one_image, released
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition

@@ -16,7 +16,7 @@ from concertmaster.core.model import ContainerSpec, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Policy, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
-from concertmaster.core.sizing.releases import moved
+from concertmaster.core.sizing.rebased_peaks import moved
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 
 GI = 1024 * MI

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing import MemoryUse, memory_requests
-from concertmaster.core.sizing.releases import RebasedFigures, changes, moved
+from concertmaster.core.sizing.rebased_peaks import RebasedFigures, changes, moved
 
 DAY = 86400.0
 MONDAY = 4 * DAY  # of 1970, 00:00 UTC
