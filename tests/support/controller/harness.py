@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.archive.archived_runs import ArchiveReport, Reach
+from concertmaster.controller.archive.archived_runs import ArchivedRuns, ArchiveReport, Reach
 from concertmaster.controller.collection.gaps import Outages
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.collector import Collector
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.discovery.time_shares import TimeShares
@@ -24,7 +26,7 @@ from concertmaster.controller.interfaces import (
     ProfileAnalysis,
     SourceReport,
 )
-from concertmaster.controller.live.live_runs import LiveRunsReport
+from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.outputs import Outputs
@@ -294,19 +296,20 @@ class Bed:
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
-        self.outputs = Outputs(self.history)
+        sources, kept = cast(MetricsSources, self.sources), cast(HistoryProvider, self.history)
+        self.outputs = Outputs(kept)
         self.profile_reconciler = ProfileReconciler(
-            self.sources, self.history, lambda request: self.analyze(request), self.outputs, shares
+            sources, kept, lambda request: self.analyze(request), self.outputs, shares
         )
         self.snapshots = SnapshotBuilder(self.client, self.cache, namespaces, {}, clock=lambda: self.now)
         note = notifier.note if notifier is not None else lambda _: None
         self.collector = Collector(
-            self.sources,
-            self.live,
+            sources,
+            cast(LiveRuns, self.live),
             self.health,
-            Outages(lambda: self.history, INTERVAL),
+            Outages(lambda: kept.store, INTERVAL),
             interval=INTERVAL,
-            archives=[self.archive],
+            archives=[cast(ArchivedRuns, self.archive)],
         )
         self.stages = (
             Watchdog(self.client, self.cache, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
@@ -331,7 +334,7 @@ class Bed:
         self.cycle = Cycle(
             *self.stages,
             self.cache,
-            self.history,
+            cast(HistoryProvider, self.history),
             self.health,
             self.telemetry,
             changes=changes,
