@@ -174,7 +174,7 @@ def test_rows_of_one_workflow_that_cannot_be_stored_do_not_keep_those_of_others_
     keeper.record(KEY, LongTermFigures(adoptions=[long]))
     other = replace(KEY, name="other")
     keeper.record(other, LongTermFigures([DailyRow(3, "", 1, 1, 0)]))
-    assert len(keeper.daily(other)) == 1
+    assert len(keeper.store.daily.rows(other)) == 1
     keeper.close()
 
 
@@ -241,7 +241,7 @@ def test_runs_of_a_namespace_that_moved_are_counted_once(file: Path) -> None:
     slow.owns = lambda _: False
     for keeper, runs, until in ((slow, 2, 100.0), (other, 3, 200.0)):
         keeper.record(KEY, LongTermFigures([DailyRow(0, "", runs, runs, 0, until=until, whole=False)]))
-    (row,) = other.daily(KEY)
+    (row,) = other.store.daily.rows(KEY)
     assert (row.count, row.until) == (3, 200.0)
     slow.close()
     other.close()

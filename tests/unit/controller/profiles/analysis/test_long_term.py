@@ -130,12 +130,12 @@ def test_the_history_keeps_them_over_a_restart(tmp_path: Path) -> None:
     keeper.record(KEY, analyzed().figures)
     keeper.close()
     keeper = HistoryProvider(path)
-    rows = keeper.daily(KEY)
+    rows = keeper.store.daily.rows(KEY)
     assert sum(r.count for r in rows) == len(CASE.runs)
     assert keeper.recorded(KEY) == rows[-1].until
-    assert keeper.baseline(KEY) is not None
+    assert keeper.store.daily.baseline(KEY) is not None
     keeper.tidy({}, NOW)
-    assert keeper.daily(KEY) == rows  # also without a profile
+    assert keeper.store.daily.rows(KEY) == rows  # also without a profile
 
 
 def test_a_full_disk_does_not_stop_the_analysis(
@@ -163,7 +163,7 @@ def test_an_analysis_reaches_history_details_and_series(tmp_path: Path) -> None:
     keeper, details, series = HistoryProvider(str(tmp_path / "history.db")), Details(), WorkflowSeries()
     outputs = Outputs(keeper, details, series)
     outputs.keep(profile("etl"), replace(analyzed(), samples=(Sample("score", 80.0),)))
-    assert keeper.daily(KEY)
+    assert keeper.store.daily.rows(KEY)
     assert details.get(KEY.namespace, "etl", "uid-etl")
     assert 'workflow="nightly-etl"' in series.render()
     outputs.keep_only([])
@@ -177,10 +177,10 @@ def test_of_two_profiles_of_a_workflow_one_fills_its_daily_rows(tmp_path: Path) 
     outputs = Outputs(keeper, details)
     older = analyzed(runs=CASE.runs[-20:], most=20)
     outputs.keep(profile("etl"), older)
-    rows, peaks = keeper.daily(KEY), keeper.largest(KEY, 0.0)
+    rows, peaks = keeper.store.daily.rows(KEY), keeper.largest(KEY, 0.0)
     assert any(row.largest for row in rows)
     outputs.keep(profile("other", led=True), analyzed())
-    assert (keeper.daily(KEY), keeper.largest(KEY, 0.0)) == (rows, peaks)
+    assert (keeper.store.daily.rows(KEY), keeper.largest(KEY, 0.0)) == (rows, peaks)
     assert details.get(KEY.namespace, "other", "uid-other")
 
 
