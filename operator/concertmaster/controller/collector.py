@@ -17,7 +17,6 @@ from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.times import recent
 from concertmaster.history import HistoryError
-from concertmaster.kube.errors import Stopped
 from concertmaster.prometheus.client.server_clock import REMEDY, in_words
 
 log = logging.getLogger("concertmaster.cycle")
@@ -93,8 +92,6 @@ class Collector:
             self._asked.append(demand)
             try:
                 reports[name] = self._sources.collect(demand, self._health.heartbeat)
-            except Stopped:
-                raise
             except Exception as error:
                 log.exception("reading source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)
@@ -111,8 +108,6 @@ class Collector:
         the analyses."""
         try:
             self._sources.go_on(now)
-        except Stopped:
-            raise
         except Exception:
             log.exception("storing what was asked for ahead failed in an unexpected way")
 
@@ -125,8 +120,6 @@ class Collector:
             name = demand.source
             try:
                 reports[name] = self._sources.ask_users(demand, reports[name], self._health.heartbeat)
-            except Stopped:
-                raise
             except Exception as error:
                 log.exception("users' queries to source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)
@@ -161,8 +154,6 @@ class Collector:
                 return seen
             self._health.heartbeat("live")
             return replace(seen, config_maps=self._config_maps.read(definitions))
-        except Stopped:
-            raise
         except Exception as error:
             log.exception("reading live runs failed in an unexpected way")
             problem = f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
@@ -190,8 +181,6 @@ class Collector:
     ) -> ArchiveReport:
         try:
             return archive.read(definitions, reach, now, self._health.heartbeat)
-        except Stopped:
-            raise
         except Exception as error:
             log.exception("reading archived runs failed in an unexpected way")
             text = f"reading archived runs failed ({type(error).__name__}); the operator's log has the details"

@@ -57,7 +57,7 @@ class Worker:
                 continue
             try:
                 result.set_result(call())
-            except Exception as error:  # noqa: BLE001 - handed over to the awaiting side, whatever it is
+            except BaseException as error:  # noqa: BLE001 - handed over to the awaiting side, whatever it is
                 result.set_exception(error)
 
 

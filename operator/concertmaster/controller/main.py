@@ -200,9 +200,7 @@ class Operator:
     ) -> None:
         """Watches and loop until either ends or a signal comes."""
         pace = CyclePace(float(self._settings.interval.seconds))
-        loop = Loop(
-            cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped), failed=self._telemetry.cycle_failed
-        )
+        loop = Loop(cycle, self._worker, pace, self._health, fatal=(KindsLost,), failed=self._telemetry.cycle_failed)
         cycle.awaited = loop.woken
         if isinstance(election, ShardElection):
             election.changed = loop.wake

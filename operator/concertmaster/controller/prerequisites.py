@@ -104,8 +104,6 @@ def _wait_for_kinds(
             if not lacking:
                 return served
             problem = _install(lacking)
-        except Stopped:
-            raise
         except NotFound:
             problem = _install([r.plural for r in OWN_KINDS])
         except (Unauthorized, Forbidden) as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import ACCESS_REVIEWS, Resource
 
 _GRANTED_FOR, _DENIED_FOR = HOUR, 300.0  # seconds an answer is remembered
@@ -60,8 +60,6 @@ class AccessChecker:
         }
         try:
             answer = self._client.create(ACCESS_REVIEWS.path(), body)
-        except Stopped:
-            raise
         except KubeError:
             return known[0] if known else None
         status = answer.get("status") or {}

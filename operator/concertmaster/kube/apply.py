@@ -21,7 +21,6 @@ from concertmaster.kube.errors import (
     KubeError,
     NotFound,
     Rejected,
-    Stopped,
     Undecided,
     by_admission,
 )
@@ -90,8 +89,6 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
             "PATCH", ref.path, query=query, body=list(operations), content_type=content,
             again=DRY_RUN_SECONDS if dry_run else _PROMPT,
         )  # fmt: skip
-    except Stopped:
-        raise
     except NotFound:
         return WriteResult(PatchOutcome.GONE, f"{ref} was deleted")
     except Conflict as error:
@@ -125,8 +122,6 @@ def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error:
     tried locally, tells them apart."""
     try:
         present = client.get(ref.path)
-    except Stopped:
-        raise
     except NotFound:
         return WriteResult(PatchOutcome.GONE, f"{ref} was deleted")
     except KubeError as again:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import CHUNK, KubeClient
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.nesting import check_depth
 from concertmaster.kube.objects import Resource
 
@@ -147,8 +147,6 @@ def _scan_place(
         for item in client.items(resource.path(place), metadata_only=metadata_only, chunk=chunk):
             seen += 1
             problems += _visited(resource, item, visit, metadata_only)
-    except Stopped:
-        raise
     except KubeError as error:
         problems.append(_explain(error, resource, place, "list"))
     return Scan(seen, tuple(problems))
@@ -179,8 +177,6 @@ def _read_each(
         for namespace, name in names:
             for item in client.items(resource.path(namespace), name=name):
                 problems += _visited(resource, item, visit)
-    except Stopped:
-        raise
     except KubeError:
         return None
     return Scan(len(names), tuple(problems))
@@ -190,8 +186,6 @@ def read(client: KubeClient, resource: Resource, namespace: str | None, name: st
     """One object, or why it cannot be read. For installations that may ``get`` by name but not ``list``."""
     try:
         return client.get(resource.path(namespace, name))
-    except Stopped:
-        raise
     except NotFound as error:
         if error.reason == "NotFound" and name in str(error):
             where = f" in namespace {namespace}" if namespace else ""

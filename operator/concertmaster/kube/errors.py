@@ -88,8 +88,9 @@ class Rejected(KubeError):
     """The server rejects the content (400, 413, 415, 422): sending it again would not help."""
 
 
-class Stopped(KubeError):
-    """The operator is stopping; the request was not made or not repeated."""
+class Stopped(BaseException):
+    """The operator is stopping; the request was not made or not repeated. Like ``asyncio.CancelledError``, it is no fault
+    that a handler of faults may take for one: it ends the work, whatever that is."""
 
 
 class NotLeader(KubeError):

@@ -103,14 +103,12 @@ class EventRecorder:
             self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now), again=SLOW_ONCE)
         except Conflict:
             pass  # an earlier attempt of the same request got through
-        except Stopped:
-            return PostOutcome.FAILED
         except Forbidden:
             self._forbidden = {of: at for of, at in self._forbidden.items() if self._recent(at, now)} | {namespace: now}
             return PostOutcome.FORBIDDEN
         except NotFound:
             return PostOutcome.FAILED  # the namespace is going away
-        except KubeError:
+        except (KubeError, Stopped):
             return PostOutcome.FAILED
         self._reported[key] = now
         self._reported.move_to_end(key)

@@ -20,7 +20,6 @@ from concertmaster.kube.errors import (
     KubeError,
     NotAdmitted,
     NotFound,
-    Stopped,
     Unreachable,
 )
 from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
@@ -119,8 +118,6 @@ def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str) 
 
 
 def _failure(error: KubeError, what: str, verb: str) -> ProfileWriteResult:
-    if isinstance(error, Stopped):
-        raise error
     if isinstance(error, Forbidden) and not isinstance(error, Denied):
         message = f"{what}: {error}"
         if not isinstance(error, NotAdmitted):

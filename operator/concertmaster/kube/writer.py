@@ -23,7 +23,7 @@ import msgspec
 from concertmaster.core.text import json_size
 from concertmaster.core.units import HOUR, MINUTE
 from concertmaster.kube.client import SLOW_ONCE, KubeClient
-from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Undecided
+from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped, Undecided
 from concertmaster.kube.objects import ObjectRef
 
 MAX_STATUS_BYTES = 16 * 1024
@@ -174,7 +174,7 @@ class StatusWriter:
             return StatusResult(ref, WriteOutcome.FAILED, f"{error}; the next cycle tries again")
         except Rejected as error:
             return self._rejected(update, desired, error)
-        except KubeError as error:
+        except (KubeError, Stopped) as error:  # what was written before is in the results
             if isinstance(error, Undecided):  # each of thousands would take as long as the time limit of a webhook
                 self._undecided[ref.namespace] = self._clock()
             return StatusResult(ref, WriteOutcome.FAILED, str(error))
@@ -200,7 +200,7 @@ class StatusWriter:
             present = self._client.get(ref.path)
         except NotFound:
             return StatusResult(ref, WriteOutcome.GONE, f"{ref} was deleted")
-        except KubeError:
+        except (KubeError, Stopped):
             present = {}
         uid = str((present.get("metadata") or {}).get("uid", ""))
         if uid and ref.uid and uid != ref.uid:

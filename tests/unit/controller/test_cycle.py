@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -1119,6 +1119,16 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     bed.analyze = lambda request: (order.append("analyze"), analyze(request))[1]
     bed.run()
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
+
+
+def test_a_cycle_ends_where_the_operator_stops(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopping(*_: Any) -> NoReturn:
+        raise errors.Stopped("the operator is stopping")
+
+    monkeypatch.setattr(bed.sources, "collect", stopping)
+    with pytest.raises(errors.Stopped):
+        bed.run()
+    assert bed.analyzer.requests == []
 
 
 def test_a_cycle_that_reads_no_source_counts_no_queries(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:

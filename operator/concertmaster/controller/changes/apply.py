@@ -24,7 +24,7 @@ from concertmaster.core.times import recent
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
-from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Stopped, Undecided
+from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Undecided
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.status.recommendation_log import clip
 
@@ -138,8 +138,6 @@ class Apply:
         journal.note_proposed(plan.digest, now)
         try:
             raw = self._writer.client.create(CHANGES.path(plan.namespace), new_object(plan, name))
-        except Stopped:
-            raise
         except Conflict:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:

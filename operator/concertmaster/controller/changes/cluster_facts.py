@@ -27,7 +27,7 @@ from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.apply import DRY_RUN_SECONDS
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import (
     ADMISSION,
     AUTOSCALERS,
@@ -147,8 +147,6 @@ class FactReader:
         try:
             query = {"dryRun": "All"}
             self.client.request("POST", PODS.path(namespace), query=query, body=pod, again=DRY_RUN_SECONDS)
-        except Stopped:
-            raise
         except (Forbidden, Rejected) as error:
             return str(error)
         except KubeError as error:
@@ -194,8 +192,6 @@ class FactReader:
         if key not in self._lists:
             try:
                 self._lists[key] = list(self.client.items(key[0], label_selector=selector))
-            except Stopped:
-                raise
             except NotFound:
                 self._lists[key] = []  # the cluster does not have this kind
             except KubeError as error:

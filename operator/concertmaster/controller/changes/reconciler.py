@@ -40,7 +40,7 @@ from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
 from concertmaster.kube.discover import scan
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
 
@@ -63,8 +63,6 @@ class ChangesOutcome:
         """A fault of one workflow becomes a problem and does not stop the others."""
         try:
             yield
-        except Stopped:
-            raise
         except (KubeError, HistoryError) as error:
             self.problems.append(f"{what}: {error}")
         except Exception as error:

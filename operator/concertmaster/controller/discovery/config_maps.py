@@ -33,7 +33,7 @@ from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CONFIG_MAPS, ObjectRef
 
 log = logging.getLogger("concertmaster.live")
@@ -127,8 +127,6 @@ class ConfigMaps:
             return self._client.get(CONFIG_MAPS.path(namespace, name))
         except NotFound:
             return None
-        except Stopped:
-            raise
         except KubeError as error:
             log.warning("ConfigMap %s/%s cannot be read: %s", namespace, name, error)
             return error
@@ -153,8 +151,6 @@ class ArgoController:
             raw = self._client.get(CONFIG_MAPS.path(self._namespace, CONTROLLER))
         except NotFound:
             self._known = None
-        except Stopped:
-            raise
         except KubeError as error:
             log.warning("ConfigMap %s/%s cannot be read: %s", self._namespace, CONTROLLER, error)
             if not self._answered and not isinstance(error, Forbidden):

@@ -18,7 +18,7 @@ from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.kube.access import AccessChecker, Right
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import PODS, Resource
 
 MAX_PODS = 20_000  # pods remembered
@@ -135,8 +135,6 @@ class PodIndex:
         try:
             for obj in islice(self._listing(finder), MAX_LISTED):
                 self.accepts(PODS, obj)
-        except Stopped:
-            raise
         except KubeError as error:
             return f"runs of pods with label {finder} may lack steps: the pods there are cannot be listed: {error}"
         self._listed[finder] = self._keys

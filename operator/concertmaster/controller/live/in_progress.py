@@ -18,7 +18,7 @@ from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.core.fair_share import item_to_evict, round_robin
 from concertmaster.core.model import RunRecord, WorkflowKey, without_pauses
 from concertmaster.engines import Claims, as_in_history, ended, run_kind, with_inputs
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import ObjectRef
 
 MAX_KNOWN = 5000
@@ -106,8 +106,6 @@ class RunsInProgress:
             run.read_at = time.monotonic()  # also where that fails: the others come first in the next cycle
             try:
                 run.record = self._read(run.ref)
-            except Stopped:
-                raise
             except KubeError as error:
                 report(f"runs in progress are not read: {error}")
                 if error.retryable:

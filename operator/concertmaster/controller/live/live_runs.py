@@ -34,7 +34,7 @@ from concertmaster.engines import (
 )
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.nesting import TooDeep, check_depth
 from concertmaster.kube.objects import ObjectRef, Resource
 
@@ -180,8 +180,6 @@ class LiveRuns:
             try:
                 read.append(self._record(waiting))
                 steps += len(read[-1].record.steps) if read[-1].record is not None else 0
-            except Stopped:
-                raise
             except KubeError as error:
                 self._note(f"live runs wait to be read: {error}")
                 self._pending.put_back(waiting)
@@ -247,8 +245,6 @@ class LiveRuns:
                         if (raw := self._objects.listed(ref)) is not None:
                             self.accepts(kind.resource, raw)
                         self._in_progress.examined(ref.uid)
-                except Stopped:
-                    raise
                 except KubeError as error:
                     self._note(f"runs in progress are not known: {error}")
                     if error.retryable:

@@ -15,7 +15,7 @@ from concertmaster.engines.base import RunKind
 from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import Resource, resource_of
 
 CHECK_EVERY = 60.0  # seconds between two checks of what is served
@@ -83,8 +83,6 @@ class RunKinds:
         for name in (n for n in dict.fromkeys(k.resource.kind for k in KINDS) if n in names):
             try:
                 kind = self._served(name)
-            except Stopped:
-                raise
             except KubeError as error:
                 present += [k for k in self.present if k.resource.kind == name]
                 notes.append(f"whether {name}s can be watched is not known now: {error}")
@@ -101,8 +99,6 @@ class RunKinds:
                 )
         try:
             self.workloads = self._admissions()
-        except Stopped:
-            raise
         except KubeError as error:
             notes.append(f"whether Workloads of Kueue can be read is not known now: {error}")
         self.present, self.notes, self._asked = tuple(present), tuple(notes), (names, now)

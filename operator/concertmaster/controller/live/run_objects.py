@@ -17,7 +17,7 @@ from concertmaster.engines import children
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.suspension import queued
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import ObjectRef, Resource
 
 MAX_CHILDREN = 20_000  # TaskRuns or pods of one run
@@ -106,8 +106,6 @@ class EarlierRuns(Generic[T]):
                 if self._ends(objects):
                     listed |= runs
                     continue
-            except Stopped:
-                raise
             except KubeError as error:
                 errors[name] = error
                 continue

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.controller.live.run_kinds import ServedRunKind
+from concertmaster.kube.errors import Stopped
 from concertmaster.net.background import in_background
 
 log = logging.getLogger("concertmaster.live")
@@ -110,5 +111,7 @@ class RunWatch:
             try:
                 while await self._read():
                     pass
+            except Stopped:
+                return
             except Exception as error:  # noqa: BLE001 - what waits is read by the next cycle
                 self._lost(error)

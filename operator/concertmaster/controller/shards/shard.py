@@ -10,7 +10,7 @@ from concertmaster.controller.policies.summary import PolicySummary, merged, sum
 from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.ownership import Ownership
 from concertmaster.controller.shards.summaries import Summaries
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 
 Known = tuple[PolicyView, PolicySummary]
 
@@ -41,8 +41,6 @@ class Shard:
         try:
             self.summaries.publish(alive, {name: summary for name, (_, summary) in parts.items()})
             others = self.summaries.others(alive) if self.ownership.owns(CLUSTER) else None
-        except Stopped:
-            raise
         except KubeError as error:
             problem(f"the ConfigMap with this shard's part of cluster policies could not be written: {error}")
             return mine

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from concertmaster.controller.policies.summary import PolicySummary
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CONFIG_MAPS
 
 log = logging.getLogger("concertmaster.shards")
@@ -90,8 +90,6 @@ class Summaries:
         """A shard's part as the API server has it; None where it cannot be read."""
         try:
             config_map = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
-        except Stopped:
-            raise
         except KubeError as error:
             log.info("the summary of shard %s could not be read: %s", shard, error)
             return None

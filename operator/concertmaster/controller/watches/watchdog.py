@@ -15,7 +15,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import PROFILES, Resource
 
 _SETTLE_TRIES = 40
@@ -118,8 +118,6 @@ class Watchdog:
             return False
         try:
             counts = [self._client.count(PROFILES.path(place)) for place in self._namespaces or (None,)]
-        except Stopped:
-            raise
         except KubeError:
             return False
         return None not in counts and sum(filter(None, counts)) == len(known.profiles)

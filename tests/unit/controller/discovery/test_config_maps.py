@@ -11,6 +11,7 @@ from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.errors import Stopped
 from concertmaster.kube.objects import CONFIG_MAPS
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenario_builder import argo, define, task
@@ -76,3 +77,15 @@ def test_those_that_may_not_be_read_take_nobodys_turn(client: MemoryClient) -> N
     client.allows = lambda attributes: False  # type: ignore[method-assign]
     many = [workflow(client, "crowd", f"etl-{n}", config_map=f"limits-{n}") for n in range(10)]
     assert ConfigMaps(client, AccessChecker(client)).read(many) == {}
+
+
+def test_an_operator_that_stops_reads_no_further_one(client: MemoryClient) -> None:
+    """Stopping is no fault of the first that others go on without."""
+    one = workflow(client, "demo", "etl")
+
+    class Stopping(MemoryClient):
+        def get(self, path: str, query: Any = None) -> dict[str, Any]:
+            raise Stopped("the operator is stopping")
+
+    with pytest.raises(Stopped):
+        ConfigMaps(Stopping(), AccessChecker(client)).read([one])

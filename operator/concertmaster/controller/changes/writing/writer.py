@@ -25,7 +25,7 @@ from concertmaster.core.changes.phases.written import fingerprinted
 from concertmaster.core.changes.plan import Plan
 from concertmaster.history import HistoryError
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Rejected, Stopped
+from concertmaster.kube.errors import KubeError, NotFound, Rejected
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import ObjectRef
 
@@ -130,8 +130,6 @@ class ChangeWriter:
         ]
         try:
             return WorkflowChangeView(self.client.patch(f"{change.ref.path}/status", operations, kind="json"))
-        except Stopped:
-            raise
         except NotFound:
             return None  # deleted: it is recovered from the journal
         except Rejected as error:
