@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, as_in_history, assign, define
+from concertmaster.engines import Claims, assign, define
 from concertmaster.engines.jobset.live import read_run
 from concertmaster.prometheus.collect.reading import Collection
 from tests.support.builders import build_runs
@@ -172,7 +172,7 @@ def test_job_sets_are_rebuilt_from_the_metrics(
 ) -> None:
     run = Run(scenario, definitions, name)
     record = rebuilt[run.name]
-    live = {e.uid: e for e in as_in_history(run.record, run.definition).steps}
+    live = {e.uid: e for e in run.record.steps}
     assert record.source is Source.HISTORY and record.outcome is run.record.outcome
     assert {e.uid for e in record.steps} == set(run.pods_ever) and set(live) <= set(run.pods_ever)
     for e in record.steps:

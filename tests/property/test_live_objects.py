@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import RunRecord, WorkflowKey
-from concertmaster.engines import Claims, as_in_history, children, define, end_alone, end_mark, ended, run_kind
+from concertmaster.engines import Claims, children, define, end_alone, end_mark, ended, run_kind, whole_run
 from concertmaster.engines.argo import links
 from concertmaster.engines.argo.live import read_run as read_workflow
 from concertmaster.engines.tekton.live import read_run as read_pipeline_run
@@ -148,7 +148,8 @@ def read(objects: list[Any]) -> RunRecord | None:
     run = kind.read(raw, parts, key, definition)
     kind.values(raw, parts)
     end_alone(run)
-    record = as_in_history(run.record, definition) if definition is not None else run.record
+    whole = whole_run(raw, definition, parts) if definition is not None else None
+    record = whole.record if whole is not None else run.record
     stored = decode_record(encode_record(record), key, record.run)
     assert len(stored.steps) == len(record.steps)
     assert all(len(problem) < 1_000 for problem in run.problems)

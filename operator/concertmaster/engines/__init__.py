@@ -7,13 +7,12 @@ records.
 
 from concertmaster.core.model import UNKNOWN_STEP
 from concertmaster.engines.assign import assign
-from concertmaster.engines.claims import Claims, as_in_history, children, end_alone, end_mark, ended
+from concertmaster.engines.claims import Claims, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions, with_merged_containers
 from concertmaster.engines.common.placing import Assignment
 from concertmaster.engines.define import define, define_all
 from concertmaster.engines.graph.steps import Answers, from_queries
 from concertmaster.engines.infer import complete, infer_definitions
-from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
@@ -32,7 +31,6 @@ __all__ = [
     "Claims",
     "LiveRun",
     "RunBuilder",
-    "as_in_history",
     "assign",
     "by_object",
     "children",
@@ -51,6 +49,5 @@ __all__ = [
     "run_kind",
     "span",
     "whole_run",
-    "with_inputs",
     "with_merged_containers",
 ]

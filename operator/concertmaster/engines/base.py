@@ -82,12 +82,13 @@ class SharedKind:
 
     ``users`` is the kind of these workflows. ``names`` returns the objects of its own namespace that a workflow uses
     (including remote references if the namespace is given); a name that contains ``$(`` or ``{{`` may refer to any
-    object.
+    object. ``patched``: whether a change for one of these workflows may patch it.
     """
 
     kind: str
     users: str
     names: Callable[[Raw, str | None], frozenset[str]]
+    patched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,8 @@ class Engine:
     infer: Callable[[PodFact], WorkflowKey | None] = lambda fact: None
     inferred_steps: tuple[StepSpec, ...] = ()
     as_in_history: Callable[[RunRecord, WorkflowDefinition], RunRecord] = lambda record, definition: record
-    shared: SharedKind | None = None
-    """Objects other than the defining one that a change for a workflow may patch."""
-    referenced: tuple[SharedKind, ...] = ()
-    """Objects that define workflows and contain parts that others refer to: these change with them."""
+    shared: tuple[SharedKind, ...] = ()
+    """Objects that contain parts which workflows refer to: a change of one changes all of them."""
     active_runs: ActiveRuns | None = None
     patches_pods: Callable[[Raw], bool] = lambda raw: False
     """Whether an object sets pod resources in a place that is applied after the fields a change may set."""

@@ -156,12 +156,6 @@ def end_alone(run: LiveRun) -> RunRecord | None:
     return replace(record, start=start if start is not None else record.start, end=end, steps=())
 
 
-def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:
-    """``record`` with its steps renamed as in the history, so that runs from both sources have the same steps."""
-    engine = by_traits(definition.engine)
-    return record if engine is None else engine.as_in_history(record, definition)
-
-
 def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
     """Kinds of the runs of one workflow."""
     if definition.run_kind is not None:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.engines.claims import as_in_history
 from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.live import LiveRun
-from concertmaster.engines.registry import run_kind
+from concertmaster.engines.registry import by_traits, run_kind
 from concertmaster.engines.suspension import with_suspension
 
 Raw = Mapping[str, Any]
@@ -19,15 +18,15 @@ Raw = Mapping[str, Any]
 def whole_run(
     raw: Raw, definition: WorkflowDefinition, children: Sequence[Raw], workloads: Sequence[Raw] = ()
 ) -> LiveRun | None:
-    """The run ``raw`` of the workflow ``definition``: its steps named as in the history where they are all known, the sizes
-    of its inputs and how long it was suspended; ``workloads`` are those of Kueue. None if no engine reads such an object.
-    """
+    """The run ``raw`` of the workflow ``definition``, with its steps named as in the history, so that runs from both sources
+    have the same, the sizes of its inputs, and how long it was suspended; ``workloads`` are those of Kueue. None if no
+    engine reads such an object."""
     kind = run_kind(raw)
     if kind is None:
         return None
     run = kind.read(raw, children, definition.key, definition)
     record, unread = with_inputs(run.record, definition.inputs, raw, children, kind.values)
-    record = with_suspension(record, raw, workloads)
-    if run.complete:
-        record = as_in_history(record, definition)
-    return replace(run, record=record, problems=(*run.problems, *unread))
+    engine = by_traits(definition.engine)
+    if engine is not None:
+        record = engine.as_in_history(record, definition)
+    return replace(run, record=with_suspension(record, raw, workloads), problems=(*run.problems, *unread))

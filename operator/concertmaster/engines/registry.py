@@ -60,14 +60,13 @@ def companions(api_version: str, kind: str) -> tuple[str, ...]:
 
 
 def shared_by(kind: str) -> SharedKind | None:
-    """The objects that workflows of ``kind`` may share; None if they share none."""
-    return next((e.shared for e in ENGINES if e.shared is not None and e.shared.users == kind), None)
+    """The shared objects that a change for a workflow of ``kind`` may patch; None if there are none."""
+    return next((way for e in ENGINES for way in e.shared if way.patched and way.users == kind), None)
 
 
 def users_of(kind: str) -> tuple[SharedKind, ...]:
     """All ways in which workflows may use an object of ``kind``."""
-    ways = (way for e in ENGINES for way in (e.shared, *e.referenced))
-    return tuple(way for way in ways if way is not None and way.kind == kind)
+    return tuple(way for e in ENGINES for way in e.shared if way.kind == kind)
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:

@@ -25,7 +25,6 @@ from concertmaster.core.model import (
 from concertmaster.engines import (
     Claims,
     LiveRun,
-    as_in_history,
     assign,
     children,
     end_alone,
@@ -33,6 +32,7 @@ from concertmaster.engines import (
     job_ends,
     run_kind,
 )
+from concertmaster.engines.argo.pods import as_in_history
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.placing import Candidates
 from concertmaster.engines.common.runs import possible

@@ -17,7 +17,7 @@ from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.core.fair_share import item_to_evict, round_robin
 from concertmaster.core.model import RunRecord, WorkflowKey, without_pauses
-from concertmaster.engines import Claims, as_in_history, ended, run_kind, with_inputs
+from concertmaster.engines import Claims, ended, whole_run
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import ObjectRef
 
@@ -124,14 +124,14 @@ class RunsInProgress:
 def as_it_is(ref: ObjectRef, objects: RunObjects, claims: Claims) -> RunRecord | None:
     """A run in progress as it is now; None when it is over, gone or cannot be read. Raises KubeError."""
     raw = objects.listed(ref)
-    definition, kind = (claims.of(raw), run_kind(raw)) if raw is not None else (None, None)
-    if raw is None or definition is None or kind is None or ended(raw):
+    definition = claims.of(raw) if raw is not None else None
+    if raw is None or definition is None or ended(raw):
         return None
     try:
-        parts, _ = objects.children(ref, raw)
-        run = kind.read(raw, parts, definition.key, definition)
-        record, _ = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
+        run = whole_run(raw, definition, objects.children(ref, raw)[0])
     except UNREADABLE:
         return None  # reported when it has ended
-    record = as_in_history(record, definition)
+    if run is None:
+        return None
+    record = run.record
     return without_pauses(replace(record, start=record.start if record.start is not None else run.started))

@@ -15,7 +15,7 @@ from concertmaster.core.schedules.starts import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER, read_locks, workflow_defaults
 from concertmaster.engines.argo.expansion.expand import Expansion
 from concertmaster.engines.argo.expansion.templates import Templates, resources_patched
-from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.argo.traits import ARGO, template_kind
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import (
     Problems,
@@ -28,7 +28,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, objects_in
 from concertmaster.engines.overlay import UNPATCHED, merged, unpatched
 
 _DEPTH = 50
@@ -135,16 +135,7 @@ def material(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def refers_to_others(spec: Mapping[str, Any]) -> bool:
     """Whether a workflow spec takes templates from other objects, so that it does not say by itself what a run does."""
-    pending: list[Any] = [spec]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("templateRef") or value.get("workflowTemplateRef"):
-                return True
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return False
+    return any(row.get("templateRef") or row.get("workflowTemplateRef") for row in objects_in(spec))
 
 
 def _filled(value: Any, depth: int = 0) -> Any:
@@ -173,7 +164,7 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
     return Trigger(
         namespace=obj.namespace,
         name=obj.name,
-        target_kind="ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate",
+        target_kind=template_kind(ref),
         target_name=target,
         schedule=schedule,
         time_zone=zone,

@@ -11,9 +11,10 @@ from concertmaster.engines.argo.definition import define, trigger
 from concertmaster.engines.argo.live import begins_elsewhere, ended, read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
-from concertmaster.engines.argo.traits import API, ARGO, sets_resources
+from concertmaster.engines.argo.traits import API, ARGO, sets_resources, template_kind
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
+from concertmaster.engines.common.objects import objects_in
 from concertmaster.engines.retried_runs import pauses, remaining
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
@@ -41,40 +42,22 @@ def _made_from(raw: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(name) for name in names if name)
 
 
-def _referenced(cluster: bool) -> Callable[[Mapping[str, Any], str | None], frozenset[str]]:
-    """Returns a function that names the templates an object refers to by ``templateRef``, or is created from."""
+def _referenced(kind: str) -> Callable[[Mapping[str, Any], str | None], frozenset[str]]:
+    """Returns a function that names the templates of a kind that an object refers to by ``templateRef``, or is created
+    from."""
 
     def names(raw: Mapping[str, Any], _: str | None) -> frozenset[str]:
-        templates: set[str] = set()
-        nodes: list[Any] = [raw.get("spec")]
         keys = ("templateRef",) if raw.get("kind") == "CronWorkflow" else ("templateRef", "workflowTemplateRef")
-        while nodes:
-            node = nodes.pop()
-            if isinstance(node, Mapping):
-                for key in keys:
-                    ref = node.get(key)
-                    if isinstance(ref, Mapping) and bool(ref.get("clusterScope")) is cluster:
-                        templates.add(str(ref.get("name")))
-                nodes += node.values()
-            elif isinstance(node, list):
-                nodes += node
-        return frozenset(templates)
+        refs = (row.get(key) for row in objects_in(raw.get("spec")) for key in keys)
+        own = (ref for ref in refs if isinstance(ref, Mapping) and template_kind(ref) == kind)
+        return frozenset(str(ref.get("name")) for ref in own)
 
     return names
 
 
 def patches_pods(raw: Mapping[str, Any]) -> bool:
     """Whether a podSpecPatch anywhere in an object sets resources, or may: Argo applies it last."""
-    nodes: list[Any] = [raw.get("spec")]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, Mapping):
-            if sets_resources(node.get("podSpecPatch")) is not None:
-                return True
-            nodes += node.values()
-        elif isinstance(node, list):
-            nodes += node
-    return False
+    return any(sets_resources(row.get("podSpecPatch")) is not None for row in objects_in(raw.get("spec")))
 
 
 ENGINE = Engine(
@@ -108,9 +91,13 @@ ENGINE = Engine(
     infer=_infer,
     as_in_history=as_in_history,
     active_runs=ActiveRuns(_WORKFLOW, f"{_COMPLETED}!=true", _made_from),
-    referenced=(
-        *(SharedKind("WorkflowTemplate", user, _referenced(False)) for user in ("WorkflowTemplate", "CronWorkflow")),
-        *(SharedKind("ClusterWorkflowTemplate", user, _referenced(True)) for user in _DEFINING),
+    shared=tuple(
+        SharedKind(kind, user, _referenced(kind))
+        for kind, users in (
+            ("WorkflowTemplate", ("WorkflowTemplate", "CronWorkflow")),
+            ("ClusterWorkflowTemplate", _DEFINING),
+        )
+        for user in users
     ),
     patches_pods=patches_pods,
     chart=ChartSwitch("argo", ("WorkflowTemplates", "ClusterWorkflowTemplates", "CronWorkflows")),

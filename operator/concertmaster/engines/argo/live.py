@@ -19,7 +19,7 @@ from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS
 from concertmaster.engines.argo.status import Node, read_nodes
-from concertmaster.engines.argo.traits import API
+from concertmaster.engines.argo.traits import API, template_kind
 from concertmaster.engines.common.archived import archived_object
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text, timestamp
 from concertmaster.engines.common.names import argo_pod_name_of
@@ -48,7 +48,7 @@ _BY_MESSAGE = {
 _SHUTDOWN = re.compile(r"^(workflow shutdown|Stopped) with strategy\b")  # of a node that ``spec.shutdown`` ended
 _TAKEN_OVER = re.compile(r"^original pod: ")  # of a node that ``argo resubmit --memoized`` took from another run
 _ON_REQUEST = (137, 143)  # exit codes of a container that was asked to terminate, and killed if it did not
-_LABEL = "workflows.argoproj.io/"
+_POD_NAMES = "workflows.argoproj.io/pod-name-format"
 _ARCHIVED_NUL = "ARGO_POSTGRES_NULL_REPLACEMENT"  # PostgreSQL keeps any text but NUL
 ORIGIN_LABELS = tuple(label for label, _ in TEMPLATE_LABELS)
 """Labels of a Workflow that name what it was created from."""
@@ -61,14 +61,9 @@ def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     name = obj.text_at(obj.spec, "workflowTemplateRef", "name")
     if name is not None:
         ref = mapping(obj.spec.get("workflowTemplateRef"), "workflowTemplateRef", obj.problems)
-        kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
-        return WorkflowKey(obj.namespace, kind, name)
-    for label, kind in (
-        ("cron-workflow", "CronWorkflow"),
-        ("workflow-template", "WorkflowTemplate"),
-        ("cluster-workflow-template", "ClusterWorkflowTemplate"),
-    ):
-        value = obj.text_at(obj.meta, "labels", f"{_LABEL}{label}")
+        return WorkflowKey(obj.namespace, template_kind(ref), name)
+    for label, kind in reversed(TEMPLATE_LABELS):  # a CronWorkflow before the template it starts
+        value = obj.text_at(obj.meta, "labels", label)
         if value is not None:
             return WorkflowKey(obj.namespace, kind, value)
     return None
@@ -87,8 +82,7 @@ def origins(namespace: str, labels: Mapping[str, str], reference: object = None)
     a CronWorkflow that starts a template leaves both of their names. Empty for one that was not created from anything."""
     named = {WorkflowKey(namespace, kind, name) for key, kind in TEMPLATE_LABELS if (name := labels.get(key))}
     if isinstance(reference, Mapping) and isinstance(name := reference.get("name"), str):
-        kind = "ClusterWorkflowTemplate" if flag(reference.get("clusterScope")) else "WorkflowTemplate"
-        named.add(WorkflowKey(namespace, kind, name))
+        named.add(WorkflowKey(namespace, template_kind(reference), name))
     return frozenset(named)
 
 
@@ -189,7 +183,7 @@ def _parameters(holder: object) -> dict[str, str]:
 
 def _first_version(obj: KubeObject) -> bool:
     """Whether the run's pods are named by the scheme of Argo before 3.2."""
-    return obj.text_at(obj.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
+    return obj.text_at(obj.meta, "annotations", _POD_NAMES) == "v1"
 
 
 def _executions(

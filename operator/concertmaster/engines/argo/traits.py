@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from concertmaster.core.model import EngineTraits, ObjectKind
+from concertmaster.engines.common.manifest import flag
 
 API = "argoproj.io/v1alpha1"
 _SPEC = r"(/spec|/spec/workflowSpec)"
@@ -57,6 +60,11 @@ ARGO = EngineTraits(
     clean_up_fields=("ttlStrategy", "podGC"),
     sets_resources=("a podSpecPatch of the run or of workflowDefaults",),
 )
+
+
+def template_kind(reference: Mapping[str, Any]) -> str:
+    """The kind of the object that a ``workflowTemplateRef`` or ``templateRef`` names."""
+    return "ClusterWorkflowTemplate" if flag(reference.get("clusterScope")) else "WorkflowTemplate"
 
 
 def sets_resources(patch: object) -> str | None:

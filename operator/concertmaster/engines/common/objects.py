@@ -37,6 +37,18 @@ def named(rows: object, where: str, what: str, problems: Problems, *, key: str =
             yield Named(name, place, here, row)
 
 
+def objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All objects in a value, however deeply, itself included."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
 def texts(values: object, where: str, problems: Problems) -> tuple[str, ...]:
     """The texts of a list, each once."""
     listed = (text(value, where, problems) for value in sequence(values, where, problems))

@@ -45,7 +45,7 @@ ENGINE = Engine(
     owner_kinds=("TaskRun",),
     pod_labels=LABELS,
     infer=_infer,
-    shared=SharedKind(TASK, "Pipeline", tasks_of),
+    shared=(SharedKind(TASK, "Pipeline", tasks_of, patched=True),),
     chart=ChartSwitch("tekton", ("Tekton Pipelines",)),
     page=("Tekton Pipelines", "tekton.md"),
 )

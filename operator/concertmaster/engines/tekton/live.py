@@ -64,15 +64,16 @@ def read_run(
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
     tasks = task_names(status, problems)
-    present = set(map(_name, task_runs))
+    parts = [KubeObject.of(task_run) for task_run in task_runs]
+    present = {part.name for part in parts}
     tried: list[Iterator[StepExecution]] = []
-    for task_run in task_runs:
-        name = _name(task_run)
-        task = tasks.get(name) or _labels(task_run).get(f"{_LABEL}pipelineTask")
-        if not isinstance(task, str):
+    for part in parts:
+        name = part.name
+        task = tasks.get(name) or part.labels.get(f"{_LABEL}pipelineTask")
+        if task is None:
             problems.add(f"TaskRun {name} of run {run} names no pipeline task: it is left out")
             continue
-        tried.append(_attempts(task_run, task, run, problems))
+        tried.append(_attempts(part, task, run, problems))
     steps = few(chain.from_iterable(tried), problems)
     for name, task in tasks.items():
         if name not in present:
@@ -115,15 +116,15 @@ def _named(obj: KubeObject) -> NamedValues:
     return NamedValues(parameters_of(obj.spec.get("params"), "params"), annotations_of(obj.raw))
 
 
-def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
+def _attempts(task_run: KubeObject, task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
     """All attempts of one TaskRun: ``retriesStatus`` contains the earlier ones, the status itself the last one."""
-    status = mapping(task_run.get("status"), "TaskRun status", problems)
+    status = mapping(task_run.raw.get("status"), "TaskRun status", problems)
     retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
     earlier = [mapping(s, "retriesStatus", problems) for s in retried]
-    item = _item(_name(task_run), task)
+    item = _item(task_run.name, task)
     left_out = max(0, len(earlier) - _MAX_RETRIES)
     if left_out:
-        problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
+        problems.add(f"TaskRun {task_run.name} has {len(earlier)} retries: the first {left_out} are left out")
     for attempt, one in enumerate((*earlier[left_out:], status), left_out):
         outcome, reason, message = _condition(one, problems)
         late = attempt == len(earlier) and outcome is Outcome.UNKNOWN and _timed_out(task_run)
@@ -193,10 +194,9 @@ def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, 
     return Outcome.RUNNING, None, None
 
 
-def _timed_out(task_run: Mapping[str, Any]) -> bool:
+def _timed_out(task_run: KubeObject) -> bool:
     """Whether a TaskRun was cancelled by the timeout of its PipelineRun, which gives it the same reason as a user does."""
-    spec = task_run.get("spec")
-    return isinstance(spec, Mapping) and spec.get("statusMessage") == _TIMED_OUT
+    return task_run.spec.get("statusMessage") == _TIMED_OUT
 
 
 def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
@@ -235,17 +235,6 @@ def _item(name: str, task: str) -> str | None:
     return match.group(1) if match and not name.endswith(f"-{task}") else None
 
 
-def _inputs(task_run: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
-    spec = task_run.get("spec")
-    params = spec.get("params") if isinstance(spec, Mapping) else None
+def _inputs(task_run: KubeObject, status: Mapping[str, Any]) -> str | None:
+    params = task_run.spec.get("params")
     return fingerprint([status.get("taskSpec"), params]) if params else None
-
-
-def _labels(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    ignored = Problems()
-    return mapping(mapping(raw.get("metadata"), "metadata", ignored).get("labels"), "labels", ignored)
-
-
-def _name(raw: Mapping[str, Any]) -> str:
-    ignored = Problems()
-    return text(mapping(raw.get("metadata"), "metadata", ignored).get("name"), "name", ignored) or ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import ContainerSpec
-from concertmaster.engines.argo.traits import sets_resources
+from concertmaster.engines.argo.traits import sets_resources, template_kind
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -112,7 +112,7 @@ class Templates:
         if name is None or template is None:
             self.problems.add(f"{where}.templateRef needs name and template")
             return None
-        kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
+        kind = template_kind(ref)
         scope = f"{kind} {name}"
         if scope != self.scope and scope not in self.foreign:
             try:
