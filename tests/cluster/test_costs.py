@@ -10,6 +10,7 @@ import pytest
 
 from concertmaster.cli import gather
 from concertmaster.cli.analysis import analyze
+from concertmaster.cli.options import SourceOptions
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
@@ -59,7 +60,7 @@ def source() -> Iterator[MetricsSource]:
     try:
         server.load_openmetrics(render(pods, Grid(NOW - 10 * HOUR, NOW), jobs, NODES))
         server.start()
-        yield gather.find_source(server.url, None, "default", None, None, [])
+        yield SourceOptions(server.url, None, "default", None, None, ()).find()
     finally:
         server.close()
 

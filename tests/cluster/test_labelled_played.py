@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from concertmaster.cli import cli
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.history import Store
-from concertmaster.report.list_entries import item_of
+from concertmaster.report.workflows.list_entries import item_of
 from testbed.process import http_get
 from testbed.series.lives import PodLife
 from testbed.services.cluster import Cluster

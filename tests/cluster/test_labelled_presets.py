@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli
 from concertmaster.engines.labels.presets import BY_NAME
-from concertmaster.report.list_entries import item_of
+from concertmaster.report.workflows.list_entries import item_of
 from testbed.series.lives import PodLife
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer

@@ -17,6 +17,7 @@ import pytest
 
 from concertmaster.cli import gather
 from concertmaster.cli.analysis import analyze
+from concertmaster.cli.options import SourceOptions
 from concertmaster.core.model import ContainerFact, Recommendation, StepExecution, VolumeUse
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.upper_bound import HALF
@@ -161,7 +162,7 @@ def recommended() -> Iterator[dict[str, AnalysisResult]]:
     try:
         server.load_openmetrics(render(pods, GRID))
         server.start()
-        source = gather.find_source(server.url, None, "default", None, None, [])
+        source = SourceOptions(server.url, None, "default", None, None, ()).find()
         facts = gather.from_prometheus(source, namespaces=[], window=14 * DAY, objects=_objects(), now=NOW + 120)
         # What the metrics source as a whole lacks is another test's matter: here it would speak in every namespace.
         alone = replace(facts, until=NOW, missing=())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.cli import gather
+from concertmaster.cli.options import SourceOptions
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.settings import MetricsSource
@@ -74,7 +74,7 @@ def source() -> Iterator[MetricsSource]:
         series = render(SERVICES, Grid(BEGIN, NOW + 4 * HOUR), (), NODES)
         server.load_openmetrics(with_quotas(series, "shop", "etl"))
         server.start()
-        yield gather.find_source(server.url, None, "default", None, None, [])
+        yield SourceOptions(server.url, None, "default", None, None, ()).find()
     finally:
         server.close()
 

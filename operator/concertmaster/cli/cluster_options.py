@@ -15,7 +15,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
-from concertmaster.report import list_entries
+from concertmaster.report.workflows import list_entries
 
 _MAX_COMPLETIONS = 200  # names offered by completion
 _MAX_READ = 2000  # objects of which it offers the names that match: a person waits for it
@@ -26,12 +26,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
 KUBECONFIG = click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
-)
-FACTS = click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record, instead of the cluster.",
 )
 PROFILES_WITH = click.option(
     "-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import yaml
 
 from concertmaster import settings
 from concertmaster.cli import answers
-from concertmaster.cli.errors import CallError, UserError
+from concertmaster.cli.errors import UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.core.text import listing, plain
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from concertmaster.prometheus.facts.missing_series import MissingSeries
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
-_GIVEN, _OPTION = "the given options", {"url": "--prometheus", "extraMatchers": "--matcher"}  # by field of a source
 _MAX_NAMED = 5  # files of a directory that are no objects
 
 
@@ -47,41 +45,6 @@ class Facts:
     answers: tuple[AnswerFact, ...] = ()
     # Spans of which the metrics source has nothing: not seen, rather than quiet.
     blind: tuple[tuple[float, float], ...] = ()
-
-
-def find_source(
-    url: str | None,
-    config: Path | None,
-    source_name: str,
-    bearer_token_file: str | None,
-    ca_file: str | None,
-    matchers: Sequence[str],
-) -> settings.MetricsSource:
-    """The source the options name. Raises UserError or a usage error with what to change."""
-    if (url is None) == (config is None):
-        raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
-    try:
-        if config is not None:
-            source = settings.load(config).source(source_name)
-            if source is None:
-                raise UserError(f"{config} has no source named {source_name}")
-            return source
-        pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
-        if len(pairs) != len(matchers):
-            raise click.UsageError("--matcher is written LABEL=VALUE")
-        document: dict[str, Any] = {"name": "default", "url": url, "extraMatchers": pairs}
-        if bearer_token_file:
-            document["auth"] = {"bearerTokenFile": bearer_token_file}
-        if ca_file:
-            document["tls"] = {"caFile": ca_file}
-        source = settings.parse(yaml.safe_dump({"sources": [document]}), name=_GIVEN).source("default")
-        assert source is not None
-        return source
-    except settings.SettingsError as error:
-        problem = UserError if config is not None else CallError  # of a file, or of a value of the call
-        raise problem(
-            re.sub(rf"{_GIVEN}: sources\[0\]\.(\w+)[^:]*", lambda m: _OPTION.get(m[1], m[0]), str(error))
-        ) from None
 
 
 def progress(text: str) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+import yaml
 
 from concertmaster import settings
-from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
+from concertmaster.cli.errors import CallError, UserError
+from concertmaster.cli.gather import Facts, from_file, from_prometheus, load_objects
 from concertmaster.core import text
 from concertmaster.core.model.scalars import Duration
 from concertmaster.core.times import iso, parse_time
-from concertmaster.core.units import DAY
+from concertmaster.core.units import DAY, HOUR, MINUTE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 WINDOW = 14 * DAY
+_GIVEN, _OPTION = "the given options", {"url": "--prometheus", "extraMatchers": "--matcher"}  # by field of a source
 
 
 def namespaces(what: str, default: str) -> Callable[[F], F]:
@@ -86,18 +90,51 @@ class SourceOptions:
 
     def find(self) -> settings.MetricsSource:
         """The source. Raises UserError or a usage error with what to change."""
-        return find_source(self.url, self.config, self.source_name, self.bearer_token_file, self.ca_file, self.matchers)
+        if (self.url is None) == (self.config is None):
+            raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
+        try:
+            if self.config is not None:
+                source = settings.load(self.config).source(self.source_name)
+                if source is None:
+                    raise UserError(f"{self.config} has no source named {self.source_name}")
+                return source
+            pairs = dict(m.split("=", 1) for m in self.matchers if "=" in m)
+            if len(pairs) != len(self.matchers):
+                raise click.UsageError("--matcher is written LABEL=VALUE")
+            document: dict[str, Any] = {"name": "default", "url": self.url, "extraMatchers": pairs}
+            if self.bearer_token_file:
+                document["auth"] = {"bearerTokenFile": self.bearer_token_file}
+            if self.ca_file:
+                document["tls"] = {"caFile": self.ca_file}
+            source = settings.parse(yaml.safe_dump({"sources": [document]}), name=_GIVEN).source("default")
+            assert source is not None
+            return source
+        except settings.SettingsError as error:
+            problem = UserError if self.config is not None else CallError  # of a file, or of a value of the call
+            raise problem(
+                re.sub(rf"{_GIVEN}: sources\[0\]\.(\w+)[^:]*", lambda m: _OPTION.get(m[1], m[0]), str(error))
+            ) from None
+
+
+def gathered(kind: type[Any], keyword: str, command: F, offered: Sequence[Callable[[Any], Any]]) -> F:
+    """Adds the options ``offered`` and hands what a dataclass takes of all of them to the command as one value of it."""
+
+    @functools.wraps(command)
+    def call(**values: Any) -> Any:
+        made = kind(**{f.name: values.pop(f.name) for f in fields(kind)})
+        return command(**{keyword: made}, **values)
+
+    for option in reversed(offered):
+        call = option(call)
+    return cast("F", call)
 
 
 def source_options(command: F) -> F:
     """Adds the options and hands them to the command as ``source``."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> Any:
-        names = (f.name for f in fields(SourceOptions))
-        return command(source=SourceOptions(**{name: values.pop(name) for name in names}), **values)
-
-    for option in reversed(
+    return gathered(
+        SourceOptions,
+        "source",
+        command,
         (
             click.option("--prometheus", "url", metavar="URL", help="Base URL of a Prometheus, Thanos, Mimir ..."),
             click.option(
@@ -118,10 +155,8 @@ def source_options(command: F) -> F:
                 metavar="LABEL=VALUE",
                 help="Label every series must have, as cluster=prod-1.",
             ),
-        )
-    ):
-        call = option(call)
-    return cast("F", call)
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +173,7 @@ class SpanOptions:
         """What the options were called with."""
         named = [("namespace", name) for name in self.namespaces]
         named += [("definitions", str(path)) for path in self.definitions]
-        named += [("window", text.window(self.window))] if self.window is not None else []
+        named += [("window", _exact(self.window))] if self.window is not None else []
         named += [("until", str(iso(self.until)))] if self.until is not None else []
         return [part for name, value in named for part in (f"--{name}", value)]
 
@@ -156,12 +191,10 @@ class SpanOptions:
 def span_options(command: F, *, everywhere: str = "all") -> F:
     """Adds the options and hands them to the command as ``span``. ``everywhere``: the namespaces without ``-n``, for the
     help text."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> Any:
-        return command(span=SpanOptions(**{f.name: values.pop(f.name) for f in fields(SpanOptions)}), **values)
-
-    for option in reversed(
+    return gathered(
+        SpanOptions,
+        "span",
+        command,
         (
             namespaces("Only this namespace", everywhere),
             click.option(
@@ -174,33 +207,25 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
                 "--window", callback=duration, help="Period to analyze. Default: as the policy says, else 14d."
             ),
             click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
-        )
-    ):
-        call = option(call)
-    return cast("F", call)
-
-
-def facts_option(command: F) -> F:
-    """Adds ``--facts`` beside source and span, and hands the command a function ``read`` that gets the facts, and with what
-    ``arguments`` another command reads the same ones."""
-
-    @functools.wraps(command)
-    def call(source: SourceOptions, span: SpanOptions, facts_file: Path | None, **values: Any) -> Any:
-        arguments = ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
-        return command(
-            read=lambda: read_facts(facts_file, source, span),
-            arguments=[*arguments, *span.arguments()],
-            window=span.window,
-            **values,
-        )
-
-    option = click.option(
-        "--facts",
-        "facts_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File written by concertmaster record, instead of a metrics source.",
+        ),
     )
-    return cast("F", option(source_options(span_options(call))))
+
+
+def _exact(seconds: float) -> str:
+    """A window as the option takes it: ``3d12h``."""
+    parts, left = "", round(seconds)
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1, "s")):
+        count, left = divmod(left, round(size))
+        parts += f"{count}{unit}" if count else ""
+    return parts
+
+
+FACTS = click.option(
+    "--facts",
+    "facts_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File written by concertmaster record, instead of a metrics source or a cluster.",
+)
 
 
 def read_facts(facts_file: Path | None, source: SourceOptions, span: SpanOptions) -> Facts:

@@ -14,9 +14,8 @@ from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unauthorized, Unreachable
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.workflows.coverage import none_text
-from concertmaster.report.workflows.fields import workflow_name
+from concertmaster.report.workflows.fields import recommendations, workflow_kind, workflow_name
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.recommendations import recommendations
 
 
 def connect(kubeconfig: Path | None, context: str | None = None, limits: ClientLimits | None = None) -> KubeClient:
@@ -36,28 +35,39 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
     """One profile, by its own name or by that of its workflow, which KIND/NAME tells from others. Raises UserError."""
     if not name:  # the address without a name is that of the list
         raise UserError(f"the name of the WorkflowProfile is empty: kubectl get wfp -n {namespace} lists them")
-    if "/" in name:
-        return _of_workflow(client, namespace, *name.split("/", 1))
-    try:
-        return client.get(PROFILES.path(namespace, name))
-    except NotFound:
-        return _of_name(client, namespace, name)
-    except KubeError as error:
-        raise failed(error, namespace) from None
-
-
-def _of_name(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
-    """The only profile of a workflow of that name."""
+    if "/" not in name:
+        try:
+            return client.get(PROFILES.path(namespace, name))
+        except NotFound:
+            pass  # of a workflow
+        except KubeError as error:
+            raise failed(error, namespace) from None
     known = list(each(client, namespace))
-    found = [profile for profile in known if workflow_name(profile) == name]
-    if len(found) > 1:
+    found = [profile for profile in known if is_about(profile, name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
         several = text.listing([profile["metadata"]["name"] for profile in found])
         raise UserError(f"several WorkflowProfiles in namespace {namespace} are about {name}: {several}; choose one")
-    if not found:
-        raise UserError(
-            f"there is no WorkflowProfile or workflow {name} in namespace {namespace}{_where(client, name, known)}"
-        )
-    return found[0]
+    kind, slash, own = name.rpartition("/")
+    if not slash:
+        missing = f"there is no WorkflowProfile or workflow {name} in namespace {namespace}"
+        raise UserError(missing + _where(client, name, known))
+    if full_kind(kind) not in KIND_SHORT:
+        raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
+    raise UserError(
+        f"no WorkflowProfile in namespace {namespace} is about {full_kind(kind)} {own}: kubectl get wfp -n {namespace} lists"
+        " them"
+    )
+
+
+def is_about(profile: Mapping[str, Any], name: str) -> bool:
+    """Whether a profile has this name, its workflow has it, or its workflow is this KIND/NAME. KIND: that of
+    its workflowRef in any case, the engine's short name for it, or that of the column WORKFLOW of tables."""
+    kind, slash, own = name.rpartition("/")
+    if not slash:
+        return name in (workflow_name(profile), profile["metadata"]["name"])
+    return workflow_name(profile) == own and (workflow_kind(profile) or "").lower() == full_kind(kind).lower()
 
 
 def _where(client: KubeClient, name: str, known: Iterable[Mapping[str, Any]]) -> str:
@@ -94,26 +104,6 @@ def connection_remedy(error: KubeError) -> str:
     if isinstance(error, Unauthorized) or (isinstance(error, Forbidden) and 'User "system:anonymous"' in str(error)):
         return "log in to the cluster again: kubectl auth whoami must show your name"
     return ""
-
-
-def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
-    """The profile of a workflow. ``kind``, in any case: that of its workflowRef, the engine's short name for it, or what
-    stands before the name in the column WORKFLOW of tables."""
-    full = full_kind(kind)
-    found = list(each(client, namespace))
-    for profile in found:
-        ref = (profile.get("spec") or {}).get("workflowRef") or {}
-        if (ref.get("kind"), ref.get("name")) == (full, name):
-            return profile
-    for profile in found:
-        shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "").partition("/")
-        if (shown[0].lower(), shown[2]) == (full.lower(), name):
-            return profile
-    if full not in KIND_SHORT:
-        raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
-    raise UserError(
-        f"no WorkflowProfile in namespace {namespace} is about {full} {name}: kubectl get wfp -n {namespace} lists them"
-    )
 
 
 def each(client: KubeClient, namespace: str | None, selector: str | None = None) -> Iterator[dict[str, Any]]:
@@ -173,6 +163,6 @@ def ids(raw: Mapping[str, Any]) -> list[str]:
     return [str(r["id"]) for r in recommendations(raw)]
 
 
-def entry(raw: Mapping[str, Any], recommendation: str) -> dict[str, Any] | None:
+def entry(raw: Mapping[str, Any], recommendation: str) -> Mapping[str, Any] | None:
     """One recommendation of a profile's status."""
     return next((r for r in recommendations(raw) if r["id"] == recommendation), None)

@@ -16,7 +16,7 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
-from concertmaster.report.workflows import recommendations
+from concertmaster.report.workflows.fields import recommendations
 
 T = TypeVar("T")
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]{3})?")
@@ -61,7 +61,7 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: MinimumValue | None, sc
     items: list[Chosen] = []
     priced: dict[str, Chosen] = {}
     for profile in selected:
-        for item in recommendations.recommendations(profile):
+        for item in recommendations(profile):
             if item.get("state") != "Active":
                 continue
             impact = impacts.parse(item.get("impact"))

@@ -15,7 +15,7 @@ from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.kube.objects import ObjectRef, plain
 from concertmaster.kube.writer import fingerprint, semantic
 from concertmaster.report.status import recommendation_log as memory
-from concertmaster.report.top import headlines, minor_count
+from concertmaster.report.workflows.top import headlines, minor_count
 
 _FRAME = frozenset({"conditions", "observedGeneration", "running"})
 _RULE = re.compile(r" \(([a-z-]+)\)$")

@@ -60,6 +60,11 @@ def percent(share: float | None, digits: int = 0) -> str:
     return f"{value:.{digits}f}%"
 
 
+def change_range(low: float, high: float) -> str:
+    """The 95% interval of a ratio of after to before as a change: ``95% interval +23 to +30%``."""
+    return f"95% interval {100 * (low - 1):+.0f} to {100 * (high - 1):+.0f}%"
+
+
 def memory_quantity(size: float) -> str:
     """A Kubernetes quantity in whole Mi (Gi when exact), rounded up: ``448Mi``, ``2Gi``, ``0``."""
     if size <= 0:

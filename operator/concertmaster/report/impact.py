@@ -7,10 +7,9 @@ interval. A status holds no floating-point numbers, so that this line is what ra
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.text import number
 
@@ -57,19 +56,15 @@ def parse(words: object) -> Impact:
     return Impact(minutes, failed, money)
 
 
-def of_entry(entry: Mapping[str, Any]) -> Impact:
-    """The impact of an entry of ``list -o json``: the measure that it is about with its interval, the others as likely."""
-    amounts, about = entry["impact"], entry["interval"]
-
-    def sure(name: str) -> Interval | None:
-        likely = amounts.get(name)
-        return Interval(likely, likely, likely) if likely is not None else None
-
-    impact = Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
+def of_entry(entry: ListEntry) -> Impact:
+    """The impact of an entry: the measure that it is about with its interval, the others as likely."""
+    amounts, about = entry.impact, entry.interval
+    likely = (amounts.run_minutes_per_month, amounts.failed_runs_per_month, amounts.money_per_month)
+    impact = Impact(*(Interval(value, value, value) if value is not None else None for value in likely))
     if about is None:
         return impact
-    measure = next((name for name, unit in UNITS.items() if unit == about["unit"]), "money")
-    return replace(impact, **{measure: Interval(about["low"], about["likely"], about["high"])})
+    measure = next((name for name, unit in UNITS.items() if unit == about.unit), "money")
+    return replace(impact, **{measure: Interval(about.low, about.likely, about.high)})
 
 
 def currency(words: object) -> str | None:

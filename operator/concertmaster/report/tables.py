@@ -21,9 +21,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def cell(value: V | None, shown: Callable[[V], str]) -> str:
+def cell(value: V | None, shown: Callable[[V], str], unknown: str = "-") -> str:
     """A value as ``shown``, a hyphen where it is unknown."""
-    return "-" if value is None else shown(value)
+    return unknown if value is None else shown(value)
 
 
 def fleet_table(views: Sequence[dict[str, Any]]) -> str:
@@ -190,7 +190,7 @@ def trend_sentences(trend: dict[str, Any]) -> list[str]:
     return [
         f"since {point['since']} runs take {100 * abs(point['ratio'] - 1):.0f}%"
         f" {'longer' if point['ratio'] > 1 else 'less'}"
-        f" (95% interval {100 * (point['low'] - 1):+.0f} to {100 * (point['high'] - 1):+.0f}%)"
+        f" ({text.change_range(point['low'], point['high'])})"
         for point in trend["changes"]
         if point["ratio"] is not None
     ]

@@ -188,7 +188,7 @@ def _clear(comparison: Comparison | None, more: str, less: str) -> str:
     """Whether a difference of means is one, or could be chance."""
     if comparison is None or not math.isfinite(comparison.ratio):
         return f"insufficient data: {MIN_RUNS} required on each side"
-    span = f"95% interval {100 * (comparison.low - 1):+.0f} to {100 * (comparison.high - 1):+.0f}%"
+    span = text.change_range(comparison.low, comparison.high)
     if _differs(comparison):
         return f"{text.percent(abs(comparison.ratio - 1))} {more if comparison.ratio > 1 else less}, {span}"
     return f"no clear difference, {span}" if comparison.verdict is Verdict.INCONCLUSIVE else f"the same, {span}"

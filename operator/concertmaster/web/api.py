@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +23,9 @@ from concertmaster.api.views.workflow import (
 )
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.model.enums import RecommendationState
-from concertmaster.report.workflows import rows
-from concertmaster.web.pages import Pages
+from concertmaster.report.workflows import list_entries
+from concertmaster.report.workflows.fields import recommendations
+from concertmaster.web.pages import workflow_view
 from concertmaster.web.queries import checked, filter_of, fleet_query, paging, word
 from concertmaster.web.security import reader_of
 
@@ -47,12 +47,19 @@ class Route:
     parameters: tuple[str, ...] = ()
     many: bool = False
 
+    def respond(self, request: web.Request) -> web.Response:
+        """The answer as JSON."""
+        checked(request, self.parameters)
+        body = self.answer(request)
+        if isinstance(body, BaseModel):
+            text = body.model_dump_json(by_alias=True)
+        else:
+            text = f"[{','.join(m.model_dump_json(by_alias=True) for m in body)}]"
+        return web.Response(text=text, content_type="application/json")
+
 
 class Api:
     """Handlers, each over what the sender of the request may read."""
-
-    def __init__(self) -> None:
-        self._pages = Pages()
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -116,20 +123,6 @@ class Api:
             ),
         ]
 
-    def handler(self, route: Route) -> Callable[[web.Request], object]:
-        """The coroutine that answers a route; reading from the cluster happens beside the event loop."""
-
-        async def answer(request: web.Request) -> web.Response:
-            checked(request, route.parameters)
-            body = await asyncio.to_thread(route.answer, request)
-            if not isinstance(body, BaseModel):
-                text = f"[{','.join(m.model_dump_json(by_alias=True) for m in body)}]"
-            else:
-                text = body.model_dump_json(by_alias=True)
-            return web.Response(text=text, content_type="application/json")
-
-        return answer
-
     # --- the fleet
 
     def _summary(self, request: web.Request) -> Answer:
@@ -150,7 +143,7 @@ class Api:
         if state in ("", RecommendationState.ACTIVE):
             items = view.top(at.offset + at.limit)[at.offset :]
             return RecommendationPage(total=view.totals.recommendations, offset=at.offset, items=tuple(items))
-        entries = [e for p in view.profiles for e in rows.recommendations(p) if e.state == state]
+        entries = [e for p in view.profiles for e in list_entries.entries(p, recommendations(p)) if e.state == state]
         return RecommendationPage(
             total=len(entries), offset=at.offset, items=tuple(entries[at.offset : at.offset + at.limit])
         )
@@ -168,7 +161,7 @@ class Api:
     # --- one workflow
 
     def _workflow(self, request: web.Request) -> Answer:
-        w = self._pages.view(request)
+        w = workflow_view(request)
         return WorkflowDetail(
             row=w.row,
             advice=tuple(w.status.get("advice") or ()),
@@ -183,37 +176,37 @@ class Api:
         )
 
     def _nodes(self, request: web.Request) -> Answer:
-        return self._pages.view(request).nodes
+        return workflow_view(request).nodes
 
     def _bottlenecks(self, request: web.Request) -> Answer:
-        return [n for n in self._pages.view(request).nodes if n.critical_path_seconds]  # the largest comes first
+        return [n for n in workflow_view(request).nodes if n.critical_path_seconds]  # the largest comes first
 
     def _recommendations_of(self, request: web.Request) -> Answer:
         state = word(request, "state")
-        entries = [e for e in self._pages.view(request).recommendations if state in ("", e.state)]
+        entries = [e for e in workflow_view(request).recommendations if state in ("", e.state)]
         return RecommendationPage(total=len(entries), offset=0, items=tuple(entries))
 
     def _cache(self, request: web.Request) -> Answer:
-        return self._pages.view(request).cache
+        return workflow_view(request).cache
 
     def _trends(self, request: web.Request) -> Answer:
         name = word(request, "period") or Period.DAILY.value
-        view = self._pages.view(request)
+        view = workflow_view(request)
         return TrendDocument(trends=view.trends(Period(name), reader_of(request).days(view.profile)))
 
     def _runs(self, request: web.Request) -> Answer:
-        runs, cut = self._pages.view(request).runs, paging(request)
+        runs, cut = workflow_view(request).runs, paging(request)
         return runs.model_copy(update={"runs": runs.runs[cut.offset : cut.offset + cut.limit]})
 
     def _what_if(self, request: web.Request) -> Answer:
-        view = self._pages.view(request)
+        view = workflow_view(request)
         known = {f"scale.{s['name']}" for s in view.steps}
         if known and (unknown := [name for name in request.query if name.startswith("scale.") and name not in known]):
             raise web.HTTPBadRequest(text=f"there is no step {unknown[0].removeprefix('scale.')}")
         return view.what_if(request.query)[1]
 
     def _run(self, request: web.Request) -> Answer:
-        name, view = request.match_info["run"], self._pages.view(request)
+        name, view = request.match_info["run"], workflow_view(request)
         run = view.run(name)
         if run is None:
             raise web.HTTPNotFound(text=view.no_runs or f"the operator keeps no run {name}")
@@ -221,7 +214,7 @@ class Api:
 
     def _compare(self, request: web.Request) -> Answer:
         names = word(request, "before") or "typical", word(request, "after") or "latest"
-        view = self._pages.view(request)
+        view = workflow_view(request)
         comparison = view.compared(*names)
         if comparison is None:
             text = view.no_runs or f"the operator does not keep both runs {names[0]} and {names[1]}"

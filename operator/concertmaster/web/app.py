@@ -14,9 +14,10 @@ from aiohttp.typedefs import Handler
 
 from concertmaster.net.http_server import HttpServer, ServerLimits
 from concertmaster.report.html import environment
+from concertmaster.web import pages
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
-from concertmaster.web.pages import READER_NAME, Pages, page
+from concertmaster.web.pages import READER_NAME, page
 from concertmaster.web.readers import NotAllowed, Unavailable
 from concertmaster.web.security import Authenticator, guard
 
@@ -34,14 +35,13 @@ def application(authenticator: Authenticator, ready: Callable[[], str] | None = 
     checked = guard(authenticator, PROBES if ready is not None else ())
     app = web.Application(middlewares=[checked, _errors], client_max_size=1)
     app[READER_NAME] = authenticator.whose
-    pages, api = Pages(), Api()
-    app.router.add_get("/", pages.fleet)
-    app.router.add_get("/workflows/{namespace}/{profile}", pages.workflow)
-    app.router.add_get("/workflows/{namespace}/{profile}/runs", pages.runs)
-    app.router.add_get("/workflows/{namespace}/{profile}/compare", pages.compare)
-    routes = api.routes()
+    app.router.add_get("/", _beside(pages.fleet))
+    app.router.add_get("/workflows/{namespace}/{profile}", _beside(pages.workflow))
+    app.router.add_get("/workflows/{namespace}/{profile}/runs", _beside(pages.runs))
+    app.router.add_get("/workflows/{namespace}/{profile}/compare", _beside(pages.compare))
+    routes = Api().routes()
     for route in routes:
-        app.router.add_get(route.path, api.handler(route))  # type: ignore[arg-type]
+        app.router.add_get(route.path, _beside(route.respond))
     app.router.add_get(f"{ROOT}/openapi.json", _text(encoded(routes), "application/json"))
     app.router.add_get("/static/style.css", _text(str(environment.stylesheet()), "text/css"))
     for file in sorted(STATIC.iterdir()):
@@ -59,6 +59,15 @@ def _probe(problem: Callable[[], str]) -> Handler:
         return web.Response(status=503 if failure else 200, text=f"{failure or 'ok'}\n")
 
     return answer
+
+
+def _beside(answer: Callable[[web.Request], web.Response]) -> Handler:
+    """The handler that answers in a thread: reading from the cluster does not hold up the event loop."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await asyncio.to_thread(answer, request)
+
+    return handler
 
 
 def _text(body: str, kind: str) -> Handler:

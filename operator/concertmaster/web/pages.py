@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -43,109 +42,98 @@ def page(request: web.Request, template: str, *, status: int = 200, **context: A
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
-class Pages:
-    """Handlers, each over what the sender of the request may read."""
+def fleet(request: web.Request) -> web.Response:
+    """The fleet."""
+    whole, notes = reader_of(request).fleet()
+    query = fleet_query(request)
+    view = whole.chosen(query.filter)
+    paging = query.paging
+    return page(
+        request,
+        "fleet.html",
+        q=query,
+        notes=notes,
+        s=view.summary,
+        stale=coverage.freshness_text(view),
+        nothing=coverage.none_text(view),
+        unknown=coverage.unknown_parts(view.rows),
+        top=view.top_actions(TOP_RECOMMENDATIONS),
+        scale=coverage.scale_text(view),
+        rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
+        total=len(view.rows),
+        paging=paging,
+        missed=copies.objectives(o for o in view.objectives if o.verdict == "Missed"),
+        running=[run for run in view.running if run.late],
+        late=[(row, iso(since)) for row, since in view.late],
+        waiting=view.waiting,
+        most=_MAX_LISTED,
+        sorts=list(SORT),
+        choices=_choices(whole),
+        at=to_minute(whole.now),
+    )
 
-    async def fleet(self, request: web.Request) -> web.Response:
-        """The fleet."""
-        return await asyncio.to_thread(self._fleet, request)
 
-    def _fleet(self, request: web.Request) -> web.Response:
-        whole, notes = reader_of(request).fleet()
-        query = fleet_query(request)
-        view = whole.chosen(query.filter)
-        paging = query.paging
-        return page(
-            request,
-            "fleet.html",
-            q=query,
-            notes=notes,
-            s=view.summary,
-            stale=coverage.freshness_text(view),
-            nothing=coverage.none_text(view),
-            unknown=coverage.unknown_parts(view.rows),
-            top=view.top_actions(TOP_RECOMMENDATIONS),
-            scale=coverage.scale_text(view),
-            rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
-            total=len(view.rows),
-            paging=paging,
-            missed=copies.objectives(o for o in view.objectives if o.verdict == "Missed"),
-            running=[run for run in view.running if run.late],
-            late=[(row, iso(since)) for row, since in view.late],
-            waiting=view.waiting,
-            most=_MAX_LISTED,
-            sorts=list(SORT),
-            choices=_choices(whole),
-            at=to_minute(whole.now),
-        )
+def workflow(request: web.Request) -> web.Response:
+    """One workflow."""
+    view = workflow_view(request)
+    chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
+    trend = view.detail.get("trend") or {}
+    kept = reader_of(request).days(view.profile) if view.detail else {}
+    days = daily.rows(kept.get("days") or ())
+    metrics, months = daily.months(days)
+    change, answer = view.what_if(request.query)
+    return page(
+        request,
+        "workflow.html",
+        w=view,
+        run=chosen,
+        gantt=gantt_chart(chosen) if chosen is not None else None,
+        graph=graph_chart(view.steps),
+        series=series_chart(view.recent.series, trend.get("changes") or ()),
+        usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
+        points=view.points,
+        integrity=INTEGRITY,
+        metrics=[f"#{name}" for name in metrics],
+        months=months,
+        progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
+        waiting=waiting,
+        parts=split_rows([chosen.time_split if chosen is not None else None, view.mean_split]),
+        change=change,
+        what_if=answer,
+        sliders=[str(s["name"]) for s in view.steps[:SLIDERS]],
+    )
 
-    async def workflow(self, request: web.Request) -> web.Response:
-        """One workflow."""
-        return await asyncio.to_thread(self._workflow, request)
 
-    def _workflow(self, request: web.Request) -> web.Response:
-        view = self.view(request)
-        chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
-        trend = view.detail.get("trend") or {}
-        kept = reader_of(request).days(view.profile) if view.detail else {}
-        days = daily.rows(kept.get("days") or ())
-        metrics, months = daily.months(days)
-        change, answer = view.what_if(request.query)
-        return page(
-            request,
-            "workflow.html",
-            w=view,
-            run=chosen,
-            gantt=gantt_chart(chosen) if chosen is not None else None,
-            graph=graph_chart(view.steps),
-            series=series_chart(view.recent.series, trend.get("changes") or ()),
-            usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
-            points=view.points,
-            integrity=INTEGRITY,
-            metrics=[f"#{name}" for name in metrics],
-            months=months,
-            progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
-            waiting=waiting,
-            parts=split_rows([chosen.time_split if chosen is not None else None, view.mean_split]),
-            change=change,
-            what_if=answer,
-            sliders=[str(s["name"]) for s in view.steps[:SLIDERS]],
-        )
+def compare(request: web.Request) -> web.Response:
+    """Two runs of a workflow."""
+    view = workflow_view(request)
+    names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
+    c = view.compared(*names)
+    parts = split_rows([c.before.time_split, c.after.time_split]) if c is not None else []
+    return page(request, "compare.html", w=view, names=names, c=c, parts=parts)
 
-    async def compare(self, request: web.Request) -> web.Response:
-        """Two runs of a workflow."""
-        return await asyncio.to_thread(self._compare, request)
 
-    def _compare(self, request: web.Request) -> web.Response:
-        view = self.view(request)
-        names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
-        c = view.compared(*names)
-        parts = split_rows([c.before.time_split, c.after.time_split]) if c is not None else []
-        return page(request, "compare.html", w=view, names=names, c=c, parts=parts)
+def runs(request: web.Request) -> web.Response:
+    """The runs of a workflow."""
+    return page(request, "runs.html", w=workflow_view(request), cut=paging(request), waiting=waiting)
 
-    async def runs(self, request: web.Request) -> web.Response:
-        """The runs of a workflow."""
-        return await asyncio.to_thread(self._runs, request)
 
-    def _runs(self, request: web.Request) -> web.Response:
-        return page(request, "runs.html", w=self.view(request), cut=paging(request), waiting=waiting)
-
-    def view(self, request: web.Request) -> WorkflowView:
-        """The workflow a request names. Raises HTTPNotFound."""
-        namespace, name = request.match_info["namespace"], request.match_info["profile"]
-        reader = reader_of(request)
-        profile = reader.profile(namespace, name)
-        if profile is None:
-            raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
-        detail, problem = reader.detail(profile)
-        # Where the operator did not answer once it is not asked again.
-        past: Callable[[str], Raw] = partial(reader.runs, profile) if detail else lambda _: {}
-        try:
-            fleet, _ = reader.fleet()
-        except NotAllowed:  # one may get a profile without the right to list them
-            return WorkflowView(profile, detail, problem, (), time.time(), past)
-        changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
-        return WorkflowView(profile, detail, problem, changes, fleet.now, past)
+def workflow_view(request: web.Request) -> WorkflowView:
+    """The workflow a request names. Raises HTTPNotFound."""
+    namespace, name = request.match_info["namespace"], request.match_info["profile"]
+    reader = reader_of(request)
+    profile = reader.profile(namespace, name)
+    if profile is None:
+        raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
+    detail, problem = reader.detail(profile)
+    # Where the operator did not answer once it is not asked again.
+    past: Callable[[str], Raw] = partial(reader.runs, profile) if detail else lambda _: {}
+    try:
+        fleet, _ = reader.fleet()
+    except NotAllowed:  # one may get a profile without the right to list them
+        return WorkflowView(profile, detail, problem, (), time.time(), past)
+    changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
+    return WorkflowView(profile, detail, problem, changes, fleet.now, past)
 
 
 def _choices(view: FleetView) -> dict[str, list[str]]:

@@ -76,24 +76,23 @@ def replayed(key: WorkflowKey, graph: WorkflowGraph, runs: Sequence[RunView], ch
         mean_seconds=number(fmean(usable)) if usable else None,
         saved_seconds=_amount(predicted.seconds, "seconds"),
         saved_share=_amount(predicted.share, "share of the duration"),
-        text=sentence(predicted),
+        text=sentence(predicted, _newest(predicted.runs_used)),
         reason=predicted.reason,
     )
 
 
-def sentence(predicted: Gain) -> str:
-    """The outcome in words."""
+def sentence(predicted: Gain, over: str) -> str:
+    """The outcome in words; ``over``: which runs were replayed."""
     if predicted.seconds is None or predicted.share is None:
         return f"Not known: {predicted.reason}."
     low, likely, high = predicted.seconds.low, predicted.seconds.likely, predicted.seconds.high
     if likely == 0 and low == high == 0:
-        return f"No difference over {_newest(predicted.runs_used)}."
+        return f"No difference over {over}."
     way = "shorter" if likely >= 0 else "longer"
     ends = sorted((low, high), key=abs)
     span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
     share = text.percent(abs(predicted.share.likely))
-    runs = _newest(predicted.runs_used)
-    return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {runs}."
+    return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {over}."
 
 
 def _newest(count: int) -> str:

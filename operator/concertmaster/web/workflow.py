@@ -22,12 +22,12 @@ from concertmaster.core.analysis.trends import trends
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.times import parse_time, to_minute
-from concertmaster.report import daily, list_entries
+from concertmaster.report import daily
 from concertmaster.report import trends as trend_report
 from concertmaster.report.runs.comparison import compared_views
 from concertmaster.report.runs.graph import graph_of
 from concertmaster.report.runs.views import LATEST, TYPICAL
-from concertmaster.report.workflows import rows
+from concertmaster.report.workflows import list_entries, rows
 from concertmaster.report.workflows.progress import running_rows
 from concertmaster.report.workflows.recommendations import merged
 from concertmaster.web.what_if import Change, change_of, graph_by_edges, replayed
@@ -107,13 +107,7 @@ class WorkflowView:
     @property
     def recommendations(self) -> list[ListEntry]:
         """The same as the API gives them."""
-        entries = []
-        for item in self.items:
-            try:
-                entries.append(ListEntry.model_validate(list_entries.entry(self.profile, item)))
-            except ValidationError:
-                continue  # edited by hand
-        return entries
+        return list(list_entries.entries(self.profile, self.items))
 
     @property
     def steps(self) -> Sequence[Raw]:
@@ -254,7 +248,7 @@ def _interval(change: Raw) -> str:
     low, high = change.get("low"), change.get("high")
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         return ""
-    return f" (95% interval {100 * (low - 1):+.0f} to {100 * (high - 1):+.0f}%)"
+    return f" ({text.change_range(low, high)})"
 
 
 def _cause(known: Raw | None) -> str:

@@ -12,9 +12,9 @@ from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
 from concertmaster.report import result as results
-from concertmaster.report import top
 from concertmaster.report.view import View, number
 from concertmaster.report.workflow_series import samples
+from concertmaster.report.workflows import top
 from concertmaster.report.workflows.rows import workflow_row
 from tests.support.builders import NOW
 from tests.support.core.cases import Case, cases

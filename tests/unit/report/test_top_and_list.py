@@ -12,8 +12,8 @@ from concertmaster.api.models.list_entry import ListEntry, json_schema
 from concertmaster.core.fleet.ranking import Headline, ranked_copies, totals
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
-from concertmaster.report import list_entries, top
 from concertmaster.report.html.environment import impact_line
+from concertmaster.report.workflows import list_entries, top
 
 PROFILE: dict[str, Any] = {
     "metadata": {"namespace": "demo", "name": "wftmpl-etl"},
@@ -50,8 +50,12 @@ PROFILE: dict[str, Any] = {
 }
 
 
+def printed(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list_entries.documents(list_entries.entries(PROFILE, items))
+
+
 def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
-    entry = list_entries.entry(PROFILE, PROFILE["status"]["recommendations"][0])
+    (entry, _) = printed(PROFILE["status"]["recommendations"])
     assert (entry["kind"], entry["workflow"], entry["namespace"]) == ("WorkflowTemplate", "etl", "demo")
     assert entry["interval"] == {"low": 10.0, "likely": 12.5, "high": 15.0, "unit": "USD/month"}
     amounts = {"runMinutesPerMonth": 150.0, "failedRunsPerMonth": None, "moneyPerMonth": 12.5}
@@ -65,11 +69,13 @@ def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
 
 
 def test_what_is_remembered_in_short_is_an_entry_too() -> None:
-    entry = list_entries.entry(PROFILE, PROFILE["status"]["remaining"][0])
+    (entry,) = printed(PROFILE["status"]["remaining"])
     assert entry["impact"]["failedRunsPerMonth"] == 3.0
     assert entry["interval"] == {"low": 3.0, "likely": 3.0, "high": 3.0, "unit": "failed runs/month"}
     assert entry["severity"] is None
-    assert list_entries.entry(PROFILE, {"id": "x", "action": "y"}, minor=True)["state"] is None
+    (minor,) = printed([{"id": "x", "action": "y", "state": "Minor"}])
+    assert (minor["state"], minor["minor"]) == (None, True)
+    assert printed([{"id": "x", "action": {"by": "hand"}}]) == []
 
 
 def test_the_schema_in_the_docs_is_the_one_of_the_model(request: pytest.FixtureRequest) -> None:
@@ -156,7 +162,7 @@ def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
 @pytest.mark.parametrize("category", ["Cost", "Performance", "Reliability"])
 def test_an_amount_of_money_keeps_its_currency_whatever_the_recommendation_is_about(category: str) -> None:
     item = {"id": "cache-step.a", "category": category, "impact": "2.5 run-hours (2 to 3), 12.5 EUR (10 to 15) a month"}
-    entry = list_entries.entry_model(PROFILE, item)
+    entry = list_entries.entry(PROFILE, item)
     assert impact_line(entry).startswith("2.5 run-hours")
     assert " 12.5 EUR" in impact_line(entry)
     assert entry.impact.currency == "EUR"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from concertmaster.cli import gather, options
+from concertmaster.cli import options
 from concertmaster.controller.malloc import collect_seldom
 from concertmaster.core.analysis.periods import Period
 from concertmaster.net.background import in_background
@@ -22,7 +22,9 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
 
 
 @click.command("analyze")
-@options.facts_option
+@options.source_options
+@options.span_options
+@options.FACTS
 @click.option(
     "--workflow", "names", multiple=True, help="Only workflows of this NAME or KIND/NAME; may be given again."
 )
@@ -61,9 +63,9 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
     help="Where days begin for trends, as Europe/Berlin.",
 )
 def command(
-    read: Callable[[], gather.Facts],
-    arguments: list[str],
-    window: float | None,
+    source: options.SourceOptions,
+    span: options.SpanOptions,
+    facts_file: Path | None,
     names: tuple[str, ...],
     min_runs: int | None,
     output: str,
@@ -82,7 +84,7 @@ def command(
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     collect_seldom()
-    reading = in_background(read, name="reading")
+    reading = in_background(partial(options.read_facts, facts_file, source, span), name="reading")
     # This takes as long as the source's first answers.
     from concertmaster.cli.analyze_report import TrendOptions, print_report
 
@@ -90,4 +92,6 @@ def command(
     if with_trends:
         lengths = tuple(p for p in Period if not periods or p.value in periods)
         trends = TrendOptions(lengths, zone, history_file)
-    print_report(reading.result(), output, trends, window=window, names=names, min_runs=min_runs, arguments=arguments)
+    again = ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
+    again += span.arguments()
+    print_report(reading.result(), output, trends, window=span.window, names=names, min_runs=min_runs, arguments=again)

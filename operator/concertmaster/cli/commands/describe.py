@@ -16,10 +16,10 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report import impact as impacts
-from concertmaster.report import list_entries, top
 from concertmaster.report.status.document import MAX_RECOMMENDATIONS
 from concertmaster.report.tables import cell, table
-from concertmaster.report.workflows import recommendations
+from concertmaster.report.workflows import list_entries, top
+from concertmaster.report.workflows.fields import recommendations
 from concertmaster.report.workflows.progress import running_rows
 
 MAX_LINES = 40
@@ -44,7 +44,7 @@ def command(profile: str, output: str, namespace: str | None, context: str | Non
     if output == "text":
         say("\n".join(lines(raw, changes)))
         return
-    entries = list(list_entries.entries(raw, recommendations.recommendations(raw)))
+    entries = list_entries.documents(list_entries.entries(raw, recommendations(raw)))
     documents.echo({"profile": raw, "recommendations": entries, "changes": changes}, output)
 
 

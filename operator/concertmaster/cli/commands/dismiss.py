@@ -15,7 +15,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
-from concertmaster.report.workflows.recommendations import recommendations
+from concertmaster.report.workflows.fields import recommendations
 
 
 @click.command("dismiss")

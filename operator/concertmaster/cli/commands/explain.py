@@ -21,10 +21,10 @@ from concertmaster.core.model.recommendations import rule_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PODS
-from concertmaster.report import daily, list_entries
+from concertmaster.report import daily
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
-from concertmaster.report.workflows import recommendations
+from concertmaster.report.workflows import list_entries, recommendations
 from concertmaster.report.workflows.remedies import failed_pod, next_step, snippet
 
 _LABELS = (
@@ -94,7 +94,7 @@ def command(
             )
         items = chosen
     if output != "text":
-        documents.echo(list(list_entries.entries(raw, items)), output)
+        documents.echo(list_entries.documents(list_entries.entries(raw, items)), output)
     else:
         items = [_looked_up(client, raw["metadata"]["namespace"], item) for item in items]
         _print(items, raw, detail, made, PlanReader(client, raw) if recommendation is not None else None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.cli import cluster_options, details, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.operator_history import OperatorHistory
@@ -18,9 +19,8 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model.enums import Category, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
-from concertmaster.report import list_entries
-from concertmaster.report.tables import table
-from concertmaster.report.workflows import recommendations
+from concertmaster.report.tables import cell, table
+from concertmaster.report.workflows import fields, list_entries, recommendations
 from concertmaster.report.workflows.coverage import freshness_text
 from concertmaster.report.workflows.fleet import FleetView
 
@@ -28,7 +28,6 @@ _STATES = [s.value for s in RecommendationState]
 _SEVERITIES = [s.value for s in Severity]
 _CATEGORIES = [c.value for c in Category]
 _SORT = ("impact", "severity", "state", "namespace", "workflow", "id")
-ListedEntry = dict[str, Any]
 
 
 @click.command("list")
@@ -64,9 +63,7 @@ def command(
     places = namespaces or (profiles.default_namespace(kubeconfig, context),)
     everywhere = profiles.each(client, None, selector)
     selected = list(everywhere if all_namespaces else profiles.within(client, places, selector))
-    entries: list[ListedEntry] = [
-        e for p in selected for e in list_entries.entries(p, recommendations.recommendations(p))
-    ]
+    entries = [e for p in selected for e in list_entries.entries(p, fields.recommendations(p))]
     if with_minor:
         history = OperatorHistory(details.connect(operator, kubeconfig, context))
         entries += _minor(selected, history.documents(selected))
@@ -75,8 +72,8 @@ def command(
         e
         for e in entries
         if (severity is None or _rank(e) >= _SEVERITIES.index(severity))
-        and (category is None or e["category"] == category)
-        and (state is None or e["state"] == state)
+        and (category is None or e.category == category)
+        and (state is None or e.state == state)
     ]
     scale, _ = policies.scale(client, None, None)
     entries.sort(key=lambda e: _order(e, sort_by, scale))
@@ -93,9 +90,9 @@ def command(
             say(stale, err=True)
 
 
-def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, Any], str]]) -> list[ListedEntry]:
+def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, Any], str]]) -> list[ListEntry]:
     """The minor items of the ``selected`` profiles; what keeps the operator from giving them is said once, on stderr."""
-    entries: list[ListedEntry] = []
+    entries: list[ListEntry] = []
     problems: dict[str, list[str]] = {}
     answered = 0
     for profile, (document, problem) in zip(selected, asked, strict=False):
@@ -109,31 +106,31 @@ def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, A
     return entries
 
 
-def _order(entry: ListedEntry, key: str, scale: Pricing) -> tuple[Any, ...]:
-    name = (entry["namespace"], entry["profile"], entry["id"])
-    state, severity = _STATES.index(entry["state"] or "Active"), -_rank(entry)
+def _order(entry: ListEntry, key: str, scale: Pricing) -> tuple[Any, ...]:
+    name = (entry.namespace, entry.profile, entry.id)
+    state, severity = _STATES.index(entry.state or "Active"), -_rank(entry)
     worth = -value(impacts.of_entry(entry), scale)
     first: dict[str, tuple[Any, ...]] = {
-        "impact": (state, entry["minor"], worth, severity),
+        "impact": (state, entry.minor, worth, severity),
         "severity": (state, severity, worth),
         "state": (state,),
         "namespace": (),
-        "workflow": (entry["workflow"] or "",),
-        "id": (entry["id"],),
+        "workflow": (entry.workflow or "",),
+        "id": (entry.id,),
     }
     return (*first[key], *name)
 
 
-def _rank(entry: Mapping[str, Any]) -> int:
-    return _SEVERITIES.index(entry.get("severity") or "Info")
+def _rank(entry: ListEntry) -> int:
+    return _SEVERITIES.index(entry.severity or Severity.INFO)
 
 
-def _print(entries: list[ListedEntry], output: str) -> None:
+def _print(entries: list[ListEntry], output: str) -> None:
     if output in ("json", "yaml"):
-        documents.echo(entries, output)
+        documents.echo(list_entries.documents(entries), output)
     elif output == "name":
         for e in entries:
-            say(f"{e['namespace']}/{e['profile']}/{e['id']}")
+            say(f"{e.namespace}/{e.profile}/{e.id}")
     elif entries:
         header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "IMPACT", "ACTION"]
         wide = ["WORKFLOW", "CONFIDENCE", "EFFORT", "RISK"] if output == "wide" else []
@@ -141,13 +138,12 @@ def _print(entries: list[ListedEntry], output: str) -> None:
         say(table([*header, *wide], rows))
 
 
-def _row(e: ListedEntry, wide: bool) -> list[str]:
-    action = str(e["action"])
-    if e.get("effect"):
-        action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"
-    state = "Minor" if e["minor"] else str(e["state"] or "-")
-    worth = impacts.line(impacts.of_entry(e), e["impact"]["currency"] or "")
-    row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]
-    sure = text.percent(e["confidence"]) if e["confidence"] is not None else "-"
-    more = [f"{e['kind']}/{e['workflow']}", sure, str(e["effort"] or "-"), str(e["risk"] or "-")]
+def _row(e: ListEntry, wide: bool) -> list[str]:
+    action = e.action
+    if e.effect:
+        action = f"{action} ({re.split(r' [(]|[;,]', e.effect)[0]})"
+    state = "Minor" if e.minor else e.state or "-"
+    worth = impacts.line(impacts.of_entry(e), e.impact.currency or "")
+    row = [e.namespace, e.profile, e.id, e.severity or "-", state, worth, action]
+    more = [f"{e.kind}/{e.workflow}", cell(e.confidence, text.percent), e.effort or "-", e.risk or "-"]
     return [*row, *more] if wide else row

@@ -13,11 +13,11 @@ import click
 from concertmaster.cli import cluster_options, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.core import text
-from concertmaster.core.fleet.ranking import Headline, ranked, ranked_copies, totals
+from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
-from concertmaster.report import list_entries, top
 from concertmaster.report.tables import table
+from concertmaster.report.workflows import list_entries, top
 from concertmaster.report.workflows.coverage import freshness_text
 from concertmaster.report.workflows.fleet import FleetView
 
@@ -106,19 +106,19 @@ def command(
         selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
     if limited:
         say(limited, err=True)
-    headlines = [h for profile in selected for h in top.headlines(profile)]
-    (pricing, source), sums = policies.scale(client, run_hour, failed_run), totals(headlines)
-    order = (ranked if output in ("json", "yaml", "name") else ranked_copies)(headlines, pricing)
+    pricing, source = policies.scale(client, run_hour, failed_run)
+    view = FleetView(selected, (), time.time(), pricing)
+    order = list(view.ranked if output in ("json", "yaml", "name") else view.ranked_copies)
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
     if output in ("json", "yaml"):
-        documents.echo(_document(selected, order[:limit]), output)
+        best = list_entries.documents(entry for _, entry in view.described(order[:limit]))
+        documents.echo({"totals": top.totals_document(view.totals, top.minor_count(selected)), "top": best}, output)
     elif output == "name":
         for h in order[:limit]:
             say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
-        view = FleetView(selected, (), time.time())
-        say(top.totals_sentence(sums) if order else profiles.nothing(view, namespaces, selector))
+        say(top.totals_sentence(view.totals) if order else profiles.nothing(view, namespaces, selector))
         if stale := freshness_text(view):
             say(stale)
         places = "" if limited else " -A"
@@ -127,7 +127,7 @@ def command(
         places += f" -l {shlex.quote(selector)}" if selector else ""
         _print_table(order, limit, places + _chosen(sort_by, run_hour, failed_run), wide=output == "wide")
         if order:
-            say("\n".join(top.legend(order[:limit], pricing, sums.money, source)))
+            say("\n".join(top.legend(order[:limit], pricing, view.totals.money, source)))
         _print_next(order, selected, places)
 
 
@@ -161,15 +161,3 @@ def _print_next(order: list[Headline], selected: Sequence[Mapping[str, Any]], ch
         same = {p["metadata"]["name"] for p in selected if list_entries.place(p) == (first.namespace, first.workflow)}
         name = first.workflow if len(same) == 1 else first.profile
         say(f"Details: kubectl concertmaster explain {name} {first.id} -n {first.namespace}")
-
-
-def _document(items: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:
-    by_name = {(p["metadata"].get("namespace") or "", p["metadata"]["name"]): p for p in items}
-    entries = []
-    for h in order:
-        profile = by_name[h.namespace, h.profile]
-        item = profiles.entry(profile, h.id)
-        if item is not None:
-            entries.append(list_entries.entry(profile, item))
-    sums = totals([h for p in items for h in top.headlines(p)])
-    return {"totals": top.totals_document(sums, top.minor_count(items)), "top": entries}

@@ -21,6 +21,7 @@ from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
 from concertmaster.core.units import HOUR
 from concertmaster.report.runs.served import observed
 from concertmaster.report.tables import table
+from concertmaster.web.what_if import sentence
 
 
 def _pairs(values: Sequence[str], option: str, separator: str = "=") -> list[tuple[str, str]]:
@@ -87,20 +88,10 @@ def _named(whatif: WhatIf) -> set[str]:
 
 def describe(result: AnalysisResult, gain: Gain) -> str:
     """The outcome as a sentence."""
-    now = result.analysis.makespan.mean
     if gain.seconds is None or gain.share is None:
         raise UserError(gain.reason or "the runs cannot be replayed")
-    low, likely, high = gain.seconds.low, gain.seconds.likely, gain.seconds.high
-    if low < 0 < high:
-        span = f"{text.duration(-low)} longer to {text.duration(high)} shorter"
-    else:
-        ends = sorted((abs(low), abs(high)))
-        span = f"{text.duration(ends[0])} to {text.duration(ends[1])}"
-    return (
-        f"{text.count(gain.runs_used, 'run')} replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
-        f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(gain.share.likely), 1)}), 90% interval {span}"
-        + (f"; {gain.reason}" if gain.reason else "")
-    )
+    runs = f"{text.count(gain.runs_used, 'run')} with a mean of {text.duration(result.analysis.makespan.mean)}"
+    return sentence(gain, runs)
 
 
 def scaleout(runs: Sequence[RunRecord], step: str) -> str:

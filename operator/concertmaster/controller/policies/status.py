@@ -21,7 +21,7 @@ from concertmaster.core.schedules.windows import WindowUnusable, next_opening
 from concertmaster.core.text import count
 from concertmaster.kube.access import AccessChecker
 from concertmaster.report.status.recommendation_log import clip
-from concertmaster.report.top import top_line, totals_document
+from concertmaster.report.workflows.top import top_line, totals_document
 
 
 def policy_status(

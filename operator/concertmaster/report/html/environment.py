@@ -90,7 +90,7 @@ def amounts(value: Amounts | None) -> str:
 
 def impact_line(entry: ListEntry) -> str:
     """What a recommendation is worth a month, on one line."""
-    return impacts.monthly(impacts.of_entry(entry.model_dump(by_alias=True)), entry.impact.currency or "")
+    return impacts.monthly(impacts.of_entry(entry), entry.impact.currency or "")
 
 
 def copies(action: TopAction) -> str:

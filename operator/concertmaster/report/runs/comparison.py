@@ -24,7 +24,7 @@ PARTS = {
     "work": "execution",
     "start_up": "startup",
     "scheduling": "scheduling latency",
-    "limit": "queued for a limit or lock",
+    "limit": "queueing for a limit or lock",
     "retry": "failed attempts and back-off",
     "controller": "controller",
     "suspended": "suspended before its first pod",

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import RuleName, Verdict
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.times import iso, to_minute
+from concertmaster.report.runs.comparison import PARTS
 from concertmaster.report.status import caches
 from concertmaster.report.view import number
 
@@ -38,7 +39,7 @@ def _change(measured: ChangeEffect) -> str:
     counts = f"{effect.runs_after} runs after against {effect.runs_before} before"
     if not math.isfinite(effect.ratio):
         return f"{head} cannot be judged yet: {effect.reason}"
-    span = f"95% interval {100 * (effect.low - 1):+.0f} to {100 * (effect.high - 1):+.0f}%, {counts}"
+    span = f"{text.change_range(effect.low, effect.high)}, {counts}"
     if effect.verdict is Verdict.WORSE:
         return f"{head} made runs {text.percent(effect.ratio - 1)} longer ({span})"
     if effect.verdict is Verdict.IMPROVED:
@@ -50,14 +51,9 @@ def _change(measured: ChangeEffect) -> str:
 
 def _split(split: TimeSplit, podless: Sequence[str] = ()) -> str | None:
     """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
-    names = {
-        "work": "execution",
-        "limit": "queueing for a limit or lock",
-        "scheduling": "scheduling latency",
-        "start_up": "startup",
-        "retry": "failed attempts and back-off",
-        "controller": f"controller and steps without pods ({text.listing(list(podless))})" if podless else "controller",
-    }
+    names = {name: label for name, label in PARTS.items() if name not in ("suspended", "late")}
+    if podless:
+        names["controller"] = f"controller and steps without pods ({text.listing(list(podless))})"
     parts = {label: getattr(split, name) for name, label in names.items()}
     total = sum(parts.values())
     if not total > 0:

@@ -31,6 +31,12 @@ def workflow_name(profile: Raw) -> str | None:
     return target or (str(ref["name"]) if ref.get("name") else None)
 
 
+def workflow_kind(profile: Raw) -> str | None:
+    """The kind of its workflow, as analyzed or as its profile refers to it."""
+    kind = str(mapping(mapping(profile, "status"), "summary").get("target") or "").partition("/")[0]
+    return kind or text_of(mapping(mapping(profile, "spec"), "workflowRef").get("kind"))
+
+
 def condition(raw: Raw, kind: str) -> bool | None:
     """Whether a condition is True or False; None when it is Unknown or absent."""
     for item in entries(mapping(raw, "status"), "conditions"):
@@ -45,13 +51,17 @@ def ready_reason(profile: Raw) -> str | None:
     return next((text_of(c.get("reason")) for c in conditions if c.get("type") == "Ready"), None)
 
 
+def recommendations(profile: Raw) -> list[Raw]:
+    """The recommendations of its status: those described in full, then those in short."""
+    status = mapping(profile, "status")
+    return [i for i in (*entries(status, "recommendations"), *entries(status, "remaining")) if i.get("id")]
+
+
 def currency(profile: Raw) -> str | None:
     """The currency of its amounts; of a status of an older version the one that its recommendations name."""
-    status = mapping(profile, "status")
-    if (known := text_of(mapping(status, "summary").get("currency"))) is not None:
+    if (known := text_of(mapping(mapping(profile, "status"), "summary").get("currency"))) is not None:
         return known
-    lines = [i.get("impact") for i in (*entries(status, "recommendations"), *entries(status, "remaining"))]
-    return next((code for line in lines if (code := impacts.currency(line))), None)
+    return next((code for i in recommendations(profile) if (code := impacts.currency(i.get("impact")))), None)
 
 
 def moment(value: object) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
@@ -27,8 +27,8 @@ from concertmaster.core.fleet.ranking import Headline, Totals, ranked, ranked_co
 from concertmaster.core.model.enums import ChangePhase, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import HOUR
-from concertmaster.report import list_entries, top
-from concertmaster.report.workflows import rows
+from concertmaster.report.workflows import list_entries, rows, top
+from concertmaster.report.workflows.fields import full_name, recommendations
 from concertmaster.report.workflows.progress import late_since, running_rows
 
 Raw = Mapping[str, Any]
@@ -157,23 +157,22 @@ class FleetView:
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Raw]:
-        return {(row.namespace, row.profile): p for p, row in zip(self.profiles, self.rows, strict=True)}
+        return {full_name(p): p for p in self.profiles}
 
     def top(self, limit: int = 10) -> list[ListEntry]:
         """The most valuable recommendations."""
-        entries = []
-        for h in self.ranked[:limit]:
-            entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
-            entries += [entry] if entry is not None else []
-        return entries
+        return [entry for _, entry in self.described(self.ranked[:limit])]
 
     def top_actions(self, limit: int = 10) -> list[TopAction]:
         """The same, those of copies as one."""
-        actions = []
-        for h in self.ranked_copies[:limit]:
-            entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
-            actions += [list_entries.top_action(entry, h)] if entry is not None else []
-        return actions
+        return [list_entries.top_action(entry, h) for h, entry in self.described(self.ranked_copies[:limit])]
+
+    def described(self, headlines: Iterable[Headline]) -> Iterator[tuple[Headline, ListEntry]]:
+        """Headlines of the fleet with all that a status says of each."""
+        for h in headlines:
+            profile = self._by_name[h.namespace, h.profile]
+            items = (i for i in recommendations(profile) if i["id"] == h.id)
+            yield from ((h, entry) for entry in list_entries.entries(profile, items))
 
     @cached_property
     def change_rows(self) -> list[ChangeRow]:
@@ -259,7 +258,7 @@ class FleetView:
     @cached_property
     def adoption(self) -> Adoption:
         """How many recommendations were implemented, dismissed or are open."""
-        states = Counter(e.state for p in self.profiles for e in rows.recommendations(p) if e.state is not None)
+        states = Counter(i.get("state", "Active") for p in self.profiles for i in recommendations(p))
         verdicts = Counter(
             r.verdict.value if r.verdict is not None else "Measuring" for r in self.results if not r.undone
         )

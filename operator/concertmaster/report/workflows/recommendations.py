@@ -9,15 +9,10 @@ from concertmaster.core.model import Impact, Interval
 from concertmaster.core.times import parse_time
 from concertmaster.report import impact as impacts
 from concertmaster.report.status.recommendation_log import decision
+from concertmaster.report.workflows.fields import recommendations
 
 _AMOUNTS = ("runMinutesPerMonth", "failedRunsPerMonth", "moneyPerMonth")
 _PAST = ("Implemented", "Obsolete")
-
-
-def recommendations(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recommendations of a profile's status: those described in full, then those in short."""
-    status = raw.get("status") or {}
-    return [*(status.get("recommendations") or ()), *(status.get("remaining") or ())]
 
 
 def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
@@ -32,7 +27,7 @@ def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
 def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
     What was applied or has gone is described as it was. ``now`` (unix seconds) decides which dismissals are in force."""
-    described = recommendations(raw)
+    described = [dict(item) for item in recommendations(raw)]
     currency = (detail.get("cost") or {}).get("currency")
     known = {str(r["id"]): as_status(r, currency) for r in detail.get("recommendations") or ()}
     whole = [

@@ -13,7 +13,7 @@ from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules.base import ELSEWHERE, INIT
 from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.engines.labels.definition import TRAITS, preset_of
-from concertmaster.report import list_entries
+from concertmaster.report.workflows import list_entries
 
 # Rules that recommend to optimize a step: what-if shows the gain beforehand.
 TRIED = frozenset(

@@ -12,8 +12,8 @@ from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.enums import ChangePhase, RuleName, Severity, Verdict
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.units import DAY, HOUR
-from concertmaster.report import list_entries
 from concertmaster.report.overview import INSUFFICIENT
+from concertmaster.report.workflows import list_entries
 from concertmaster.report.workflows.fields import (
     Raw,
     condition,
@@ -23,9 +23,11 @@ from concertmaster.report.workflows.fields import (
     mapping,
     moment,
     number,
+    recommendations,
     seconds_of,
     text_of,
     verdict_of,
+    workflow_kind,
     workflow_name,
 )
 
@@ -44,18 +46,16 @@ def workflow_row(profile: Raw, now: float | None = None) -> WorkflowRow:
     """One profile. ``now`` in unix seconds; without it, only the operator says whether the figures are up to date."""
     meta, status = mapping(profile, "metadata"), mapping(profile, "status")
     summary, runs = mapping(status, "summary"), mapping(status, "runs")
-    kind = str(summary.get("target") or "").partition("/")[0]
-    ref = mapping(mapping(profile, "spec"), "workflowRef")
     missed = sum(o.verdict == ObjectiveResult.MISSED for o in objective_rows(profile))
     # Read from the status as it is: entries of ten thousand workflows would be built for their severities alone.
-    items = [i for i in _items(profile) if i.get("state", "Active") == "Active"]
+    items = [i for i in recommendations(profile) if i.get("state", "Active") == "Active"]
     severities = [str(i["severity"]) for i in items if i.get("severity") in _SEVERITIES]
     enough = bool(summary) and not str((status.get("advice") or ("",))[0]).startswith(INSUFFICIENT)
     serious = missed > 0 or any(s in _SERIOUS for s in severities)
     return WorkflowRow(
         namespace=str(meta.get("namespace") or ""),
         profile=str(meta.get("name") or ""),
-        kind=kind or (str(ref["kind"]) if ref.get("kind") else None),
+        kind=workflow_kind(profile),
         workflow=workflow_name(profile),
         labels={str(k): str(v) for k, v in mapping(meta, "labels").items()},
         ready=condition(profile, "Ready"),
@@ -90,25 +90,10 @@ def _in_full(top: str, items: Iterable[Raw]) -> str:
     return next((a for a in actions if a.startswith(top[:-1])), top)
 
 
-def _items(profile: Raw) -> list[Raw]:
-    """The recommendations of its status, as they are."""
-    status = mapping(profile, "status")
-    return [i for i in (*entries(status, "recommendations"), *entries(status, "remaining")) if i.get("id")]
-
-
-def recommendations(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
-    """All recommendations of its status, or those of one rule."""
-    for item in _items(profile):
-        if not rule or rule_of(str(item["id"])) == rule:
-            try:
-                yield list_entries.entry_model(profile, item)
-            except ValueError:
-                continue  # edited by hand
-
-
 def active(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
-    """Those that are Active."""
-    return (e for e in recommendations(profile, rule) if e.state == "Active")
+    """Its Active recommendations, or those of one rule."""
+    items = (i for i in recommendations(profile) if not rule or rule_of(str(i["id"])) == rule)
+    return (e for e in list_entries.entries(profile, items) if e.state == "Active")
 
 
 def objective_rows(profile: Raw) -> list[ObjectiveRow]:
@@ -147,7 +132,7 @@ def _amount(shown: str) -> float | None:
 
 def degradations(profile: Raw) -> Iterator[Degradation]:
     """What takes longer than before, by its recommendations."""
-    impact = {str(i["id"]): i.get("impact") for i in _items(profile)}
+    impact = {str(i["id"]): i.get("impact") for i in recommendations(profile)}
     for e in active(profile, RuleName.DEGRADATION):
         yield Degradation(
             namespace=e.namespace,

@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.model.scalars import Quantity
-from concertmaster.report.list_entries import item_of
+from concertmaster.report.workflows.list_entries import item_of
 
 _WIDTH = 320.0
 

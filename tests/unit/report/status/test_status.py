@@ -45,7 +45,7 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
 from concertmaster.core.units import DAY
-from concertmaster.report import list_entries, markdown, tables
+from concertmaster.report import markdown, tables
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.costs.components import view as cost_rows
 from concertmaster.report.overview import graph_line, too_rare
@@ -55,7 +55,8 @@ from concertmaster.report.status.document import clip, document, words
 from concertmaster.report.status.size import MAX_BYTES
 from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
-from concertmaster.report.workflows.recommendations import recommendations
+from concertmaster.report.workflows import list_entries
+from concertmaster.report.workflows.fields import recommendations
 from tests.support.builders import NOW, container, daily, definition, recommendation, run, step
 
 WIDER = Field("/spec/parallelism", "1", "2")
@@ -346,7 +347,7 @@ def test_a_list_says_the_same_of_recommendations_beyond_those_in_full() -> None:
     sized = SizeItem("step-14", "main", "requests.cpu", "2", "1050m", "900m", "16%")
     found[14] = replace(found[14], items=(sized,))
     profile = {"metadata": {"name": "x", "namespace": "demo"}, "status": document(_result(found), _memory(found))}
-    entries = [list_entries.entry(profile, item) for item in recommendations(profile)]
+    entries = list_entries.documents(list_entries.entries(profile, recommendations(profile)))
     assert [e["id"] for e in entries] == [r.id for r in found]
     assert [(e["id"], name) for e in entries for name in CONTRACT if e[name] is None] == []
     assert [(i["step"], i["old"], i["new"]) for i in entries[14]["items"]] == [("step-14", "2", "1050m")]

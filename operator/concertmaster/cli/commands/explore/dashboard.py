@@ -32,7 +32,7 @@ from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unava
 @click.command("dashboard")
 @options.source_options
 @options.span_options
-@cluster_options.FACTS
+@options.FACTS
 @cluster_options.PROFILES_WITH
 @cluster_options.CONTEXT
 @cluster_options.KUBECONFIG

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from concertmaster.api.discovery import full_kind
-from concertmaster.api.views.fleet import WorkflowRow
 from concertmaster.cli import cluster_options, details, options, profiles
 from concertmaster.cli.analysis import analyzed, selecting
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.views import RunHistory
-from concertmaster.report.workflows.rows import workflow_row
 from concertmaster.web.workflow import WorkflowView
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +57,7 @@ class Origin:
         Raises UserError."""
         client = profiles.connect(self.kubeconfig, self.context)
         places = self.span.namespaces or (profiles.default_namespace(self.kubeconfig, self.context),)
-        matches = [p for p in profiles.within(client, places) if _is_about(workflow_row(p), workflow)]
+        matches = [p for p in profiles.within(client, places) if profiles.is_about(p, workflow)]
         if not matches:
             lists = "; ".join(f"kubectl get wfp -n {place}" for place in places)
             searched = f"namespace{'s' if len(places) > 1 else ''} {text.listing(list(places))}"
@@ -77,28 +73,15 @@ class Origin:
         return WorkflowView(profile, detail, "", (), time.time(), lambda run: asked.runs(profile, run)[0])
 
 
-def _is_about(row: WorkflowRow, name: str) -> bool:
-    """Whether a profile has this name, its workflow has it, or its workflow is this KIND/NAME."""
-    kind, slash, own = name.rpartition("/")
-    if not slash:
-        return name in (row.workflow, row.profile)
-    return row.workflow == own and (row.kind or "").lower() == full_kind(kind).lower()
-
-
 def origin_options(command: F) -> F:
     """Adds the options and hands them to the command as ``origin``."""
 
-    @functools.wraps(command)
-    def call(source: options.SourceOptions, span: options.SpanOptions, **values: Any) -> Any:
-        names = ("facts_file", "kubeconfig", "context", "operator")
-        return command(origin=Origin(source, span, **{name: values.pop(name) for name in names}), **values)
-
-    for option in (
-        cluster_options.operator(" of the cluster"),
-        cluster_options.CONTEXT,
+    offered = (
+        options.FACTS,
         cluster_options.KUBECONFIG,
-        cluster_options.FACTS,
-    ):
-        call = option(call)
+        cluster_options.CONTEXT,
+        cluster_options.operator(" of the cluster"),
+    )
+    call = options.gathered(Origin, "origin", command, offered)
     everywhere = "that of the context; with --facts or --prometheus, all"
-    return cast("F", options.source_options(options.span_options(call, everywhere=everywhere)))
+    return options.source_options(options.span_options(call, everywhere=everywhere))

@@ -58,7 +58,7 @@ def figures_of(known: int, of: int) -> str:
 @click.command("report")
 @options.source_options
 @options.span_options
-@cluster_options.FACTS
+@options.FACTS
 @click.option(
     "--days",
     type=click.FloatRange(1, 400),

@@ -30,11 +30,11 @@ from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
-from concertmaster.report.list_entries import item_of
 from concertmaster.report.overview import too_rare
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.status import document as status_document
 from concertmaster.report.status.recommendation_log import decision
+from concertmaster.report.workflows.list_entries import item_of
 
 _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from concertmaster.api.models.list_entry import ListEntry
@@ -11,36 +11,40 @@ from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.recommendations import likely
 from concertmaster.report import impact as impacts
+from concertmaster.report.workflows import fields
+from concertmaster.report.workflows.fields import Raw, full_name, mapping
 
 _BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
 
 
-def place(profile: Mapping[str, Any]) -> tuple[str, str]:
+def place(profile: Raw) -> tuple[str, str]:
     """The namespace of a profile, and its workflow as tables show it: KIND/NAME, before its first analysis its own name."""
-    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
-    workflow = (status.get("summary") or {}).get("target") or meta.get("name")
-    return str(meta.get("namespace") or ""), str(workflow)
+    namespace, name = full_name(profile)
+    return namespace, str(mapping(mapping(profile, "status"), "summary").get("target") or name)
 
 
-def entries(profile: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """``items``, recommendations of the profile (see ``report.workflows.recommendations``), as ``concertmaster list -o
-    json`` prints them; applied ones with their measured effect."""
-    results = reversed((profile.get("status") or {}).get("results") or ())
-    effects = {o["id"]: o.get("effect") for o in results}
+def entries(profile: Raw, items: Iterable[Raw]) -> Iterator[ListEntry]:
+    """``items``, recommendations of the profile (see ``report.workflows.recommendations``); applied ones with their measured
+    effect. One that was edited by hand into something else is left out."""
+    results = reversed(fields.entries(mapping(profile, "status"), "results"))
+    effects = {o.get("id"): o.get("effect") for o in results}
     for item in items:
-        effect = effects.get(item["id"]) if item["state"] == "Implemented" else None
-        yield entry(profile, {**item, "effect": effect}, minor=item["state"] == "Minor")
+        effect = effects.get(item["id"]) if item.get("state") == "Implemented" else None
+        try:
+            yield entry(profile, {**item, "effect": effect})
+        except ValueError:
+            continue
 
 
-def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> dict[str, Any]:
-    """One recommendation as ``concertmaster list -o json`` prints it."""
-    return entry_model(profile, item, minor=minor).model_dump(mode="json", by_alias=True)
+def documents(made: Iterable[ListEntry]) -> list[dict[str, Any]]:
+    """The entries as they are printed."""
+    return [e.model_dump(mode="json", by_alias=True) for e in made]
 
 
-def entry_model(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> ListEntry:
-    """The same as a model. Raises ValueError for one that was edited by hand."""
-    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
-    kind, _, workflow = str((status.get("summary") or {}).get("target") or "").partition("/")
+def entry(profile: Raw, item: Raw) -> ListEntry:
+    """One recommendation. Raises ValueError for one that was edited by hand."""
+    meta = mapping(profile, "metadata")
+    kind, _, workflow = str(mapping(mapping(profile, "status"), "summary").get("target") or "").partition("/")
     impact = impacts.parse(item.get("impact"))
     same = ("severity", "category", "because", "current", "proposed", "expected", "how", "effort", "risk")
     return ListEntry.model_validate(
@@ -51,12 +55,12 @@ def entry_model(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: b
             "kind": kind or None,
             "workflow": workflow or None,
             "id": item["id"],
-            "state": None if minor else item.get("state", "Active"),
+            "state": item.get("state", "Active"),
             "action": item.get("action") or item["id"],
             **_amounts(impact, str(item.get("category")), impacts.currency(item.get("impact"))),
             "confidence": confidence(item.get("confidence")),
             "items": [row for line in item.get("items") or () if (row := item_of(str(line))) is not None],
-            "minor": minor,
+            "minor": item.get("state") == "Minor",
         }
     )
 

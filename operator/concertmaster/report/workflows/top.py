@@ -11,8 +11,9 @@ from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import plain
 from concertmaster.report import impact as impacts
-from concertmaster.report.list_entries import confidence, place
 from concertmaster.report.tables import cell
+from concertmaster.report.workflows.fields import full_name, recommendations
+from concertmaster.report.workflows.list_entries import confidence, place
 
 _CHANGE = 72  # characters of a change; all of it with -o wide
 HEADER = ["#", "NAMESPACE", "WORKFLOW", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE", "EFFORT", "RISK", "ID"]
@@ -21,13 +22,12 @@ WIDE_HEADER = [*HEADER, "SEVERITY"]
 
 def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
     """The Active recommendations of a profile's status."""
-    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
     namespace, workflow = place(profile)
-    for item in (*(status.get("recommendations") or ()), *(status.get("remaining") or ())):
-        if isinstance(item, Mapping) and item.get("id") and item.get("state", "Active") == "Active":
+    for item in recommendations(profile):
+        if item.get("state", "Active") == "Active":
             yield Headline(
                 namespace,
-                str(meta.get("name") or ""),
+                full_name(profile)[1],
                 workflow,
                 str(item["id"]),
                 str(item.get("action") or item["id"]),
