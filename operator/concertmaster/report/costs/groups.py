@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.api.views.fleet import CostGroup
@@ -44,27 +44,45 @@ def _component(row: View) -> str:
 def _groups(
     workflows: Sequence[PricedWorkflow], name: Callable[[PricedWorkflow, View], str | None]
 ) -> tuple[CostGroup, ...]:
-    found: dict[tuple[str, str], CostGroup] = {}
-    for workflow in workflows:
-        own: dict[str, list[View]] = {}
-        for row in workflow.components:
-            if (group := name(workflow, row)) is not None:
-                own.setdefault(group, []).append(row)
-        for group, rows in own.items():
-            key = group, workflow.currency
-            before = found.get(key) or CostGroup(
-                name=group, currency=workflow.currency, workflows=0, runs=0, cost_per_month=0.0, after_per_month=0.0
-            )
-            found[key] = CostGroup(
-                name=group,
-                currency=workflow.currency,
-                workflows=before.workflows + 1,
-                runs=before.runs + workflow.runs,
-                cost_per_month=before.cost_per_month + sum(r["perRun"] for r in rows) * workflow.runs_per_month,
-                after_per_month=(before.after_per_month or 0.0) + sum(map(_after, rows)) * workflow.runs_per_month,
-            )
-    made = [g for g in found.values() if g.cost_per_month > 0]
-    return tuple(sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MAX_COUNTED])
+    return tuple(g for g in summed(g for w in workflows for g in _of(w, name)) if g.cost_per_month > 0)
+
+
+def _of(workflow: PricedWorkflow, name: Callable[[PricedWorkflow, View], str | None]) -> Iterator[CostGroup]:
+    """What one workflow adds to each group."""
+    own: dict[str, list[View]] = {}
+    for row in workflow.components:
+        if (group := name(workflow, row)) is not None:
+            own.setdefault(group, []).append(row)
+    for group, rows in own.items():
+        yield CostGroup(
+            name=group,
+            currency=workflow.currency,
+            workflows=1,
+            runs=workflow.runs,
+            cost_per_month=sum(r["perRun"] for r in rows) * workflow.runs_per_month,
+            after_per_month=sum(map(_after, rows)) * workflow.runs_per_month,
+        )
+
+
+def summed(groups: Iterable[CostGroup]) -> tuple[CostGroup, ...]:
+    """Those of one name and currency as one, the most expensive first."""
+    alike: dict[tuple[str, str], list[CostGroup]] = {}
+    for group in groups:
+        alike.setdefault((group.name, group.currency), []).append(group)
+    found = sorted(map(_sum, alike.values()), key=lambda g: (-g.cost_per_month, g.name))
+    return tuple(found[:MAX_COUNTED])
+
+
+def _sum(groups: Sequence[CostGroup]) -> CostGroup:
+    after = [g.after_per_month for g in groups if g.after_per_month is not None]
+    return CostGroup(
+        name=groups[0].name,
+        currency=groups[0].currency,
+        workflows=sum(g.workflows for g in groups),
+        runs=sum(g.runs for g in groups),
+        cost_per_month=sum(g.cost_per_month for g in groups),
+        after_per_month=sum(after) if after else None,
+    )
 
 
 def _after(row: View) -> float:

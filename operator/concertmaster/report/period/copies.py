@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,7 +10,7 @@ from typing import Generic, TypeVar
 from concertmaster.api.views.fleet import CostGroup, Degradation, ObjectiveRow
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.report.costs.groups import MAX_GROUPS
+from concertmaster.report.costs.groups import MAX_GROUPS, summed
 
 Alike = TypeVar("Alike", Degradation, ObjectiveRow)
 
@@ -55,26 +56,20 @@ def _lines(rows: Iterable[tuple[Hashable, Alike]]) -> list[Line[Alike]]:
     return found
 
 
-def costs(groups: Sequence[CostGroup]) -> list[CostGroup]:
+def costs(groups: Sequence[CostGroup]) -> Sequence[CostGroup]:
     """Groups called ``namespace/...`` with those of the same name in other namespaces added up; the most expensive first."""
-    alike: dict[tuple[str, str], list[CostGroup]] = {}
-    for group in groups:
-        alike.setdefault((group.name.partition("/")[2], group.currency), []).append(group)
-    found = [_sum(copies) for copies in alike.values()]
-    return sorted(found, key=lambda g: (-g.cost_per_month, g.name))[:MAX_GROUPS]
-
-
-def _sum(copies: Sequence[CostGroup]) -> CostGroup:
-    first, *others = copies
-    after = [g.after_per_month for g in copies if g.after_per_month is not None]
-    return CostGroup(
-        name=f"{first.name}{_more(len(others))}",
-        currency=first.currency,
-        workflows=sum(g.workflows for g in copies),
-        runs=sum(g.runs for g in copies),
-        cost_per_month=sum(g.cost_per_month for g in copies),
-        after_per_month=sum(after) if after else None,
+    own = [group.name.partition("/")[2] for group in groups]
+    copies = Counter(zip(own, (group.currency for group in groups), strict=True))
+    named = (
+        g.model_copy(update={"name": together(g.name.partition("/")[0], name, copies[name, g.currency])})
+        for name, g in zip(own, groups, strict=True)
     )
+    return summed(named)[:MAX_GROUPS]
+
+
+def together(namespace: str, name: str, namespaces: int) -> str:
+    """What the sum over a workflow and its copies is called; ``namespace/name`` of one without any."""
+    return f"{name} in {namespaces} namespaces" if namespaces > 1 else f"{namespace}/{name}"
 
 
 def _more(others: int) -> str:

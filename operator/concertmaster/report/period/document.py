@@ -12,7 +12,7 @@ from concertmaster.core.model.enums import RecommendationState, RuleName, Verdic
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
-from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_component, by_step
+from concertmaster.report.costs.groups import PricedWorkflow, by_component, by_step, summed
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows.caches import cache_rows
 from concertmaster.report.workflows.coverage import freshness_text, none_text, scale_text
@@ -107,22 +107,21 @@ def adopted(adoptions: Sequence[RecommendationOutcome], since: float, until: flo
 def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> tuple[CostGroup, ...]:
     """Cost a month by group, the most expensive first, of groups with a known cost; other workflows of these are counted and
     add nothing."""
-    members_of: dict[tuple[str, str], list[WorkflowRow]] = {}
-    for row in rows:
-        members_of.setdefault((name(row), row.currency or "USD"), []).append(row)
     made = [
-        CostGroup(
-            name=group,
-            currency=currency,
-            workflows=len(members),
-            runs=sum(r.runs or 0 for r in members),
-            cost_per_month=sum(r.cost_per_month or 0.0 for r in members),
+        (
+            row.cost_per_month is not None,
+            CostGroup(
+                name=name(row),
+                currency=row.currency or "USD",
+                workflows=1,
+                runs=row.runs or 0,
+                cost_per_month=row.cost_per_month or 0.0,
+            ),
         )
-        for (group, currency), members in members_of.items()
-        if any(r.cost_per_month is not None for r in members)
+        for row in rows
     ]
-    made.sort(key=lambda g: (-g.cost_per_month, g.name))
-    return tuple(made[:MAX_COUNTED])
+    known = {(group.name, group.currency) for priced, group in made if priced}
+    return summed(group for _, group in made if (group.name, group.currency) in known)
 
 
 def _demand(view: FleetView) -> Iterable[str]:
