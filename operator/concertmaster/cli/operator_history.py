@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.kube import operator_service
-from concertmaster.kube.operator_service import Answer, OperatorService
+from concertmaster.kube.operator_service import OperatorService, Served
 from concertmaster.report import daily
 from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.workflows.fields import full_name
@@ -47,7 +47,7 @@ class OperatorHistory:
                 return KeptDays(problem=problem)
         return kept
 
-    def documents(self, profiles: Sequence[Raw]) -> Iterator[Answer]:
+    def documents(self, profiles: Sequence[Raw]) -> Iterator[Served]:
         """The operator's document about each profile, in their order, or why there is none. Ends where it answers about
         none: the reason is that of the others too."""
         answered = False
@@ -74,7 +74,7 @@ class OperatorHistory:
         ]
 
 
-def _each(profiles: Sequence[Raw], ask: Callable[[Raw], Answer]) -> Iterator[tuple[Raw, Answer]]:
+def _each(profiles: Sequence[Raw], ask: Callable[[Raw], Served]) -> Iterator[tuple[Raw, Served]]:
     """Answers in the order of the profiles; the first alone, since its problem is mostly that of all."""
     if profiles:
         yield profiles[0], ask(profiles[0])

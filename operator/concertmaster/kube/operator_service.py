@@ -13,7 +13,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 NO_RIGHT, NO_SERVICE = "you have no right to reach it", "there is no Service"
 NOT_ANALYSED = "it has not analyzed this profile since it started; wait for its next cycle"
 LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
-Answer = tuple[dict[str, Any], str]
+Served = tuple[dict[str, Any], str]
 """What the operator serves; empty if it is unavailable, with a sentence on the reason and the remedy."""
 
 
@@ -26,19 +26,19 @@ class OperatorService:
     name: str
     own: bool = True
 
-    def document(self, profile: Mapping[str, Any]) -> Answer:
+    def document(self, profile: Mapping[str, Any]) -> Served:
         """The last analysis of a profile (see ``report.detail``)."""
         return self._ask(profile, "", "recommendations")
 
-    def days(self, profile: Mapping[str, Any]) -> Answer:
+    def days(self, profile: Mapping[str, Any]) -> Served:
         """The daily rows of a profile's workflow (see ``report.daily``)."""
         return self._ask(profile, "/days", "days")
 
-    def runs(self, profile: Mapping[str, Any], run: str = "") -> Answer:
+    def runs(self, profile: Mapping[str, Any], run: str = "") -> Served:
         """The runs that the operator's history keeps, one line each, or ``run`` in full."""
         return self._ask(profile, "/runs", "pods", {"run": run}) if run else self._ask(profile, "/runs", "runs")
 
-    def _ask(self, profile: Mapping[str, Any], part: str, holds: str, query: Mapping[str, str] | None = None) -> Answer:
+    def _ask(self, profile: Mapping[str, Any], part: str, holds: str, query: Mapping[str, str] | None = None) -> Served:
         """A ``part`` of what is served about a profile, which ``holds`` a list of that name."""
         meta = profile["metadata"]
         asked = {**(query or {}), "uid": str(meta["uid"])}

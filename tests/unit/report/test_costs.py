@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core import pipeline
-from concertmaster.core.model import Edit, Interval
+from concertmaster.core.model import Edit, Interval, SizeItem
 from concertmaster.core.model.policy import Policy
 from concertmaster.report.costs.components import cost_table, view
 from concertmaster.report.costs.groups import PricedWorkflow, by_component
@@ -69,6 +69,19 @@ def test_of_a_request_that_is_raised_and_one_that_is_lowered_each_has_its_own() 
     rows = right_sized(0.01, ("transform", 1.5), ("extract", -0.5))
     assert more(rows["transform"]) == pytest.approx(-0.015, rel=1e-2)
     assert more(rows["extract"]) == pytest.approx(0.005, rel=1e-2)
+
+
+def test_of_sizes_without_a_field_each_has_its_own_share() -> None:
+    """Of steps of a WorkflowProfile: one whose CPU request is raised was said to cost less afterwards."""
+    found, before = rows_of(scenarios.gpu_request())
+    sizes = tuple(
+        SizeItem(str(r["step"]), str(r["component"]), "requests.cpu", "1", "2", "-", "-", share)
+        for r, share in ((before[0], 1.5), (before[1], -0.5))
+    )
+    (item,) = [r for r in found.recommendations if r.rule == "gpu-request"]
+    saved = Interval(0.01, 0.01, 0.01)
+    rows = view(found.analysis, [replace(item, id="right-size", saving_per_month=saved, edits=(), items=sizes)])
+    assert [more(r) for r in rows[:2]] == pytest.approx([-0.015, 0.005], rel=1e-2)
 
 
 def test_what_no_field_sets_is_saved_by_the_components_that_are_left() -> None:

@@ -42,7 +42,8 @@ class Impact:
 @dataclass(frozen=True, slots=True)
 class SizeItem:
     """One value of a right-sizing, as printed. ``field``: ``requests.cpu`` or the like; ``old``: None when not set;
-    ``headroom``: room above ``peak``, the largest use in a run."""
+    ``headroom``: room above ``peak``, the largest use in a run. ``share`` in the saving of its recommendation, negative for
+    a value that takes from it; None: unknown, or a limit."""
 
     step: str
     container: str
@@ -51,6 +52,7 @@ class SizeItem:
     new: str
     peak: str
     headroom: str
+    share: float | None = None
 
     def __str__(self) -> str:
         where, old = f"{self.step}/{self.container} {self.field}", self.old or "not set"

@@ -1,8 +1,8 @@
 """Cost by component: each container of each step, sidecars and priced metrics, now and after the open recommendations.
 
 A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
-fields to the containers it sizes, else to the components of its step. What a raised request costs more is a negative saving.
-Savings of several recommendations are added: those that are left stand together.
+fields to the containers it sizes, by what each size saves, else to the components of its step. What a raised request costs
+more is a negative saving. Savings of several recommendations are added: those that are left stand together.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation
     field that takes from it: of a right-sizing that raises one request and lowers another, each has its own."""
     weights = _of_fields(analysis, parts, item)
     known = any(edit.share is not None for edit in item.edits)
+    if not weights:  # the fields are elsewhere
+        weights = _of_sizes(parts, item)
+        known = bool(weights)
     total = sum(weights.values())
     if not known and total > 0.0:
         return {n: w / total for n, w in weights.items() if w}
@@ -89,6 +92,15 @@ def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation
         for n in places if held else ():
             weights[n] = weights.get(n, 0.0) + rest * parts[n].per_run / held
     return {n: w for n, w in weights.items() if w}
+
+
+def _of_sizes(parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
+    """By place, the shares of the saving that its sizes bring; empty where that is not known."""
+    sized: dict[tuple[str | None, str | None], float] = {}
+    for size in item.items:
+        if size.share is not None:
+            sized[size.step, size.container] = sized.get((size.step, size.container), 0.0) + size.share
+    return {n: sized[c.step, c.container] for n, c in enumerate(parts) if (c.step, c.container) in sized}
 
 
 def _of_fields(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:

@@ -20,7 +20,7 @@ UNKNOWN = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A title, and below it a table (columns of numbers begin with #), a list of ``lines``, and ``notes``; ``otherwise`` is
     said where there is none of these. Left out where that is empty too."""
 
@@ -37,17 +37,17 @@ class Section:
         return not (self.rows or self.lines or self.notes)
 
 
-def sections(report: PeriodReport) -> list[Section]:
+def sections(report: PeriodReport) -> list[ReportSection]:
     """All that have something to say, in their order."""
     adoption = _adoption(report) if report.source == "cluster" else []
     made = [_actions(report), _degradations(report), _objectives(report), *adoption]
     peak = "No peak ahead that needs planning."
-    made += [Section("Demand forecast", lines=report.demand, otherwise=peak), _months(report), _caches(report)]
+    made += [ReportSection("Demand forecast", lines=report.demand, otherwise=peak), _months(report), _caches(report)]
     made += [_costs(title, groups) for title, groups in _cost_groups(report)]
     return [section for section in made if section.otherwise or not section.empty]
 
 
-def _actions(report: PeriodReport) -> Section:
+def _actions(report: PeriodReport) -> ReportSection:
     rows = [
         (
             copies.together(e.namespace, e.workflow or e.profile, e.namespaces),
@@ -60,19 +60,19 @@ def _actions(report: PeriodReport) -> Section:
         for e in report.top
     ]
     header = ["Workflow", "Action", "Impact per month", "Severity", "Risk", "#Confidence"]
-    return Section("Most valuable actions", header, rows, otherwise="No open recommendation.")
+    return ReportSection("Most valuable actions", header, rows, otherwise="No open recommendation.")
 
 
-def _degradations(report: PeriodReport) -> Section:
+def _degradations(report: PeriodReport) -> ReportSection:
     rows = [
         (line.name, d.action, d.because or UNKNOWN, (d.impact or UNKNOWN).removesuffix(" a month"))
         for line in copies.degradations(report.degradations)
         for d in [line.row]
     ]
-    return Section("Degradations", ["Workflow", "Action", "Because", "Impact per month"], rows, otherwise="None.")
+    return ReportSection("Degradations", ["Workflow", "Action", "Because", "Impact per month"], rows, otherwise="None.")
 
 
-def _objectives(report: PeriodReport) -> Section:
+def _objectives(report: PeriodReport) -> ReportSection:
     found, met = copies.objectives(report.objectives), copies.met(report.objectives)
     rows = [
         (line.name, o.name, o.verdict, o.text.removeprefix(f"{o.verdict}, "))
@@ -82,10 +82,10 @@ def _objectives(report: PeriodReport) -> Section:
     notes = [f"{len(found) - MAX_OBJECTIVES} more; the JSON form has all."] if len(found) > MAX_OBJECTIVES else []
     notes += [f"Met: {met}; the JSON form has them."] if met else []
     header = ["Workflow", "Objective", "Verdict", "Figures"]
-    return Section("Objectives", header, rows, notes=notes, otherwise="No objective is set.")
+    return ReportSection("Objectives", header, rows, notes=notes, otherwise="No objective is set.")
 
 
-def _adoption(report: PeriodReport) -> list[Section]:
+def _adoption(report: PeriodReport) -> list[ReportSection]:
     """What became of recommendations, and what was implemented."""
     states, improved = report.adoption.states, report.adoption.results.get("Improved", 0)
     active, implemented, dismissed = (
@@ -110,7 +110,7 @@ def _adoption(report: PeriodReport) -> list[Section]:
     header = ["Since", "Workflow", "Action", "Verdict", "Predicted", "Measured", "Saving per month"]
     known = adopted_text(report)
     notes = [now, *([f"In the period: {known}."] if known else [])]
-    return [Section("Adoption", notes=notes), Section("Implemented recommendations", header, rows)]
+    return [ReportSection("Adoption", notes=notes), ReportSection("Implemented recommendations", header, rows)]
 
 
 def adopted_text(report: PeriodReport) -> str:
@@ -125,7 +125,7 @@ def adopted_text(report: PeriodReport) -> str:
     )
 
 
-def _months(report: PeriodReport) -> Section:
+def _months(report: PeriodReport) -> ReportSection:
     rows = [
         (
             m.month,
@@ -138,12 +138,12 @@ def _months(report: PeriodReport) -> Section:
         )
         for m in report.months
     ]
-    return Section(
+    return ReportSection(
         "Months", ["Month", "#Workflows", "#Runs", "#Success", "#Cost", "#Unused", "#Scheduling latency"], rows
     )
 
 
-def _caches(report: PeriodReport) -> Section:
+def _caches(report: PeriodReport) -> ReportSection:
     rows = [
         (
             f"{c.namespace}/{c.workflow or c.profile}",
@@ -157,7 +157,7 @@ def _caches(report: PeriodReport) -> Section:
         for c in report.caches
     ]
     header = ["Workflow", "Cache", "#Lookups", "#Hits", "#Work saved", "#Entries", "#Stale"]
-    return Section("Caches", header, rows, notes=[f"{cache_totals(report.caches)}."] if rows else ())
+    return ReportSection("Caches", header, rows, notes=[f"{cache_totals(report.caches)}."] if rows else ())
 
 
 def _cost_groups(report: PeriodReport) -> list[tuple[str, Sequence[CostGroup]]]:
@@ -170,7 +170,7 @@ def _cost_groups(report: PeriodReport) -> list[tuple[str, Sequence[CostGroup]]]:
     ]
 
 
-def _costs(title: str, groups: Sequence[CostGroup]) -> Section:
+def _costs(title: str, groups: Sequence[CostGroup]) -> ReportSection:
     many = title not in ("workflow", "step")  # others sum up several workflows
     after = title in ("component", "step")
     header = [title.capitalize(), *(["#Workflows"] if many else []), "#Runs", "#Cost per month"]
@@ -184,10 +184,10 @@ def _costs(title: str, groups: Sequence[CostGroup]) -> Section:
         )
         for g in groups
     ]
-    return Section(f"Cost by {title}", [*header, *(["#After recommendations"] if after else [])], rows)
+    return ReportSection(f"Cost by {title}", [*header, *(["#After recommendations"] if after else [])], rows)
 
 
-def workflows(report: PeriodReport) -> Section:
+def workflows(report: PeriodReport) -> ReportSection:
     """One line for each workflow."""
     rows = [
         (
@@ -205,7 +205,7 @@ def workflows(report: PeriodReport) -> Section:
     header = ["Workflow", "#Score", "#Runs", "#Success", "#p50", "#p95", "#Cost per month", "#Open"]
     more = len(report.workflows) - MAX_WORKFLOWS
     notes = [f"{more} more; the CSV and JSON forms have all."] if more > 0 else []
-    return Section("Workflows", [*header, "Most valuable action"], rows, notes=notes, otherwise="None.")
+    return ReportSection("Workflows", [*header, "Most valuable action"], rows, notes=notes, otherwise="None.")
 
 
 def _share(share: float | None) -> str:

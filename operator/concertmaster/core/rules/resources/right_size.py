@@ -133,7 +133,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
         confidence=min(r.confidence for r in ordered),
         saving_per_month=saving,
         failures_avoided=max((r.avoided for r in ordered if r.avoided), key=lambda a: a.likely, default=None),
-        items=tuple(i for r in ordered for i in items(r)),
+        items=tuple(i for r in ordered for i in items(r, saving)),
         edits=tuple(e for r in ordered for e in r.edits),
         evidence=(
             *(

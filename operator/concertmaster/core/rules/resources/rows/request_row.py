@@ -108,8 +108,9 @@ class RequestRow:
         return self.one_size or any("/limits/" in e.pointer for e in self.edits)
 
 
-def items(row: RequestRow) -> Iterator[SizeItem]:
-    """The row as lines of the table: the request, and the limit if it changes with it."""
+def items(row: RequestRow, saving: Interval | None = None) -> Iterator[SizeItem]:
+    """The row as lines of the table: the request, and the limit if it changes with it. ``saving``: of all rows."""
+    own = row.saving.likely / saving.likely if row.saving is not None and saving is not None and saving.likely else None
     container = row.unit.container
     limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
     tight = row.resource == STORAGE and limit is not None and limit < row.new
@@ -124,6 +125,7 @@ def items(row: RequestRow) -> Iterator[SizeItem]:
             amount(row, new),
             used(row),
             text.percent(new / row.peak - 1.0 if row.peak > 0 else 0.0),
+            own if section == "requests" else None,
         )
 
 
