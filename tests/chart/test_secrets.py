@@ -7,12 +7,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from tests.support.chart.bed import ROOT, Bed, deployed
 from tests.support.chart.place import CRONJOBS, FAST, REF, get, namespaces, state
 from tests.support.chart.proxy import Fault, Passing, Proxy
 from tests.support.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
+from tests.support.local_server import QuietHandler, local_server
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -34,32 +33,6 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _serve(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                self.rfile.read(length)
-                headers = dict(self.headers.items())
-                outer.seen.append(headers)
-                status, kind, body, more = outer.answer(len(outer.seen), headers)
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                for key, value in more.items():
-                    self.send_header(key, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_POST = _serve
-
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def answer(self, number: int, headers: dict[str, str]) -> tuple[int, str, bytes, dict[str, str]]:
         """Status, type, body and further headers of the ``number``th answer."""
@@ -82,20 +55,23 @@ class Echo:
         ]
         return choices[number % len(choices)]
 
-    def stop(self) -> None:
-        """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
-
 
 @contextmanager
-def echoing() -> Iterator[Echo]:
-    """An Echo that is stopped at the end."""
-    store = Echo()
-    try:
-        yield store
-    finally:
-        store.stop()
+def served(store: Echo) -> Iterator[str]:
+    """The address at which the store answers."""
+
+    class Handler(QuietHandler):
+        def _serve(self) -> None:
+            self.content()
+            headers = dict(self.headers.items())
+            store.seen.append(headers)
+            status, kind, body, more = store.answer(len(store.seen), headers)
+            self.answer(status, body, {"Content-Type": kind, **more})
+
+        do_GET = do_POST = _serve
+
+    with local_server(Handler) as address:
+        yield address
 
 
 def secret(namespace: str) -> dict[str, Any]:
@@ -117,9 +93,10 @@ def sources(url: str) -> list[dict[str, Any]]:
 
 def test_no_canary_leaves_the_process(bed: Bed, tmp_path: Path) -> None:
     """Logs at the finest level, status, Events and metrics, with every kind of refusal and broken answer."""
-    with echoing() as store, namespaces(bed, "canary") as (place,):
+    store = Echo()
+    with served(store) as url, namespaces(bed, "canary") as (place,):
         bed.cluster.apply(secret(place))
-        bed.install("cm", place, {"sources": sources(store.url), "config": {**FAST, "logLevel": "debug"}})
+        bed.install("cm", place, {"sources": sources(url), "config": {**FAST, "logLevel": "debug"}})
         apply(bed.cluster, cronjob(place, "etl"))
         for name in ("default", "bearer", "header"):
             apply(
@@ -201,8 +178,9 @@ def test_no_canary_is_printed_by_the_command_line(tmp_path: Path, command: str) 
         "bearer": {"auth": {"bearerTokenFile": str(tmp_path / "token")}},
         "header": {"headers": {"X-Api-Key": {"valueFile": str(tmp_path / "header")}}},
     }
-    with echoing() as store:
-        fast = {"url": store.url, "timeoutSeconds": 2, "deadlineSeconds": 2}
+    store = Echo()
+    with served(store) as url:
+        fast = {"url": url, "timeoutSeconds": 2, "deadlineSeconds": 2}
         config = tmp_path / "config.yaml"
         config.write_text(json.dumps({"sources": [{"name": name, **fast, **how} for name, how in auth.items()]}))
         rest = {"doctor": ["--skip-cluster"], "analyze": ["--window", "1h"], "record": ["--window", "1h"]}[command]
@@ -246,29 +224,25 @@ class Hostile(Echo):
 
 
 def test_texts_of_a_store_stay_text(bed: Bed, tmp_path: Path) -> None:
-    store = Hostile()
-    try:
-        with namespaces(bed, "markup") as (place,):
-            bed.install("cm", place, {"sources": [{"name": "default", "url": store.url}], "config": FAST})
-            apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
-            with deployed(bed, "cm", place, tmp_path) as op:
-                found = wait_for(
-                    "the condition",
-                    lambda: (
-                        state(bed, place, "cronjob-etl", "MetricsAvailable").get("status") == "False"
-                        and get(bed, "wfp", place, "cronjob-etl")
-                    ),
-                )
-                op.next_cycles(1)
-                lines = op.read()
-            for message in (c["message"] for c in found["status"]["conditions"]):
-                assert not any(ord(letter) < 32 or ord(letter) == 127 for letter in message), message
-                assert len(message) <= 1000
-            assert not [line for line in lines if line["msg"] == "forged"]
-            raw = op.log.read_text()
-            assert "\x1b" not in raw, "an escape sequence would reach the terminal of whoever reads the log"
-            described = bed.cluster.kubectl("describe", "wfp", "cronjob-etl", "-n", place)
-            assert "\x1b" not in described
-            assert not [line for line in described.splitlines() if line.strip() == "READY True"]
-    finally:
-        store.stop()
+    with served(Hostile()) as url, namespaces(bed, "markup") as (place,):
+        bed.install("cm", place, {"sources": [{"name": "default", "url": url}], "config": FAST})
+        apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+        with deployed(bed, "cm", place, tmp_path) as op:
+            found = wait_for(
+                "the condition",
+                lambda: (
+                    state(bed, place, "cronjob-etl", "MetricsAvailable").get("status") == "False"
+                    and get(bed, "wfp", place, "cronjob-etl")
+                ),
+            )
+            op.next_cycles(1)
+            lines = op.read()
+        for message in (c["message"] for c in found["status"]["conditions"]):
+            assert not any(ord(letter) < 32 or ord(letter) == 127 for letter in message), message
+            assert len(message) <= 1000
+        assert not [line for line in lines if line["msg"] == "forged"]
+        raw = op.log.read_text()
+        assert "\x1b" not in raw, "an escape sequence would reach the terminal of whoever reads the log"
+        described = bed.cluster.kubectl("describe", "wfp", "cronjob-etl", "-n", place)
+        assert "\x1b" not in described
+        assert not [line for line in described.splitlines() if line.strip() == "READY True"]

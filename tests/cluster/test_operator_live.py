@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from tests.support.cluster.operator_bed import (
 from tests.support.cluster.operator_checks import assert_unsoiled, grant_reading
 from tests.support.engines.argo_definitions import NESTED
 from tests.support.engines.argo_oracle import Controller, stamp
+from tests.support.local_server import QuietHandler, local_server
 
 
 @pytest.fixture
@@ -269,21 +268,10 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A receiver's URL, and the messages it gets."""
     got: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
+            got.append(json.loads(self.content()))
+            self.answer(204)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with local_server(Handler) as address:
+        yield f"{address}/hook", got

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
-from threading import Thread
 
 import pytest
 
@@ -23,6 +21,7 @@ from testbed.series.lives import CADVISOR_PATH, KUBELET_JOB, STATE_METRICS_JOB, 
 from testbed.series.naming import series
 from testbed.services.prometheus import PrometheusServer, Scrape
 from tests.support.builders import MI
+from tests.support.local_server import QuietHandler, local_server
 
 CORES = 0.3
 INTERVAL = 2  # seconds
@@ -76,33 +75,22 @@ def scraped() -> Iterator[tuple[PrometheusServer, list[PodLife]]]:
     """The pods, and Prometheus after it has scraped the last of them and their absence."""
     lives: list[PodLife] = []
 
-    class Exporter(BaseHTTPRequestHandler):
+    class Exporter(QuietHandler):
         def do_GET(self) -> None:
             render = of_containers if self.path == CADVISOR_PATH else of_state
             body = "".join(f"{line}\n" for line in render(lives, time.time())).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, body, {"Content-Type": "text/plain; version=0.0.4"})
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing: what was scraped is in Prometheus."""
-
-    exporter = ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
-    Thread(target=exporter.serve_forever, daemon=True).start()
-    target = f"127.0.0.1:{exporter.server_address[1]}"
-    jobs = [Scrape(STATE_METRICS_JOB, target, "/metrics", f"{INTERVAL}s")]
-    jobs.append(Scrape(KUBELET_JOB, target, CADVISOR_PATH, f"{INTERVAL}s"))
-    try:
+    with local_server(Exporter) as address:
+        target = address.removeprefix("http://")
+        jobs = [Scrape(STATE_METRICS_JOB, target, "/metrics", f"{INTERVAL}s")]
+        jobs.append(Scrape(KUBELET_JOB, target, CADVISOR_PATH, f"{INTERVAL}s"))
         with PrometheusServer(jobs) as server:
             server.wait_for_scrapes()
             lives += pods(time.time() + 1.0)
             time.sleep(max(p.finished or 0.0 for p in lives) - time.time())
             server.wait_for_scrapes()
             yield server, lives
-    finally:
-        exporter.shutdown()
-        exporter.server_close()
 
 
 def facts(server: PrometheusServer, since: float, later: float) -> dict[str, PodFact]:

@@ -22,9 +22,9 @@ from plugin import build
 from testbed.install.build import ensure
 from testbed.services.controlplane import ControlPlane, Options
 from tests.support.cluster.operator_bed import install_crds
+from tests.support.local_server import local_server
 from tests.support.named import ROOT
 from tests.support.web.analysed import analysed
-from tests.support.web.local_server import local_server
 
 pytestmark = pytest.mark.timeout(600)
 

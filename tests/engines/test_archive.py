@@ -15,12 +15,12 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all, whole_run
 from concertmaster.engines.claims import Claims
-from testbed.process import TestbedError
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import Options
 from testbed.services.postgres import PostgresServer
 from tests.engines.conftest import FULL, PACKED, bed, packing
 from tests.support.argo_archive import ArchiveTables
+from tests.support.cluster.operator_bed import wait_for
 from tests.support.engines import scenario as scenarios
 from tests.support.engines.argo_runs import Run, agree, packed_with
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario
@@ -58,7 +58,7 @@ def archived() -> Iterator[Archived]:
         )  # fmt: skip
         with bed(options) as cluster:
             scenario = scenarios.play_some(cluster, RUNS)
-            _wait_until_archived(cluster)
+            wait_for("all Workflows in the archive", lambda: _archived(cluster))
             cluster.kubectl("delete", "workflows.argoproj.io", "--all", "-n", NAMESPACE)
         tables = ArchiveTables(server, "public")
         tables.admit()
@@ -68,15 +68,9 @@ def archived() -> Iterator[Archived]:
         server.close()
 
 
-def _wait_until_archived(cluster: Cluster, seconds: float = 60.0) -> None:
-    until = time.time() + seconds
-    while True:
-        rows = cluster.get("workflows.argoproj.io", "-n", NAMESPACE)["items"]
-        if all(row["metadata"]["labels"].get(STATUS) == "Archived" for row in rows):
-            return
-        if time.time() > until:
-            raise TestbedError("Workflows are not archived")
-        time.sleep(1)
+def _archived(cluster: Cluster) -> bool:
+    rows = cluster.get("workflows.argoproj.io", "-n", NAMESPACE)["items"]
+    return all(row["metadata"]["labels"].get(STATUS) == "Archived" for row in rows)
 
 
 @pytest.fixture(scope="session")

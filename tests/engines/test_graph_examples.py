@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,10 +21,11 @@ from concertmaster.engines import define
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.settings import MetricsSource
 from testbed.services.prometheus import PrometheusServer, Scrape
+from tests.support.cluster.operator_bed import wait_for
+from tests.support.local_server import QuietHandler, local_server
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMESPACE = "ml"
-PATIENCE = 30.0  # seconds for a scrape on a busy machine
 RUNS = {
     "scheduled-1": {"extract": 60.0, "clean": 120.0, "enrich": 200.0, "load": 30.0},
     "scheduled-2": {"extract": 65.0, "clean": 130.0, "enrich": 90.0, "load": 31.0},
@@ -57,36 +55,6 @@ TIMED: dict[str, object] = {
         }
     },
 }
-
-
-@dataclass
-class Exporter:
-    """Serves whatever `page` holds. Series of a run end when the next one begins, as with real short-lived work."""
-
-    page: str = ""
-    server: ThreadingHTTPServer = field(init=False)
-
-    def __post_init__(self) -> None:
-        exporter = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = exporter.page.encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """No noise."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.server.server_port}"
 
 
 def airflow_page(run: str, steps: Mapping[str, float]) -> str:
@@ -119,30 +87,29 @@ def night_page(run: str, now: float) -> str:
 @pytest.fixture(scope="module")
 def client() -> Iterator[PrometheusClient]:
     """A store in which all runs have come and gone."""
-    exporter = Exporter()
-    scrape = Scrape("exporter", exporter.target, interval="1s", labels={"namespace": NAMESPACE})
-    with PrometheusServer([scrape]) as prometheus:
-        for number, (run, steps) in enumerate(RUNS.items()):
-            exporter.page = airflow_page(run, steps) + agent_page(f"agent-{number}")
-            exporter.page += night_page(f"night-{number}", time.time()) if number else ""
-            wait_until(lambda: scraped(prometheus) == {run}, run)  # noqa: B023 - called at once
-        exporter.page = ""
-        wait_until(lambda: scraped(prometheus) == set(), "nothing")
-        yield PrometheusClient(MetricsSource.model_validate({"name": "default", "url": prometheus.url}))
-    exporter.server.shutdown()
+    page = ""  # what is exported: series of a run end when the next one begins, as with real short-lived work
+
+    class Exporter(QuietHandler):
+        def do_GET(self) -> None:
+            self.answer(200, page.encode(), {"Content-Type": "text/plain; version=0.0.4"})
+
+    with local_server(Exporter) as address:
+        target = address.removeprefix("http://")
+        with PrometheusServer(
+            [Scrape("exporter", target, interval="1s", labels={"namespace": NAMESPACE})]
+        ) as prometheus:
+            for number, (run, steps) in enumerate(RUNS.items()):
+                page = airflow_page(run, steps) + agent_page(f"agent-{number}")
+                page += night_page(f"night-{number}", time.time()) if number else ""
+                wait_for(f"a scrape of {run}", lambda: scraped(prometheus) == {run})  # noqa: B023 - called at once
+            page = ""
+            wait_for("a scrape of nothing", lambda: scraped(prometheus) == set())
+            yield PrometheusClient(MetricsSource.model_validate({"name": "default", "url": prometheus.url}))
 
 
 def scraped(prometheus: PrometheusServer) -> set[str]:
     """Runs whose series are there now."""
     return {row["metric"]["run_id"] for row in prometheus.query("airflow_task_duration_seconds")}
-
-
-def wait_until(check: Callable[[], bool], what: str) -> None:
-    """Return once it is true; an assertion naming ``what`` when it is not in time."""
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, f"{what} was not scraped"
-        time.sleep(0.2)
 
 
 def example(name: str) -> tuple[WorkflowProfile, WorkflowDefinition]:

@@ -15,12 +15,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.support.web.local_server import local_server
+from tests.support.local_server import QuietHandler, local_server
 
 CLIENT, SECRET = "concertmaster", "not-a-secret"
 
@@ -115,32 +114,21 @@ def issuer(directory: Path) -> Iterator[Issuer]:
         check=True, capture_output=True,
     )  # fmt: skip
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             path, query = urlsplit(self.path).path, _single(urlsplit(self.path).query)
             if path == "/authorize":
-                self.send_response(302)
-                self.send_header("Location", made.authorize(query))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(302, headers={"Location": made.authorize(query)})
             else:
                 found = {"/.well-known/openid-configuration": made.discovery, "/keys": made.keys}.get(path)
-                self._answer(found() if found is not None else None)
+                self._send(found() if found is not None else None)
 
         def do_POST(self) -> None:
-            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self._answer(made.token(_single(form)))
+            self._send(made.token(_single(self.content().decode())))
 
-        def _answer(self, document: Mapping[str, Any] | None) -> None:
+        def _send(self, document: Mapping[str, Any] | None) -> None:
             body = json.dumps(document or {"error": "invalid_grant"}).encode()
-            self.send_response(200 if document is not None else 400)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
+            self.answer(200 if document is not None else 400, body, {"Content-Type": "application/json"})
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.certificate, made.key)

@@ -7,16 +7,14 @@ the browser is never forwarded.
 from __future__ import annotations
 
 import secrets
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.web.local_server import local_server
+from tests.support.local_server import QuietHandler, local_server
 
 SIGN_IN = "/oauth2/sign_in"
 COOKIE = "_oauth2_proxy"
@@ -32,13 +30,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 @contextmanager
-def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None = None) -> Iterator[str]:
+def login(upstream: str, tokens: Mapping[str, str]) -> Iterator[str]:
     """Serve ``upstream`` to users signed in as one of ``tokens``; yields the URL."""
     sessions: dict[str, str] = {}
-    https = [urllib.request.HTTPSHandler(context=trust)] if trust is not None else []
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), *https)
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
             given = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
@@ -46,13 +43,13 @@ def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None
             if path == SIGN_IN:
                 who = tokens.get(query.get("as", [""])[0])
                 if who is None:
-                    return self._answer(200, {"Content-Type": "text/html"}, _FORM.encode())
+                    return self.answer(200, _FORM.encode(), {"Content-Type": "text/html"})
                 session = secrets.token_urlsafe()
                 sessions[session] = who
                 cookie = f"{COOKIE}={session}; HttpOnly; SameSite=Lax; Path=/"
-                return self._answer(302, {"Location": "/", "Set-Cookie": cookie})
+                return self.answer(302, headers={"Location": "/", "Set-Cookie": cookie})
             if token is None:
-                return self._answer(302, {"Location": SIGN_IN})
+                return self.answer(302, headers={"Location": SIGN_IN})
             request = urllib.request.Request(upstream + self.path, headers={"Authorization": f"Bearer {token}"})
             try:
                 with opener.open(request, timeout=60) as found:
@@ -60,18 +57,7 @@ def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None
             except urllib.error.HTTPError as error:
                 with error:
                     code, headers, body = error.code, error.headers, error.read()
-            return self._answer(code, {k: v for k, v in headers.items() if k.lower() in _KEPT}, body)
-
-        def _answer(self, code: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-            self.send_response(code)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
+            return self.answer(code, body, {k: v for k, v in headers.items() if k.lower() in _KEPT})
 
     with local_server(Handler) as address:
         yield address

@@ -6,19 +6,19 @@ import json
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.support.local_server import QuietHandler, local_server
+
 # How the transport speaks: InsecureRequestWarning, "Retrying (Retry(total=2 ...", "Connection pool is full ..."
 NOISE = ("urllib3", "InsecureRequestWarning", "Unverified HTTPS", "Retrying", "Connection pool", "connectionpool")
 
 
-class _Lists(BaseHTTPRequestHandler):
+class _Lists(QuietHandler):
     """An empty list, after one answer that asks to come back."""
 
     refused = 0
@@ -27,14 +27,7 @@ class _Lists(BaseHTTPRequestHandler):
         busy = type(self).refused < 1
         type(self).refused += 1
         body = json.dumps({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": []}).encode()
-        self.send_response(503 if busy else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        self.answer(503 if busy else 200, body, {"Content-Type": "application/json"})
 
 
 @pytest.fixture
@@ -45,12 +38,8 @@ def unverified(tmp_path: Path) -> Iterator[str]:
     subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Lists)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"https://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with local_server(_Lists, context) as address:
+        yield address
 
 
 def kubeconfig(directory: Path, url: str) -> Path:

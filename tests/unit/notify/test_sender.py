@@ -10,7 +10,6 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from concertmaster.notify import sender as module
 from concertmaster.notify.messages import Message
 from concertmaster.notify.sender import DELIVERY, SIGNATURE, Sender
 from concertmaster.settings import Receiver
+from tests.support.local_server import QuietHandler, local_server
 
 TOKEN = "T0K3N-of-the-webhook"
 KEY = "signing-key-of-the-team"
@@ -43,28 +43,15 @@ class Hook:
 def hook() -> Iterator[Hook]:
     found = Hook()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            found.got.append((self.path, dict(self.headers), content))
+            found.got.append((self.path, dict(self.headers), self.content()))
             status, headers = found.answers.pop(0) if found.answers else (200, {})
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(status, headers=headers)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/services/{TOKEN}"
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with local_server(Handler) as address:
+        found.url = f"{address}/services/{TOKEN}"
+        yield found
 
 
 @dataclass
