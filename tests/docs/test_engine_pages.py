@@ -45,9 +45,9 @@ def test_named_tests_exist(construct: str, test: str) -> None:
 
 
 def test_tests_named_in_the_index_exist() -> None:
-    """Unusual input and stores are reported there, each with the test that shows it."""
+    """Unusual input is reported there, each with the test that shows it."""
     named = set(re.findall(r"`(tests/\w+/\w+\.py)::(test_\w+)`", INDEX.read_text()))
-    assert len(named) >= 6
+    assert named
     for file, name in named:
         found = ast.parse((ROOT / file).read_text())
         assert name in {node.name for node in found.body if isinstance(node, ast.FunctionDef)}, name

@@ -31,9 +31,7 @@ MANY = FLEET[10_000]
 SHARDS, QUIET = result("shards"), next(r for r in result("quiet")["rows"] if r["workflows"] == 10_000)
 LOOKS = {row["seconds"]: row for row in result("looks")["looks"]}
 HISTORY, RETENTION, PAGES = result("history"), result("retention")["stores"], result("pages")
-ANALYZE, KRR, LOADED = result("analyze"), result("krr"), result("backfill")
-BACKFILL = LOADED["backfill"]
-PARSING = LOADED["parsing"]
+ANALYZE, KRR = result("analyze"), result("krr")
 SPEED, GOALS = ([row[of] for row in result("speed")["rows"]] for of in ("median_ms", "goal_ms"))
 LOSS, STEADY = SHARDS["loss"], SHARDS["steady"]
 OURS, PEER = (KRR["tools"][tool] for tool in ("concertmaster", "krr"))
@@ -124,23 +122,6 @@ MEASURED = [
     ("postgresql.md", f"about {RETENTION['PostgreSQL']['bytes_per_pod_after'] / 10:.0f}0 bytes for each pod"),
     ("postgresql.md", f"[SQLite](scale.md) takes {RETENTION['SQLite']['bytes_per_pod_after'] / 10:.0f}0."),
     ("dashboard.md", f"together took {PAGES['mostMemoryMiB']} MiB"),
-    ("engines/README.md", f"{BACKFILL['chunks']} chunks, {BACKFILL['queries']} queries"),
-    ("engines/README.md", f"(load {LOADED['load_average']:.0f})"),
-    ("engines/README.md", f"| {BACKFILL['samples_touched'] / 1e6:.1f} million |"),
-    (
-        "engines/README.md",
-        f"| {BACKFILL['history_mib']:.1f} MiB; {BACKFILL['cpu_seconds_to_rebuild_all_runs']} s of CPU |",
-    ),
-    (
-        "engines/README.md",
-        f"| {BACKFILL['seconds']:.0f} s ({BACKFILL['cpu_seconds']} s CPU of our own)",
-    ),
-    ("engines/README.md", f"known | {BACKFILL['seconds_to_first_five_runs']:.1f} s |"),
-    (
-        "engines/README.md",
-        f"| {PARSING['plain_cpu_seconds']:.2f} s and {PARSING['compressed_cpu_seconds']:.2f} s of CPU;",
-    ),
-    ("engines/README.md", f"{PARSING['plain_memory_mib']} and {PARSING['compressed_memory_mib']} MiB |"),
 ]
 
 
