@@ -158,12 +158,12 @@ def _width(best: Recommendation | None, plant: Plant) -> float | None:
     return (promised.high - promised.low) / promised.likely if promised is not None and promised.likely > 0 else None
 
 
-def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
-    """How many of the workflows with the most valuable problems are among the first ranked, out of how many; and the
-    missed ones."""
-    real = sorted((a for a in tally.answers if a.truth > 0), key=lambda a: -a.truth)[:wanted]
+def top(tally: Tally) -> tuple[int, int, list[str]]:
+    """How many of the five workflows with the most valuable problems are among the first seven ranked, out of how many; and
+    the missed ones."""
+    real = sorted((a for a in tally.answers if a.truth > 0), key=lambda a: -a.truth)[:5]
     ranked = sorted(tally.ranks, key=lambda r: (-round(r[0], 2), r[1], r[2]))
-    shown = {workflow for _, workflow, _ in ranked[:first]}
+    shown = {workflow for _, workflow, _ in ranked[:7]}
     missed = [f"{a.kind} ({a.truth:.0f})" for a in real if a.workflow not in shown]
     return len(real) - len(missed), len(real), missed
 

@@ -33,9 +33,7 @@ def starts(flow: Flow, until: float = NOW, span: float = WINDOW) -> list[tuple[i
     return [(n, base + n * flow.every) for n in range(first, last + 1)]
 
 
-def play_all(
-    flow: Flow, key: WorkflowKey, names: dict[str, str], until: float = NOW, span: float = WINDOW
-) -> list[RunRecord]:
+def play_all(flow: Flow, key: WorkflowKey, names: dict[str, str], until: float, span: float) -> list[RunRecord]:
     """All runs of the span. ``names``: the product's names of the steps and, with "/", of their containers."""
     due = starts(flow, until, span)
     if flow.meets is None:

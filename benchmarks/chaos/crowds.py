@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from benchmarks.chaos.objects import DONE, SPACE, TEKTON, Hostile, Object, complete, made, task, tasks_of, template
 
 
-def bulk(count: int = 150, size: int = 1_200_000) -> Iterator[Hostile]:
+def bulk() -> Iterator[Hostile]:
     """Valid definitions of the maximum size."""
-    for n in range(count):
-        yield Hostile(f"bulk-{n:03}", template(f"bulk-{n:03}", tasks_of([task("a")]), note=["abcdefgh"] * (size // 11)))
+    for n in range(150):
+        yield Hostile(
+            f"bulk-{n:03}", template(f"bulk-{n:03}", tasks_of([task("a")]), note=["abcdefgh"] * (1_200_000 // 11))
+        )
 
 
 def children(count: int = 20_000) -> Iterator[tuple[str, Object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -76,7 +76,7 @@ def nested(levels: int, kind: Callable[[Any], Any]) -> Any:
     return reduce(lambda value, _: kind(value), range(levels), "x")
 
 
-def finished_run(name: str, status: Any, labels: Mapping[str, str] | None = None) -> Object:
+def finished_run(name: str, status: Any) -> Object:
     """A finished Workflow of the template ``victim``, which itself is healthy."""
     marks = {"workflows.argoproj.io/completed": "true", "workflows.argoproj.io/workflow-template": "victim"}
     whole = {"phase": "Succeeded", "startedAt": "2026-11-20T00:00:00Z", "finishedAt": DONE}
@@ -85,7 +85,7 @@ def finished_run(name: str, status: Any, labels: Mapping[str, str] | None = None
         "Workflow",
         name,
         {"workflowTemplateRef": {"name": "victim"}},
-        metadata={"labels": {**marks, **(labels or {})}},
+        metadata={"labels": marks},
         status={**whole, **status},
     )
 

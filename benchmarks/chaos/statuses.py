@@ -7,9 +7,9 @@ import time
 from benchmarks.chaos.bed import HEALTHY, Bed, Operator
 
 
-def until_recommended(bed: Bed, op: Operator, seconds: float = 420.0) -> None:
+def until_recommended(bed: Bed, op: Operator) -> None:
     """Wait until every healthy workflow has recommendations."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + 420.0
     while bed.with_recommendations() < HEALTHY and time.monotonic() < until and op.process.running:
         time.sleep(1)
 

@@ -178,10 +178,10 @@ def _other(text: Callable[[PrometheusServer], None]) -> Iterator[list[dict[str, 
         yield [{"name": "default", "url": server.url, "delaySeconds": 5}]
 
 
-def resets(text: Iterable[str], every: float = 9.0) -> Iterator[str]:
-    """The same history where counters of CPU time begin anew after that many seconds of it."""
+def resets(text: Iterable[str]) -> Iterator[str]:
+    """The same history where counters of CPU time begin anew after nine seconds of it."""
     for piece in text:
-        yield _CPU_TIME.sub(lambda line: f"{line[1]}{float(line[2]) % every:.6f}{line[3]}", piece)
+        yield _CPU_TIME.sub(lambda line: f"{line[1]}{float(line[2]) % 9.0:.6f}{line[3]}", piece)
 
 
 def _counters(bed: Bed) -> dict[str, Any]:

@@ -43,15 +43,14 @@ class Pod:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run. ``begun``: when its pods could be created; ``over``: when it ended. ``stopped``: by the start of the next
-    one. ``left``: items of each step that are not over; ``waiting``: pods that are not admitted yet."""
+    """One run. ``begun``: when its pods could be created; ``over``: when it ended. ``left``: items of each step that are not
+    over; ``waiting``: pods that are not admitted yet."""
 
     flow: Flow
     start: Start
     begun: float = 0.0
     over: float | None = None
     failed: bool = False
-    stopped: bool = False
     pods: list[Pod] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)

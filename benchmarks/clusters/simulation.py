@@ -67,7 +67,6 @@ class _Simulation:
             return
         if start.scheduled and flow.policy == "Replace":
             for run in list(active):
-                run.stopped = True
                 self._end(time, run, failed=True)
         self._begin(time, flow, start)
 

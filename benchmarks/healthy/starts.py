@@ -77,11 +77,11 @@ def bursts(per_day: float, most: int, gap: float) -> Starts:
     return starts
 
 
-def with_backfill(usual: Starts, age: float, runs: int, gap: float) -> Starts:
-    """Besides, ``runs`` at once so many days ago, ``gap`` seconds apart."""
+def with_backfill(usual: Starts, age: float) -> Starts:
+    """Besides, 30 runs so many days ago, 40 seconds apart."""
 
     def starts(rng: Rng, now: float) -> list[float]:
-        return sorted([*usual(rng, now), *(now - age * DAY + number * gap for number in range(runs))])
+        return sorted([*usual(rng, now), *(now - age * DAY + number * 40.0 for number in range(30))])
 
     return starts
 

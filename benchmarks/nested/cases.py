@@ -131,9 +131,9 @@ def wide(steps: int = 8) -> dict[str, list[Step]]:
     return found
 
 
-def tools(steps: int = 8) -> dict[str, list[Step]]:
+def tools() -> dict[str, list[Step]]:
     """Simulated steps by tool family, with requests as generous as authors set them."""
-    return {family: [_ended(runs) for runs in of_family] for family, of_family in tool_families(steps).items()}
+    return {family: [_ended(runs) for runs in of_family] for family, of_family in tool_families(8).items()}
 
 
 def _ended(runs: Runs) -> Step:
@@ -159,21 +159,21 @@ def one_after_the_other(seconds: Rows) -> tuple[Rows, Rows]:
     return np.concatenate([[0.0], ended[:-1]]), ended
 
 
-def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
+def simulated_cpu() -> dict[str, list[Step]]:
     """Simulated steps whose CPU usage follows models unknown to the methods, by model."""
     found: dict[str, list[Step]] = {}
     for law in CPU_LAWS:
-        for k in range(steps):
+        for k in range(16):
             runs, cores, request = simulated_use(law, k)
             step = replace(_ended(runs), cores=cores, preset_cores=request)
             found.setdefault(f"law {law}", []).append(step)
     return found
 
 
-def split(step: Step, *, shuffled: bool, seed: int = 1) -> tuple[Places, Places]:
+def split(step: Step, *, shuffled: bool) -> tuple[Places, Places]:
     """Indices of the known executions, and of those to predict."""
     n = step.peaks.size
-    order = np.random.default_rng(seed).permutation(n) if shuffled else np.arange(n)
+    order = np.random.default_rng(1).permutation(n) if shuffled else np.arange(n)
     known = max(3, int(KNOWN * n))
     return order[:known], order[known:]
 

@@ -33,10 +33,9 @@ class Share(NamedTuple):
         """Of those that are no hits."""
         return Share(self.cases - self.hits, self.cases)
 
-    def exceeds(self, promised: float, level: float = 0.001) -> bool:
-        """Whether chance explains so many hits with a probability below ``level``, if at most ``promised`` (0 to 1) is
-        due."""
-        return self.cases > 0 and binomial_tail(self.hits, self.cases, promised) < level
+    def exceeds(self, promised: float) -> bool:
+        """Whether chance explains so many hits with a probability below 0.001, if at most ``promised`` (0 to 1) is due."""
+        return self.cases > 0 and binomial_tail(self.hits, self.cases, promised) < 0.001
 
 
 class Tally:

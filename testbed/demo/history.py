@@ -192,19 +192,19 @@ def anchor(end: float) -> float:
     return end // HOUR * HOUR
 
 
-def grid(end: float, days: int = DAYS) -> Grid:
+def grid(end: float) -> Grid:
     """Scrapes at the same times relative to the history, whenever the demo runs."""
-    return Grid(anchor(end) - days * DAY, end)
+    return Grid(anchor(end) - DAYS * DAY, end)
 
 
-def pod_history(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
-    """All pods of the ``days`` before ``end`` (unix seconds) that had ended by the last full hour."""
+def pod_history(end: float, data: Path) -> list[PodLife]:
+    """All pods of the ``DAYS`` before ``end`` (unix seconds) that had ended by the last full hour."""
     real = Real.load(data)
     blast, sra = real.family("blast-"), real.family("srasearch-")
     align = [task for run in sra for task in run["bowtie2"]]
     generator = PodGenerator(random.Random(SEED))
     chance = generator.chance
-    for day in range(-days, 1):
+    for day in range(-DAYS, 1):
         start = anchor(end) + day * DAY
         for hour in (2, 10, 18):
             begin = start + hour * HOUR + chance.randrange(20)
@@ -213,5 +213,5 @@ def pod_history(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
             _cron_run(generator, align, start + hour * HOUR + 7 * 60)
         _graph_run(generator, chance.choice(sra), start + 4 * HOUR + chance.randrange(60))
     return [
-        p for p in generator.pods if p.finished is not None and end - days * DAY <= p.created and p.finished < end - 60
+        p for p in generator.pods if p.finished is not None and end - DAYS * DAY <= p.created and p.finished < end - 60
     ]

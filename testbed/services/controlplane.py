@@ -184,7 +184,7 @@ class ControlPlane:
             self._scratch.remove()
             self._scratch = None
 
-    def stop_apiserver(self, *, hard: bool = False) -> None:
+    def stop_apiserver(self, *, hard: bool) -> None:
         """Stop the API server; `hard` kills it. Data remain in etcd."""
         apiserver = self._processes["kube-apiserver"]
         if hard:
@@ -196,9 +196,9 @@ class ControlPlane:
         """Start it again on the same address and wait until it is ready."""
         self._processes["kube-apiserver"].start().wait_ready(self._apiserver_ready, interval=0.05)
 
-    def restart_apiserver(self, *, hard: bool = False) -> None:
+    def restart_apiserver(self) -> None:
         """Stop and start the API server: same address, same certificates, same data."""
-        self.stop_apiserver(hard=hard)
+        self.stop_apiserver(hard=False)
         self.start_apiserver()
 
     def _apiserver_ready(self) -> bool:

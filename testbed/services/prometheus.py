@@ -66,30 +66,20 @@ def scrapes_of(cluster: Cluster, interval: str = "2s") -> list[Scrape]:
 
 
 class PrometheusServer:
-    """Context manager around one server. Load history first, then start.
-
-    `directory`: keep the data there instead of in a temporary directory that is removed at the end.
-    """
+    """Context manager around one server. Load history first, then start."""
 
     def __init__(
         self,
         scrapes: Sequence[Scrape] = (),
         *,
-        directory: Path | None = None,
         arguments: Sequence[str] = (),
-        rules: Mapping[str, Any] | None = None,
         progress: Progress = lambda _: None,
     ) -> None:
         self._binaries = ensure(["prometheus", "promtool"], progress)
         self._progress = progress
-        self._scratch: TemporaryDirectory | None = None
-        if directory is None:
-            self._scratch = TemporaryDirectory()
-            directory = self._scratch.path
-        self.directory = directory
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._scratch = TemporaryDirectory()
+        self.directory = self._scratch.path
         self._port = free_port()
-        self._rules = rules
         self._write_config(scrapes)
         self._process = Process(
             "prometheus",
@@ -116,9 +106,6 @@ class PrometheusServer:
     def _write_config(self, scrapes: Sequence[Scrape]) -> None:
         self._targets = len(scrapes)
         config: dict[str, Any] = {"scrape_configs": [scrape.config() for scrape in scrapes]}
-        if self._rules:
-            (self.directory / "rules.yml").write_text(json.dumps(self._rules))  # JSON is YAML
-            config["rule_files"] = ["rules.yml"]
         (self.directory / "prometheus.yml").write_text(json.dumps(config, indent=2))
 
     def load_openmetrics(self, source: Path | Iterable[str]) -> None:
@@ -171,8 +158,7 @@ class PrometheusServer:
     def close(self) -> None:
         """Stop the server and remove temporary data."""
         self.stop()
-        if self._scratch is not None:
-            self._scratch.remove()
+        self._scratch.remove()
 
     def __enter__(self) -> PrometheusServer:
         return self.start()
@@ -182,15 +168,15 @@ class PrometheusServer:
     ) -> None:
         self.close()
 
-    def wait_for_scrapes(self, count: int = 2, *, seconds: float = 90.0) -> None:
+    def wait_for_scrapes(self, count: int = 2) -> None:
         """Return once each target has been scraped successfully `count` times from now on. The first scrape may have
         started earlier, hence two to be sure that the present state has been scraped."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 90.0
         for _ in range(count):
             begin = time.time()
             while not self._scraped_since(begin):
                 if time.monotonic() > deadline:
-                    raise TestbedError(f"not every target was scraped {count} times within {seconds:.0f} s")
+                    raise TestbedError(f"not every target was scraped {count} times within 90 s")
                 time.sleep(0.2)
 
     def _scraped_since(self, moment: float) -> bool:

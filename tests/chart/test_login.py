@@ -260,7 +260,7 @@ def test_tokens_need_not_cross_the_network_in_the_clear(harness: Harness) -> Non
     """docs/dashboard.md: ``web.tls`` and a proxy that knows the certificate; one that does not passes nothing on."""
     place = harness.directory / "tls"
     place.mkdir()
-    trusted = certificate(harness.bed, "ops", "web-tls", place)
+    trusted = certificate(harness.bed, "ops", place)
     with_tls = values(tls={"secretName": "web-tls"})
     harness.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=with_tls)
     with pages(harness.bed, "ops", place) as running:

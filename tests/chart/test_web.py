@@ -114,7 +114,7 @@ def harness(bed: Bed) -> Iterator[Harness]:
              "approvals": {"admissionPolicy": False},
              "web": {"enabled": True, "audiences": [AUDIENCE], "tls": {"secretName": "web-tls"}}},
         )  # fmt: skip
-        certificate(bed, ops, "web-tls", directory)
+        certificate(bed, ops, directory)
         bed.cluster.kubectl("delete", "service,deployment", "concertmaster", "-n", ops)
         details = Details()
         for place, who, step in ((a, "alice", "step-of-a"), (b, "bob", "step-of-b")):

@@ -11,10 +11,10 @@ from testbed.services.cluster import Cluster
 from tests.support.resources import CRONJOB
 
 
-def _cronjob(namespace: str, name: str, schedule: str = "0 4 * * *") -> dict[str, Any]:
+def _cronjob(namespace: str, name: str) -> dict[str, Any]:
     container = {"name": "main", "image": "registry.example/x:1"}
     pod = {"spec": {"restartPolicy": "Never", "containers": [container]}}
-    spec = {"schedule": schedule, "suspend": True, "jobTemplate": {"spec": {"template": pod}}}
+    spec = {"schedule": "0 4 * * *", "suspend": True, "jobTemplate": {"spec": {"template": pod}}}
     meta = {"name": name, "namespace": namespace}
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec}
 

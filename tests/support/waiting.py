@@ -17,9 +17,9 @@ def until(condition: Callable[[], object], what: str = "") -> None:
         time.sleep(0.01)
 
 
-async def until_then(condition: Callable[[], object], what: str = "") -> None:
+async def until_then(condition: Callable[[], object]) -> None:
     """The same beside the other tasks of an event loop."""
     deadline = time.monotonic() + LIMIT
     while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {what or condition}"
+        assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {condition}"
         await asyncio.sleep(0.01)

@@ -110,9 +110,9 @@ def follow(page: Page, element: str) -> None:
         page.locator(element).first.click()
 
 
-def screenshot(page: Page, file: Path, height: int) -> None:
+def screenshot(page: Page, file: Path) -> None:
     """The top of a page."""
-    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": height})
+    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": 1120})
 
 
 def submit(page: Page, form: str) -> None:
@@ -517,7 +517,7 @@ def test_the_screenshots_of_the_docs_are_of_these_pages(
             entrance = served.stdout.readline().removeprefix("Dashboard: ").strip()
             with tab(chromium) as page:
                 page.goto(entrance)
-                screenshot(page, folder / "dashboard-fleet.png", 1120)
+                screenshot(page, folder / "dashboard-fleet.png")
                 page.goto(f"{entrance.partition('/?')[0]}/workflows/demo/wftmpl-blast-search")
                 graph = page.evaluate(
                     "[...document.querySelectorAll('h2')].find(e => e.textContent === 'Graph').offsetTop"
@@ -525,7 +525,7 @@ def test_the_screenshots_of_the_docs_are_of_these_pages(
                 page.evaluate(
                     f"document.body.style.marginTop = '-{graph - 20}px'; document.body.style.overflow = 'visible'"
                 )
-                screenshot(page, folder / "dashboard-workflow.png", 1120)
+                screenshot(page, folder / "dashboard-workflow.png")
         finally:
             served.terminate()
     for name in ("dashboard-fleet.png", "dashboard-workflow.png"):

@@ -8,9 +8,9 @@ from typing import Any
 Object = dict[str, Any]
 
 
-def _range(kind: str = "Container", name: str = "limits", **row: Any) -> Object:
+def _range(kind: str = "Container", **row: Any) -> Object:
     spec = {"limits": [{"type": kind, **row}]}
-    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "limits"}, "spec": spec}
 
 
 def _quota(hard: Mapping[str, str], used: Mapping[str, str], **more: Any) -> Object:

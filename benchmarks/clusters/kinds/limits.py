@@ -16,14 +16,14 @@ def _fan(g: Rng, items: int) -> tuple[Step, ...]:
     return (Step("prep", g.uniform(60, 150)), fan, Step("end", 60.0, ("fan",)))
 
 
-def _limited(g: Rng, name: str = "etl", minute: int | None = None) -> Flow:
+def _limited(g: Rng) -> Flow:
     steps = _fan(g, g.choice((6, 8, 12, 16)))
-    minute = g.randint(0, 9) if minute is None else minute
-    return Flow(name, steps, f"{minute} */{g.choice((2, 3, 6))} * * *", limit=g.choice((2, 3, 4)))
+    minute = g.randint(0, 9)
+    return Flow("etl", steps, f"{minute} */{g.choice((2, 3, 6))} * * *", limit=g.choice((2, 3, 4)))
 
 
-def _other(g: Rng, items: int, namespace: str = "lab") -> Flow:
-    return Flow("other", (Step("x", g.uniform(600, 1500), items=items),), "0 * * * *", namespace=namespace)
+def _other(g: Rng, items: int) -> Flow:
+    return Flow("other", (Step("x", g.uniform(600, 1500), items=items),), "0 * * * *", namespace="lab")
 
 
 def _without(site: Site, *names: str) -> Site:

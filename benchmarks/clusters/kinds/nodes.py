@@ -9,9 +9,9 @@ from benchmarks.clusters.law import DAY, HOUR, NOW, Cluster, Flow, Pool, Rng, Si
 _QUEUE = ("queue-time",)
 
 
-def _busy(g: Rng, *, pool: str = "") -> Flow:
+def _busy(g: Rng) -> Flow:
     """A workflow that takes more than eight cores at every hour, so that no start is quiet."""
-    return Flow("crawl", (Step("fetch", g.uniform(300, 900), items=16, spread=0.3, pool=pool),), "0 * * * *")
+    return Flow("crawl", (Step("fetch", g.uniform(300, 900), items=16, spread=0.3),), "0 * * * *")
 
 
 def _graph(g: Rng, pool: str = "") -> tuple[Step, ...]:

@@ -129,7 +129,7 @@ def backfill(rng: Rng) -> Flow:
     def prepare(run: Run) -> None:
         run.load = run.varied(0.15)
 
-    starts = with_backfill(every(4 * HOUR), float(rng.uniform(3, 10)), 30, 40.0)
+    starts = with_backfill(every(4 * HOUR), float(rng.uniform(3, 10)))
     steps = in_sequence(Step("load", 300, 0.1, scales=1, wait=2.0), Step("index", 500, 0.1, scales=1, wait=2.0))
     return Flow("backfill", steps, starts, prepare=prepare)
 

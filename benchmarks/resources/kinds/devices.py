@@ -11,9 +11,9 @@ from benchmarks.resources.plant import FAILURES, MONEY, Kind, Plant, changed, da
 from benchmarks.resources.simulation import Run
 
 
-def _gpus(rng: Rng, name: str, held: int, gpus: Gpus, least: int = 12, most: int = 90) -> Flow:
-    own = Container(gpus=gpus).limited(**{GPU: float(held)})
-    return flow(rng, name, (Step("load"), Step("train", (own,), seconds=2400.0)), least, most)
+def _gpus(rng: Rng, name: str, gpus: Gpus, least: int = 12) -> Flow:
+    own = Container(gpus=gpus).limited(**{GPU: 4.0})
+    return flow(rng, name, (Step("load"), Step("train", (own,), seconds=2400.0)), least)
 
 
 def _held(now: Flow, count: int, gpus: Gpus | None = None) -> Step:
@@ -25,7 +25,7 @@ def _held(now: Flow, count: int, gpus: Gpus | None = None) -> Step:
 
 def gpus_freed_by_a_model(rng: Rng, name: str) -> Plant:
     """A model of the last days needs one GPU where the one before needed four."""
-    now = _gpus(rng, name, 4, Gpus(1, 0.8), 28, 90)
+    now = _gpus(rng, name, Gpus(1, 0.8), 28)
     now = changed(rng, now, now.steps[0], _held(now, 4, Gpus(4, 0.8, 4)))
     fixed = now.having(_held(now, 1))
     return Plant(now, fixed, ("gpu-request",), "train", "main", MONEY, shown=since(now.changed))
@@ -33,18 +33,18 @@ def gpus_freed_by_a_model(rng: Rng, name: str) -> Plant:
 
 def gpus_needed_at_times(rng: Rng, name: str) -> Plant:
     """One run in five to fifteen uses all four GPUs, the others two."""
-    return healthy(_gpus(rng, name, 4, Gpus(2, 0.8, 4, float(rng.uniform(0.07, 0.2))), 40, 90))
+    return healthy(_gpus(rng, name, Gpus(2, 0.8, 4, float(rng.uniform(0.07, 0.2))), 40))
 
 
 def gpus_raised(rng: Rng, name: str) -> Plant:
     """GPUs were raised from one to four within the window, and all are used."""
-    now = _gpus(rng, name, 4, Gpus(4, 0.7, 4))
+    now = _gpus(rng, name, Gpus(4, 0.7, 4))
     return healthy(changed(rng, now, now.steps[0], _held(now, 1)))
 
 
 def gpus_removed(rng: Rng, name: str) -> Plant:
     """A step that had four idle GPUs has none any more."""
-    now = _gpus(rng, name, 4, Gpus(0, 0.0, 0))
+    now = _gpus(rng, name, Gpus(0, 0.0, 0))
     return healthy(changed(rng, now.having(_held(now, 0)), *now.steps))
 
 
@@ -79,8 +79,8 @@ def disk_fits(rng: Rng, name: str) -> Plant:
     return healthy(_disk(rng, name, used, 1.6 * used, 2 * used))
 
 
-def _volume(rng: Rng, name: str, volume: Volume, times: int = 4) -> Flow:
-    return daily(rng, name, (Step("load"), Step("store", volume=volume)), times)
+def _volume(rng: Rng, name: str, volume: Volume) -> Flow:
+    return daily(rng, name, (Step("load"), Step("store", volume=volume)), 4)
 
 
 def _sized(now: Flow, capacity: float, **law: object) -> Flow:

@@ -61,8 +61,8 @@ def _bursts(rng: Rng, n: int) -> Rows:
     return np.asarray(FIRST + np.cumsum(apart))
 
 
-def _season(name: str, what: str, draw: Draw, starts: Starts, factor: float = 1.4, flow: bool = False) -> Law:
-    return Law(name, what, draw, factor, starts, alike=False, independent=False, slow_runs=True, flow=flow)
+def _season(name: str, what: str, draw: Draw, starts: Starts, flow: bool = False) -> Law:
+    return Law(name, what, draw, 1.4, starts, alike=False, independent=False, slow_runs=True, flow=flow)
 
 
 LAWS = (

@@ -46,14 +46,14 @@ class Pages:
         return json.loads(text)
 
 
-def certificate(bed: Bed, namespace: str, name: str, directory: Path) -> Path:
-    """A self-signed certificate for the loopback address as a Secret; returns its file."""
+def certificate(bed: Bed, namespace: str, directory: Path) -> Path:
+    """A self-signed certificate for the loopback address as the Secret ``web-tls``; returns its file."""
     files = ("-keyout", str(directory / "tls.key"), "-out", str(directory / "tls.crt"))
     subject = ("-subj", "/CN=dashboard", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     subprocess.run([*command, *files, *subject], check=True, capture_output=True)
     pair = (f"--cert={directory / 'tls.crt'}", f"--key={directory / 'tls.key'}")
-    bed.cluster.kubectl("create", "secret", "tls", name, "-n", namespace, *pair)
+    bed.cluster.kubectl("create", "secret", "tls", "web-tls", "-n", namespace, *pair)
     return directory / "tls.crt"
 
 

@@ -428,9 +428,9 @@ def volume_size() -> Scenario:
     return scenario(etl(), 42, work)
 
 
-def every_ten_minutes(policy: str | None, template: Manifest | None = None, **spec: Any) -> Manifest:
+def every_ten_minutes(policy: str | None, **spec: Any) -> Manifest:
     """A CronWorkflow with an embedded spec, started every ten minutes."""
-    of = template or argo(task("fetch"), task("load", "fetch"))
+    of = argo(task("fetch"), task("load", "fetch"))
     more = {"concurrencyPolicy": policy} if policy is not None else {}
     own = {"schedule": "*/10 * * * *", "suspend": True, **more, **spec, "workflowSpec": of["spec"]}
     return {**of, "kind": "CronWorkflow", "spec": own}

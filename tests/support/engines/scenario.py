@@ -174,7 +174,7 @@ def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None]
     return scenario
 
 
-def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 120.0) -> Scenario:
+def play_some(cluster: Cluster, templates: Collection[str]) -> Scenario:
     """One run for each of the named Argo templates only; no other engine needs to be installed."""
     scenario = Scenario(begin=time.time(), full_schemas=_full_schemas(cluster))
     _prepare(cluster)
@@ -189,8 +189,8 @@ def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 
         scenario.objects = _read(cluster, kinds)
         if all(ended(scenario.objects["Workflow"][d["metadata"]["name"]]) for d in runs):
             break
-        if time.time() > scenario.begin + seconds:
-            raise TestbedError(f"not ended after {seconds:.0f} s: some of {', '.join(templates)}")
+        if time.time() > scenario.begin + 120.0:
+            raise TestbedError(f"not ended after 120 s: some of {', '.join(templates)}")
         time.sleep(1)
     scenario.pods_ever = {p["metadata"]["uid"]: p for p in scenario.objects["Pod"].values()}
     scenario.end = time.time()
@@ -293,13 +293,13 @@ def _wait_for_pods(cluster: Cluster, deadline: float) -> None:
         time.sleep(1)
 
 
-def remove(cluster: Cluster, *, seconds: float = 60.0) -> None:
+def remove(cluster: Cluster) -> None:
     """Delete all runs, and wait until their pods are gone."""
     kinds = ("cronworkflows.argoproj.io", "cronjobs.batch", "workflows.argoproj.io", "pipelineruns.tekton.dev")
     for resource in (*kinds, "jobsets.jobset.x-k8s.io", "taskruns.tekton.dev", "jobs.batch", "pods"):
         cluster.kubectl("delete", resource, "--all", "-n", NAMESPACE, "--wait=false")
-    deadline = time.time() + seconds
+    deadline = time.time() + 60.0
     while left := [p["metadata"]["name"] for p in _items(cluster, "pods")]:
         if time.time() > deadline:
-            raise TestbedError(f"pods not gone after {seconds:.0f} s: {', '.join(left)}")
+            raise TestbedError(f"pods not gone after 60 s: {', '.join(left)}")
         time.sleep(1)

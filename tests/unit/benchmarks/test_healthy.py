@@ -144,7 +144,7 @@ def test_starts_keep_to_their_pattern() -> None:
     suspended = starts.paused(starts.every(HOUR), before=9.0, after=4.0)(rng, NOW)
     assert len(suspended) == 24 * 9
     assert 5 <= len(starts.few(5, 12)(rng, NOW)) <= 12
-    assert len(starts.with_backfill(starts.every(DAY), 5.0, 30, 40.0)(rng, NOW)) == 44
+    assert len(starts.with_backfill(starts.every(DAY), 5.0)(rng, NOW)) == 44
     assert 120 < len(starts.office(14)(rng, NOW)) < 170
 
 
