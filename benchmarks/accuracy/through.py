@@ -39,10 +39,11 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.sizing import MemorySize
 from concertmaster.engines.define import define
 from concertmaster.history import Store
-from testbed.process import TemporaryDirectory, free_port, http_ok
+from testbed.process import TemporaryDirectory
 from testbed.series.lives import Grid
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
 from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,17 +118,12 @@ def sizes_by_operator(found: Sequence[Step]) -> dict[str, MemorySize | None]:
         prometheus = PrometheusServer(progress=print)
         prometheus.load_openmetrics(exposition(list(lives(found, end)), Grid(end - 14 * DAY, time.time() + AHEAD)))
         with prometheus:
-            for files in ("crds", "examples/demo/argo-crds.yaml"):
-                cluster.kubectl("apply", "--server-side", f"-f{ROOT / files}")
-            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            install_kinds(cluster, CRDS, ARGO_CRDS)
             cluster.kubectl("create", "namespace", NAMESPACE)
             cluster.apply(*(template(step) for step in found), POLICY)
-            port = free_port()
-            more = "limits: {extraQueriesPerCycle: 1000}\n"
-            operator = operator_process(cluster, scratch, prometheus.url, port, 15, more)
-            operator.start()
+            operator = operator_process(cluster, scratch, prometheus.url, 15, limits={"extraQueriesPerCycle": 1000})
             try:
-                operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+                operator.start_live()
                 begin = time.monotonic()
                 while not _all_read(cluster, scratch / "history.db", found):
                     if not operator.running or time.monotonic() - begin > PATIENCE:

@@ -8,12 +8,9 @@ the kubelet (the test bed's exporter), as defined in testbed/pods/stages.yaml.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,9 +35,11 @@ from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, Resource
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
+from testbed.process import TemporaryDirectory, TestbedError, http_get
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.kinds import CRDS, install_kinds
+from testbed.services.operator import OperatorProcess, operator_settings
 from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,10 +52,9 @@ _CYCLES = re.compile(r"^concertmaster_cycles_total\{.*\} (\S+)$", re.MULTILINE)
 class Bed:
     """A running loop: `tracks` by namespace, and the processes it needs."""
 
-    def __init__(self, cluster: Cluster, operator: Process, url: str, history: Path, pace: Pace) -> None:
+    def __init__(self, cluster: Cluster, operator: OperatorProcess, history: Path, pace: Pace) -> None:
         self.cluster = cluster
         self.operator = operator
-        self.url = url
         self.history = history
         self.pace = pace
         self.client = KubeClient.connect(cluster.kubeconfig())
@@ -122,7 +120,7 @@ class Bed:
 
     def _look(self) -> None:
         """Read runs, changes and how many cycles the operator has finished."""
-        metrics = http_get(f"{self.url}/metrics", timeout=60.0).decode()
+        metrics = http_get(f"http://127.0.0.1:{self.operator.port}/metrics", timeout=60.0).decode()
         self.cycles = sum(int(float(n)) for n in _CYCLES.findall(metrics))
         going: dict[str, set[str]] = {}
         for run in self.client.items("/apis/argoproj.io/v1alpha1/workflows", label_selector=f"{_COMPLETED}!=true"):
@@ -263,39 +261,18 @@ def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed
     with TemporaryDirectory("concertmaster-loop-") as directory, ControlPlane(options, progress=say) as plane:
         cluster = plane.cluster
         with PrometheusServer(scrapes_of(cluster, f"{pace.scrape}s"), progress=say) as prometheus:
-            cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(ROOT / "crds"))
-            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=250s")
+            install_kinds(cluster, CRDS)
             history = directory / "history.db"
-            settings = operator_settings(pace, prometheus.url, history)
-            operator = start_operator(directory, settings, cluster)
+            operator = OperatorProcess(directory, loop_settings(pace, prometheus.url, history), cluster.kubeconfig())
+            operator.start_live(timeout=240)
             try:
-                yield Bed(cluster, operator, f"http://127.0.0.1:{settings['listen']['port']}", history, pace)
+                yield Bed(cluster, operator, history, pace)
             finally:
                 operator.stop()
 
 
-def operator_settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
-    """The operator's configuration file."""
-    source = {"name": "default", "url": prometheus, "delaySeconds": pace.scrape, "scrapeInterval": f"{pace.scrape}s"}
-    return {
-        "interval": f"{pace.interval}s",
-        "historyPath": str(history),
-        "listen": {"address": "127.0.0.1", "port": free_port()},
-        "limits": {"backfill": "1h"},
-        "argoTemplateReferencing": "Other",
-        "sources": [source],
-    }
-
-
-def start_operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) -> Process:
-    """Start the operator as a process and wait until it is alive."""
-    file = directory / "concertmaster.yaml"
-    file.write_text(json.dumps(settings))  # JSON is YAML
-    operator = Process(
-        "operator",
-        [sys.executable, "-m", "concertmaster", "run", "--config", str(file)],
-        log=directory / "operator.log",
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
-    )
-    operator.start().wait_ready(lambda: http_ok(f"http://127.0.0.1:{settings['listen']['port']}/healthz"), timeout=240)
-    return operator
+def loop_settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
+    """The operator's configuration."""
+    found = operator_settings(history, prometheus, delay=pace.scrape, interval=f"{pace.interval}s")
+    found["sources"][0]["scrapeInterval"] = f"{pace.scrape}s"
+    return {**found, "limits": {"backfill": "1h"}, "argoTemplateReferencing": "Other"}

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +18,13 @@ from typing import Any
 from benchmarks.scale.fleet_workflows import AHEAD, DAY, NAMESPACE, lives, template
 from concertmaster.engines import ENGINES
 from testbed.pods.cgroups import Cgroup, CgroupUsage, group_name, unusable
-from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.process import TemporaryDirectory
 from testbed.series.lives import Grid
 from testbed.series.openmetrics import render
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import CRDS, any_content, install_kinds
+from testbed.services.operator import OperatorProcess, operator_settings
 from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,26 +46,7 @@ def kinds() -> Iterator[dict[str, Any]]:
         if kind.group not in ("", "batch", "concertmaster.dev")
     }
     for kind in listed.values():
-        anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        yield {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {
-                "name": f"{kind.plural}.{kind.group}",
-                # Groups below k8s.io are protected; products outside Kubernetes use them nevertheless.
-                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}
-                if kind.group.endswith(".k8s.io")
-                else {},
-            },
-            "spec": {
-                "group": kind.group,
-                "scope": "Namespaced" if kind.namespaced else "Cluster",
-                "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower()},
-                "versions": [
-                    {"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
-                ],
-            },
-        }
+        yield any_content(kind.group, kind.version, kind.kind, kind.plural, namespaced=kind.namespaced)
 
 
 @dataclass
@@ -119,18 +100,16 @@ class Bed:
 
 
 @contextmanager
-def started(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> Iterator[Bed]:
+def started(*, discover: Sequence[Mapping[str, str]]) -> Iterator[Bed]:
     """The cluster and the metrics source, without an operator."""
     end = time.time() + AHEAD
-    with TemporaryDirectory("concertmaster-chaos-") as directory, ControlPlane(progress=progress) as plane:
-        prometheus = PrometheusServer(progress=progress)
+    with TemporaryDirectory("concertmaster-chaos-") as directory, ControlPlane(progress=print) as plane:
+        prometheus = PrometheusServer(progress=print)
         past = list(lives(HEALTHY, STEPS, RUNS, end, DAYS))
         prometheus.load_openmetrics(render(past, Grid(end - DAYS * DAY, end)))
         with prometheus:
             cluster = plane.cluster
-            cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")
-            cluster.apply(*kinds())
-            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            install_kinds(cluster, CRDS, *kinds())
             found = Bed(cluster, prometheus, directory, end)
             found.namespace(NAMESPACE)
             cluster.apply(*(template(f"w{n:03}", STEPS) for n in range(HEALTHY)))
@@ -149,9 +128,7 @@ def started(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> 
 class Operator:
     """A running operator in its control group."""
 
-    process: Process
-    port: int
-    log: Path
+    process: OperatorProcess
     group: Cgroup | None
     began: float
 
@@ -162,7 +139,7 @@ class Operator:
     def lines(self) -> list[dict[str, Any]]:
         """All log lines that are JSON."""
         found = []
-        for line in self.log.read_text(errors="replace").splitlines():
+        for line in self.process.log.read_text(errors="replace").splitlines():
             try:
                 found.append(json.loads(line))
             except ValueError:
@@ -187,7 +164,7 @@ class Operator:
 
     def alive(self) -> bool:
         """Whether the original process is still running and its liveness probe passes."""
-        return self.process.running and http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=10)
+        return self.process.running and self.process.live(timeout=10)
 
     def wait_cycles(self, count: int, seconds: float) -> list[dict[str, Any]]:
         """Wait for ``count`` further cycles; returns fewer after ``seconds`` or when the process has ended."""
@@ -199,35 +176,26 @@ class Operator:
 
 @contextmanager
 def operator(
-    bed: Bed, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
+    bed: Bed, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator",
     environment: Mapping[str, str] | None = None, days: float = DAYS,
 ) -> Iterator[Operator]:  # fmt: skip
     """The operator as a separate process that reads ``days`` of the past; without control groups its memory is measured
     but not limited.
     ``environment`` selects faults of ``loopfaults.launch``."""
-    port, log = free_port(), bed.directory / f"{name}.log"
-    config = bed.directory / f"{name}.yaml"
-    stores = sources or [{"name": "default", "url": bed.prometheus.url, "delaySeconds": 5}]
-    settings = {
-        "interval": f"{INTERVAL:.0f}s",
-        "historyPath": str(bed.directory / f"{name}.db"),
-        "listen": {"address": "127.0.0.1", "port": port},
-        "limits": {"backfill": f"{days:g}d"},
-        "sources": list(stores),
-    }
-    config.write_text(json.dumps(settings))
-    group = Cgroup(group_name(name), memory=limit) if unusable() is None else None
-    argv = [sys.executable, "-m", "concertmaster", "run", "--config", str(config)]
-    if environment:
-        argv = [sys.executable, "-m", "benchmarks.chaos.loopfaults.launch", str(config)]
-    paths = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(bed.cluster.kubeconfig())}
-    process = Process(
-        name, group.command(argv) if group else argv, log=log, env=os.environ | paths | dict(environment or {})
+    settings = operator_settings(
+        bed.directory / f"{name}.db", bed.prometheus.url, interval=f"{INTERVAL:.0f}s", limits={"backfill": f"{days:g}d"}
     )
-    process.start()
+    if sources:
+        settings["sources"] = list(sources)
+    group = Cgroup(group_name(name), memory=LIMIT) if unusable() is None else None
+    process = OperatorProcess(
+        bed.directory, settings, bed.cluster.kubeconfig(), name=name, environment=environment,
+        module=("benchmarks.chaos.loopfaults.launch",) if environment else ("concertmaster", "run", "--config"),
+        within=group.command if group else list,
+    )  # fmt: skip
     try:
-        process.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-        yield Operator(process, port, log, group, time.monotonic())
+        process.start_live()
+        yield Operator(process, group, time.monotonic())
     finally:
         process.stop()
         if group is not None:

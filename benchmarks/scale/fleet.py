@@ -33,9 +33,10 @@ from benchmarks.scale.figures import work as _own
 from benchmarks.scale.fleet_table import RESULT, STEADY, rows
 from benchmarks.scale.fleet_workflows import MI, Load, create
 from benchmarks.scale.operator_process import operator as operator_process
-from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.process import Process, TemporaryDirectory
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.operator import OperatorProcess
 from testbed.services.prometheus import PrometheusServer
 
 INTERVAL = 60.0
@@ -51,36 +52,38 @@ def measure(played: Load) -> dict[str, Any]:
         count, end = played.play(prometheus)
         with prometheus:
             time.sleep(max(0.0, end - played.ahead - time.time()))
-            port, before = free_port(), _others(prometheus.url, cluster)
+            before = _others(prometheus.url, cluster)
 
             def used() -> dict[str, float]:
                 since = _others(prometheus.url, cluster)
-                return {**_own(port, operator.pid), **{name: value - before[name] for name, value in since.items()}}
+                return {
+                    **_own(operator.port, operator.pid),
+                    **{name: value - before[name] for name, value in since.items()},
+                }
 
-            log = directory / "operator.log"
-            operator = operator_process(cluster, directory, prometheus.url, port, INTERVAL)
+            operator = operator_process(cluster, directory, prometheus.url, INTERVAL)
             begin = time.monotonic()
             operator.start()
             watched = _Memory(operator.pid)
             try:
-                operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+                operator.wait_ready(operator.live)
                 idle = _rss(operator.pid)
                 print(f"  ready after {time.monotonic() - begin:.1f} s, {idle['VmRSS']:.0f} MiB", flush=True)
                 limit = begin + max(0.0, end - time.time())
-                with_recommendations = _wait_for_recommendations(cluster, workflows, log, begin, limit, operator)
-                whole = _wait_for_pause(log, begin, limit, operator)
+                with_recommendations = _wait_for_recommendations(cluster, workflows, begin, limit, operator)
+                whole = _wait_for_pause(operator.log, begin, limit, operator)
                 cold = used()
                 peak = {"all_peak": watched.peak}
                 found = {"advice_s": with_recommendations, "whole_s": whole, **cold, **_rss(operator.pid), **peak}
                 print(f"  {json.dumps(found)}", flush=True)  # should steady cycles be interrupted
-                cycles, steady = _steady(operator, log, used, limit)
+                cycles, steady = _steady(operator, used, limit)
                 memory = _rss(operator.pid)
                 size = _history_mib(directory)
                 watched.close()
-                restart = _restarted(operator, log, port, limit)
+                restart = _restarted(operator, limit)
                 deep = {}
                 if played.kept > played.runs:
-                    deep = {"kept": _deepened(played, directory, operator, log, port, used, limit)}
+                    deep = {"kept": _deepened(played, directory, operator, used, limit)}
                 return {
                     "workflows": workflows,
                     "steps": steps,
@@ -112,15 +115,15 @@ def measure(played: Load) -> dict[str, Any]:
 
 
 def _steady(
-    operator: Process, log: Path, used: Callable[[], dict[str, float]], limit: float
+    operator: OperatorProcess, used: Callable[[], dict[str, float]], limit: float
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """The next cycles, and their means."""
-    had, before = len(_cycles(log)), used()
-    while len(_cycles(log)) < had + STEADY:
+    had, before = len(_cycles(operator.log)), used()
+    while len(_cycles(operator.log)) < had + STEADY:
         _must_run(operator, limit)
         time.sleep(1)
     after = used()
-    cycles = _cycles(log)[had : had + STEADY]
+    cycles = _cycles(operator.log)[had : had + STEADY]
     if time.monotonic() > limit:
         raise SystemExit("the history ended before the steady cycles did: enlarge --ahead")
     return cycles, {
@@ -134,9 +137,7 @@ def _steady(
 def _deepened(
     played: Load,
     directory: Path,
-    operator: Process,
-    log: Path,
-    port: int,
+    operator: OperatorProcess,
     used: Callable[[], dict[str, float]],
     limit: float,
 ) -> dict[str, Any]:
@@ -147,18 +148,18 @@ def _deepened(
     begin = time.monotonic()
     pods = deepen(directory / "history.db", played.runs * played.every, round(played.kept / played.runs) - 1)
     print(f"  {pods} pods in the history after {time.monotonic() - begin:.0f} s", flush=True)
-    restart = _restarted(operator, log, port, limit)
+    restart = _restarted(operator, limit)
     watched = _Memory(operator.pid)
     try:
-        _steady(operator, log, used, limit)  # runs that ended meanwhile are analysed
-        _, steady = _steady(operator, log, used, limit)
+        _steady(operator, used, limit)  # runs that ended meanwhile are analysed
+        _, steady = _steady(operator, used, limit)
         memory = _rss(operator.pid)
     finally:
         watched.close()
     size = _history_mib(directory)
-    again = _analyzed_again(played, directory, operator, log, port, limit)
-    _steady(operator, log, used, limit)  # runs that ended meanwhile are read
-    _, few = _steady(operator, log, used, limit)
+    again = _analyzed_again(played, directory, operator, limit)
+    _steady(operator, used, limit)  # runs that ended meanwhile are read
+    _, few = _steady(operator, used, limit)
     return {
         "runs": round(pods / played.workflows / played.steps),
         "pods": pods,
@@ -172,24 +173,16 @@ def _deepened(
     }
 
 
-def _analyzed_again(
-    played: Load,
-    directory: Path,
-    operator: Process,
-    log: Path,
-    port: int,
-    limit: float,
-) -> dict[str, float]:
+def _analyzed_again(played: Load, directory: Path, operator: OperatorProcess, limit: float) -> dict[str, float]:
     """Start it anew on a history without analyses; what it takes until as many are made as there are workflows."""
     operator.stop()
     forget_analyses(directory / "history.db")
-    had, begin = len(_cycles(log)), time.monotonic()
-    operator.start()
-    operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-    while (analyzed := sum(c["analyzed"] for c in _cycles(log)[had:])) < played.workflows:
+    had, begin = len(_cycles(operator.log)), time.monotonic()
+    operator.start_live()
+    while (analyzed := sum(c["analyzed"] for c in _cycles(operator.log)[had:])) < played.workflows:
         _must_run(operator, limit)
         time.sleep(1.0)
-    passed, own = time.monotonic() - begin, _own(port, operator.pid)
+    passed, own = time.monotonic() - begin, _own(operator.port, operator.pid)
     found = {"seconds": passed, "analyzed": analyzed, **own, "rss_mib": _rss(operator.pid)["VmRSS"]}
     print(f"  all analysed again: {json.dumps(found)}", flush=True)
     return {name: round(value, 1) for name, value in found.items()}
@@ -199,34 +192,31 @@ def _history_mib(directory: Path) -> float:
     return round(sum(p.stat().st_size for p in directory.glob("history.db*")) / MI, 1)
 
 
-def _restarted(operator: Process, log: Path, port: int, limit: float) -> dict[str, float]:
+def _restarted(operator: OperatorProcess, limit: float) -> dict[str, float]:
     """Start it anew on the same history; figures of the time until the end of its first cycle."""
     operator.stop()
-    had, begin = len(_cycles(log)), time.monotonic()
-    operator.start()
-    operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-    while len(_cycles(log)) == had:
+    had, begin = len(_cycles(operator.log)), time.monotonic()
+    operator.start_live()
+    while len(_cycles(operator.log)) == had:
         _must_run(operator, limit)
         time.sleep(0.2)
-    passed, own = time.monotonic() - begin, _own(port, operator.pid)
-    print(f"  started anew: first cycle over after {passed:.0f} s, {_cycles(log)[had]}", flush=True)
+    passed, own = time.monotonic() - begin, _own(operator.port, operator.pid)
+    print(f"  started anew: first cycle over after {passed:.0f} s, {_cycles(operator.log)[had]}", flush=True)
     figures = {
         "seconds": passed,
-        "analyzed": _cycles(log)[had]["analyzed"],
+        "analyzed": _cycles(operator.log)[had]["analyzed"],
         **own,
         "rss_mib": _rss(operator.pid)["VmRSS"],
     }
     return {name: round(value, 1) for name, value in figures.items()}
 
 
-def _wait_for_recommendations(
-    cluster: Cluster, workflows: int, log: Path, begin: float, limit: float, operator: Process
-) -> float:
+def _wait_for_recommendations(cluster: Cluster, workflows: int, begin: float, limit: float, operator: Process) -> float:
     """Seconds until every profile has a score: the moment before the list that shows it. The API server is asked once the
     operator has logged as many analyses, since a list of all statuses costs the server as much as writing some hundred of
     them, and takes long while there are more to write."""
     while True:
-        analyzed, passed = sum(c["analyzed"] for c in _cycles(log)), time.monotonic() - begin
+        analyzed, passed = sum(c["analyzed"] for c in _cycles(operator.log)), time.monotonic() - begin
         print(f"  {passed:.0f} s: {analyzed} of {workflows} analysed", flush=True)
         if analyzed >= workflows:
             items = cluster.get("wfp", "-A")["items"]

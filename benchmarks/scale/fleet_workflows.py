@@ -14,6 +14,7 @@ from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.series.runs import argo_pod
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
 from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,9 +85,7 @@ class Load:
 def create(cluster: Cluster, workflows: int, steps: int) -> None:
     """Make the workflows, their namespaces and the policy that discovers them."""
     made = time.monotonic()
-    for files in ("crds", "examples/demo/argo-crds.yaml"):
-        cluster.kubectl("apply", "--server-side", f"-f{ROOT / files}")
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    install_kinds(cluster, CRDS, ARGO_CRDS)
     for space in dict.fromkeys(map(namespace_of, range(workflows))):
         cluster.kubectl("create", "namespace", space)
     for first in range(0, workflows, 200):

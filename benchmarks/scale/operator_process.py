@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from testbed.process import Process
 from testbed.services.cluster import ADMIN, Cluster
+from testbed.services.operator import OperatorProcess, operator_settings
 
-ROOT = Path(__file__).resolve().parents[2]
 # What memory depends on in the environment of the image, and of the container in the chart.
 IMAGE = {
     "PYTHONMALLOC": "malloc",
@@ -26,30 +26,19 @@ def operator(
     cluster: Cluster,
     directory: Path,
     source: str,
-    port: int,
     interval: float,
-    more: str = "",
     *,
     user: str = ADMIN,
     environment: Mapping[str, str] | None = None,
-) -> Process:
-    """The operator's process, not started yet; history.db and operator.log are in ``directory``. ``more`` are
-    additional lines of its settings, ``environment`` is what else the chart gives it."""
-    config = directory / "concertmaster.yaml"
-    config.write_text(
-        f"interval: {interval:.0f}s\nhistoryPath: {directory / 'history.db'}\n"
-        f"listen: {{address: 127.0.0.1, port: {port}}}\n{more}"
-        f"sources:\n- {{name: default, url: '{source}', delaySeconds: 60}}\n"
-    )
-    env = IMAGE | DEPLOYED | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig(user))}
-    env |= environment or {}
-    env |= _compiled(directory / "bytecode", env)
-    return Process(
-        "operator",
-        [sys.executable, "-m", "concertmaster", "run", "--config", str(config)],
-        log=directory / "operator.log",
-        env=env,
-    )
+    **more: Any,
+) -> OperatorProcess:
+    """The operator's process, not started yet; history.db and operator.log are in ``directory``. ``more`` are further
+    settings, ``environment`` is what else the chart gives it."""
+    settings = operator_settings(directory / "history.db", source, delay=60, interval=f"{interval:.0f}s", **more)
+    env = IMAGE | DEPLOYED | dict(environment or {})
+    process = OperatorProcess(directory, settings, cluster.kubeconfig(user), environment=env)
+    process.env |= _compiled(directory / "bytecode", process.env)
+    return process
 
 
 def _compiled(directory: Path, env: Mapping[str, str]) -> dict[str, str]:

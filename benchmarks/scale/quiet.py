@@ -21,14 +21,15 @@ from typing import Any
 from benchmarks.scale.figures import cycles, must_run, others, rss, text, total, totals_by, work
 from benchmarks.scale.fleet_workflows import DAY, Load, create, load
 from benchmarks.scale.operator_process import operator as operator_process
-from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.process import Process, TemporaryDirectory
 from testbed.services.controlplane import ControlPlane
+from testbed.services.operator import OperatorProcess
 from testbed.services.prometheus import PrometheusServer
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "quiet.json"
 INTERVAL = 60.0
 CYCLES = 5
-UNBOUND = "limits: {statusWritesPerSecond: 1000}\n"
+UNBOUND = {"statusWritesPerSecond": 1000}
 PAST, FUTURE = 7200.0, 7200.0  # seconds of the history before and after the start of the operator
 SPREAD = 3600.0  # seconds over which the starts of the runs are spread
 _SETTLED = 2  # cycles without an analysis before the first that counts
@@ -46,14 +47,12 @@ def measure(workflows: int, steps: int) -> dict[str, Any]:
         count = load(prometheus, once.pods(end), end - FUTURE - PAST, end)
         print(f"  {count} pods loaded", flush=True)
         with prometheus:
-            port, log = free_port(), directory / "operator.log"
-            operator = operator_process(plane.cluster, directory, prometheus.url, port, INTERVAL, UNBOUND)
-            limit = time.monotonic() + _LIMIT
-            operator.start()
+            operator = operator_process(plane.cluster, directory, prometheus.url, INTERVAL, limits=UNBOUND)
+            port, log, limit = operator.port, operator.log, time.monotonic() + _LIMIT
             try:
-                operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-                written = _written_a_second(operator, log, port, limit, workflows)
-                _settle(operator, log, limit)
+                operator.start_live()
+                written = _written_a_second(operator, limit, workflows)
+                _settle(operator, limit)
 
                 def used() -> dict[str, float]:
                     return work(port, operator.pid) | others(prometheus.url, plane.cluster)
@@ -85,14 +84,14 @@ def measure(workflows: int, steps: int) -> dict[str, Any]:
                 operator.stop()
 
 
-def _written_a_second(operator: Process, log: Path, port: int, limit: float, workflows: int) -> float:
+def _written_a_second(operator: OperatorProcess, limit: float, workflows: int) -> float:
     """Statuses written a second, at best over ``_WINDOW`` seconds, until all workflows have been analysed."""
     series = 'concertmaster_status_writes_total{kind="profile",outcome="written"}'
     seen: list[tuple[float, float]] = []
     best = 0.0
-    while sum(c["analyzed"] for c in cycles(log)) < workflows:
+    while sum(c["analyzed"] for c in cycles(operator.log)) < workflows:
         must_run(operator, limit)
-        seen.append((time.monotonic(), total(text(f"http://127.0.0.1:{port}/metrics"), series)))
+        seen.append((time.monotonic(), total(text(f"http://127.0.0.1:{operator.port}/metrics"), series)))
         seen = [s for s in seen if seen[-1][0] - s[0] <= _WINDOW]
         passed = seen[-1][0] - seen[0][0]
         if passed > 0.9 * _WINDOW:
@@ -102,8 +101,9 @@ def _written_a_second(operator: Process, log: Path, port: int, limit: float, wor
     return best
 
 
-def _settle(operator: Process, log: Path, limit: float) -> None:
+def _settle(operator: Process, limit: float) -> None:
     """Wait until nothing was analysed for some cycles."""
+    log = operator.log
     had = len(cycles(log))
     while len(cycles(log)) < had + _SETTLED or any(c["analyzed"] for c in cycles(log)[-_SETTLED:]):
         must_run(operator, limit)

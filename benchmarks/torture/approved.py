@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.changes.loop_bed import ROOT, operator_settings, start_operator
+from benchmarks.changes.loop_bed import loop_settings
 from benchmarks.changes.loop_track import Pace
 from benchmarks.torture.bed import NAMESPACE, SCRAPE_SECONDS, Play, over, runs_of, wave
 from benchmarks.torture.recommended import POLL, Trial, declared, outcome, outcomes, restore, runs_in, seconds
@@ -28,6 +28,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES
 from testbed.process import Process, TemporaryDirectory, TestbedError
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import CRDS, install_kinds
+from testbed.services.operator import OperatorProcess
 from testbed.services.prometheus import PrometheusServer
 
 FIRST = 100  # number of the first run
@@ -238,12 +240,12 @@ class _Approval:
 @contextmanager
 def _operator(cluster: Cluster, prometheus: PrometheusServer, directory: Path) -> Iterator[Process]:
     """The operator as a process, with a policy in mode Approve for the set."""
-    cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(ROOT / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=250s")
+    install_kinds(cluster, CRDS)
     cluster.apply(_policy(), validate=False)
-    settings = operator_settings(Pace(scrape=SCRAPE_SECONDS), prometheus.url, directory / "history.db")
+    settings = loop_settings(Pace(scrape=SCRAPE_SECONDS), prometheus.url, directory / "history.db")
     settings["limits"] |= {"changesPerMinute": 600}
-    process = start_operator(directory, settings, cluster)
+    process = OperatorProcess(directory, settings, cluster.kubeconfig())
+    process.start_live(timeout=240)
     try:
         yield process
     finally:

@@ -17,16 +17,17 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from testbed.demo.facts import DATA, FILE, ROOT
 from testbed.demo.history import DAYS, NAMESPACE, grid, pod_history
 from testbed.install.build import ensure
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
+from testbed.process import Process, TemporaryDirectory, TestbedError
 from testbed.series.openmetrics import render
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
+from testbed.services.operator import OperatorProcess, operator_settings
 from testbed.services.prometheus import PrometheusServer
 
 COMPONENTS = ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool")
@@ -83,17 +84,6 @@ def analyze_facts() -> bool:
     headline(f"concertmaster analyze --facts {FILE.relative_to(ROOT)}")
     command = _python("concertmaster", "analyze", "--facts", str(FILE), "-o", "wide")
     return subprocess.run(command, env=_environment(), check=False).returncode == 0
-
-
-def _config(directory: Path, prometheus: str, port: int) -> Path:
-    file = directory / "concertmaster.yaml"
-    file.write_text(
-        f"interval: 30s\nhistoryPath: {directory / 'history.db'}\n"
-        f"listen: {{address: 127.0.0.1, port: {port}}}\n"
-        "limits: {backfillPerCycle: 14d}\n"
-        f"sources:\n- {{name: default, url: '{prometheus}', delaySeconds: 5}}\n"
-    )
-    return file
 
 
 def _recommended(cluster: Cluster) -> tuple[int, int]:
@@ -177,22 +167,16 @@ def run(keep: bool) -> int:
         say(f"  {len(pods)} pods of three workflows; where the numbers come from: examples/demo/data/NOTICE.md")
         with prometheus:
             headline("kubectl apply")
-            for files in (("crds",), ("examples/demo/argo-crds.yaml",)):
-                say(cluster.kubectl("apply", "--server-side", *(f"-f{ROOT / f}" for f in files)).rstrip())
-            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            say(install_kinds(cluster, CRDS, ARGO_CRDS))
             for file in ("workflows", "profile", "policies"):
                 say(cluster.kubectl("apply", "-f", str(EXAMPLES / f"{file}.yaml")).rstrip())
-            port = free_port()
             headline("concertmaster run --config concertmaster.yaml")
-            operator = Process(
-                "operator",
-                _python("concertmaster", "run", "--config", str(_config(directory, prometheus.url, port))),
-                log=directory / "operator.log",
-                env=_environment() | {"KUBECONFIG": str(cluster.kubeconfig())},
+            settings = operator_settings(
+                directory / "history.db", prometheus.url, interval="30s", limits={"backfillPerCycle": "14d"}
             )
-            operator.start()
+            operator = OperatorProcess(directory, settings, cluster.kubeconfig())
             try:
-                operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+                operator.start_live()
                 seconds = wait_for_recommendations(cluster, operator, expected=3)
                 say(f"  every profile has recommendations {seconds:.0f} s after the operator started")
                 now = time.monotonic()
@@ -201,7 +185,7 @@ def run(keep: bool) -> int:
                 )
                 show(cluster)
                 if keep:
-                    stay(cluster, prometheus.url, port)
+                    stay(cluster, prometheus.url, operator.port)
             finally:
                 operator.stop()
     return 0 if good else 1

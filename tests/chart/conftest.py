@@ -10,6 +10,7 @@ import pytest
 from testbed.process import TemporaryDirectory
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.kinds import install_kinds
 from tests.support.chart.bed import OTHER_KINDS, Audit, Bed, Helm
 
 HERE = Path(__file__).parent
@@ -31,8 +32,7 @@ def bed() -> Iterator[Bed]:
         audit = Audit(directory)
         chosen = Options(controller_manager=True, scheduler=True, kwok=True, nodes=1, apiserver_args=audit.arguments())
         with ControlPlane(chosen) as plane:
-            plane.cluster.apply(*OTHER_KINDS)
-            plane.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
+            install_kinds(plane.cluster, *OTHER_KINDS)
             helm = Helm(directory, plane.cluster.kubeconfig())
             yield Bed(plane, plane.cluster, helm, audit, directory)
 

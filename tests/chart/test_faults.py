@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.services.kinds import CRDS, install_kinds
 from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, Operator, deployed, source
 from tests.support.chart.place import CRONJOBS, FAST, get, namespaces, with_recommendations
@@ -150,8 +151,7 @@ def test_kinds_may_be_removed_and_brought_back(
             wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip())
             wait_for("the report, or the end", lambda op=op: op.process.poll() is not None or _reported(op))
             waits = op.process.poll() is None
-            bed.cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-            bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=180s")
+            install_kinds(bed.cluster, CRDS)
             wait_for("the policy to be taken", lambda: bed.cluster.run_kubectl(
                 "apply", "-f", "-", input=_json(policy(installed, discover=CRONJOBS))).returncode == 0)  # fmt: skip
             wait_for(
@@ -200,8 +200,7 @@ def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
     with deployed(bed, "cm", installed, tmp_path, pod="next") as op:
         wait_for("it to wait", lambda: [x for x in op.read() if x["msg"].startswith("waiting: ")])
         assert (op.get("/healthz")[0], op.get("/readyz")[0]) == (200, 503)
-        bed.cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
+        install_kinds(bed.cluster, CRDS)
         wanted = _json(policy(installed, discover=CRONJOBS))
         wait_for("the policy", lambda: bed.cluster.run_kubectl("apply", "-f", "-", input=wanted).returncode == 0)
         wait_for("recommendations again", lambda: with_recommendations(bed, installed))

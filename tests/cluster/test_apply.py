@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane, Options
-from tests.support.chart.bed import minimal_crd
+from testbed.services.kinds import ARGO_CRDS, any_content, install_kinds
 from tests.support.cluster.apply_cases import CASES, CRON
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.change_samples import recommended
@@ -52,18 +51,13 @@ MUTATING: list[dict[str, Any]] = [
         "spec": {"policyName": "least"},
     },
 ]
-DEMO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 
 
 @pytest.fixture(scope="module")
 def client(cluster: Cluster) -> KubeClient:
     """A client of the shared cluster, with the engines' kinds installed."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO_CRDS))
-    crds = [minimal_crd("tekton.dev", "v1", k, p) for k, p in (("Pipeline", "pipelines"), ("Task", "tasks"))]
-    cluster.kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", "-", input="\n---\n".join(map(json.dumps, crds))
-    )
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
+    tekton = [any_content("tekton.dev", "v1", k, p) for k, p in (("Pipeline", "pipelines"), ("Task", "tasks"))]
+    install_kinds(cluster, ARGO_CRDS, *tekton)
     return KubeClient.connect(cluster.kubeconfig())
 
 

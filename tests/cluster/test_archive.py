@@ -12,10 +12,10 @@ from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.history import Store
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import any_content, install_kinds
 from testbed.services.postgres import PostgresServer
 from testbed.services.prometheus import PrometheusServer
 from tests.support.argo_archive import ArchiveTables, workflow
-from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import (
     Operator,
@@ -125,9 +125,7 @@ def test_pipeline_runs_whose_objects_are_gone_are_analysed_from_tekton_results(
     cluster: Cluster, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     kinds = (("Pipeline", "pipelines"), ("Task", "tasks"))
-    apply(cluster, *(minimal_crd("tekton.dev", "v1", kind, plural) for kind, plural in kinds))
-    for _, plural in kinds:
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.tekton.dev", "--timeout=240s")
+    install_kinds(cluster, *(any_content("tekton.dev", "v1", kind, plural) for kind, plural in kinds))
     pipeline = {
         "apiVersion": TEKTON,
         "kind": "Pipeline",

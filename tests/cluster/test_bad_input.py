@@ -17,16 +17,13 @@ from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.series.lives import PodLife
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import ARGO_CRDS, ARGO_WORKFLOW, CRDS, any_content, install_kinds
 from testbed.services.prometheus import PrometheusServer
-from tests.support.chart.bed import minimal_crd
-from tests.support.cluster.live_cluster import install_argo
 from tests.support.cluster.operator_bed import (
     Operator,
-    apply,
     condition,
     cronjob,
     history,
-    install_crds,
     operator,
     profile,
     runs_of_cronjob,
@@ -173,11 +170,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, O
     """The operator in the middle of it, once the healthy workflow has its recommendations."""
     with ControlPlane() as control_plane:
         cluster = control_plane.cluster
-        install_crds(cluster)
-        install_argo(cluster)
-        crds = [("Pipeline", "pipelines"), ("Task", "tasks"), ("PipelineRun", "pipelineruns"), ("TaskRun", "taskruns")]
-        apply(cluster, *(minimal_crd("tekton.dev", "v1", kind, plural) for kind, plural in crds))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        tekton = [
+            ("Pipeline", "pipelines"),
+            ("Task", "tasks"),
+            ("PipelineRun", "pipelineruns"),
+            ("TaskRun", "taskruns"),
+        ]
+        others = [any_content("tekton.dev", "v1", kind, plural) for kind, plural in tekton]
+        install_kinds(cluster, CRDS, ARGO_CRDS, ARGO_WORKFLOW, *others)
         now = time.time() - 30.0
         healthy, jobs = runs_of_cronjob(PLACE, "backup", 12, now)
         skewed, more = runs_of_cronjob(PLACE, "skewed", 12, now)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from concertmaster.report.result import first_status
 from testbed.services.cluster import Cluster
-from tests.support.cluster.operator_bed import apply, install_crds
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
+from tests.support.cluster.operator_bed import apply
 from tests.support.cluster.shell import all_run, environment, run
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived
 
-ARGO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 PLACE = "demo"  # the statuses of the cases name it
 
 # A test runs a dozen commands one after the other, each with a limit of its own.
@@ -25,9 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def shell(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a person, in a cluster with Argo's kinds and a namespace."""
-    install_crds(cluster)
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ARGO_CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")
+    install_kinds(cluster, CRDS, ARGO_CRDS)
     cluster.kubectl("create", "namespace", PLACE)
     yield environment(cluster, tmp_path_factory.mktemp("bin"))
     cluster.kubectl("delete", "namespace", PLACE, "--wait=false")

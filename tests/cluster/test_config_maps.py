@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from testbed.services.cluster import Cluster
-from tests.support.chart.bed import minimal_crd
-from tests.support.cluster.live_cluster import ARGO, DEMO_CRDS
-from tests.support.cluster.operator_bed import apply, install_crds, operator, policy, settings, wait_for
+from testbed.services.kinds import ARGO_CRDS, ARGO_WORKFLOW, CRDS, install_kinds
+from tests.support.cluster.live_cluster import ARGO
+from tests.support.cluster.operator_bed import apply, operator, policy, settings, wait_for
 from tests.support.cluster.operator_checks import grant_reading
 from tests.support.core.semaphore_scenario import waiting_scenario
 from tests.support.engines.argo_oracle import stamp
@@ -109,11 +109,7 @@ def config_maps(namespace: str) -> list[dict[str, Any]]:
 def test_the_operator_says_what_semaphores_and_caches_hold_where_it_may_read_them(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    install_crds(cluster)
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO_CRDS))
-    apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
-    kinds = ("workflows", "workflowtemplates", "cronworkflows")
-    cluster.kubectl("wait", "--for=condition=Established", *(f"crd/{k}.argoproj.io" for k in kinds), "--timeout=240s")
+    install_kinds(cluster, CRDS, ARGO_CRDS, ARGO_WORKFLOW)
     template = dict(waiting_scenario(2).manifest)
     template["metadata"] = {"name": "nightly-etl", "namespace": namespace}
     next(t for t in template["spec"]["templates"] if t["name"] == "a")["memoize"] = MEMOIZE

@@ -22,6 +22,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES, Resource
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import install_kinds
 from tests.support.cluster.bed_jobs import until
 
 HERE = Path(__file__).parent
@@ -39,9 +40,7 @@ def api(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The shared cluster with the CRDs as the generator writes them now."""
     directory = tmp_path_factory.mktemp("crds")
     files.write(directory, schema.render())
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(directory))
-    names = [f"crd/{kind.crd}" for kind in KINDS]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=240s")
+    install_kinds(cluster, directory)
     return cluster
 
 

@@ -13,6 +13,7 @@ from concertmaster.cli import cli
 from concertmaster.core.text import json_size
 from concertmaster.report.result import first_status
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import CRDS, install_kinds
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived
 from tests.support.json_schema import violations
@@ -64,9 +65,7 @@ def reported(case: Case) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def crds(cluster: Cluster) -> Cluster:
-    root = Path(__file__).parents[2]
-    cluster.kubectl("apply", "--server-side", "-f", str(root / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=60s")
+    install_kinds(cluster, CRDS)
     return cluster
 
 

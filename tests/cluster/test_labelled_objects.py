@@ -12,11 +12,11 @@ import pytest
 
 from concertmaster.engines.labels.live import RUN_KINDS
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import CRDS, any_content, install_kinds
 from testbed.services.prometheus import PrometheusServer
-from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.labelled_objects import applications, ray_jobs, taken, train_jobs
 from tests.support.cluster.labelled_pods import spark
-from tests.support.cluster.operator_bed import apply, history, install_crds, operator, policy, settings, wait_for
+from tests.support.cluster.operator_bed import apply, history, operator, policy, settings, wait_for
 from tests.support.cluster.recorded_pods import recorded
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -27,11 +27,8 @@ RUNS = 6
 def test_the_object_of_a_run_says_how_it_ended_where_its_pods_do_not(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
-    install_crds(cluster)
-    for kind in (run.object for run in RUN_KINDS.values()):
-        version = kind.api_version.rpartition("/")[2]
-        apply(cluster, minimal_crd(kind.group, version, kind.kind, kind.plural))
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.plural}.{kind.group}", "--timeout=240s")
+    kinds = [run.object for run in RUN_KINDS.values()]
+    install_kinds(cluster, CRDS, *(any_content(kind.group, kind.version, kind.kind, kind.plural) for kind in kinds))
     end = time.time() - 30.0
     pods, played = recorded(namespace, ["kubeflow-trainer", "kuberay"], RUNS, end)
     seen = [*spark(namespace, RUNS, end), *pods]

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import apply, wait_for
-from tests.support.cluster.scenario_bed import analysed, install_argo, place_of
+from tests.support.cluster.scenario_bed import analysed, place_of
 from tests.support.cluster.shell import environment, run
 from tests.support.core.scenarios import SCENARIOS
 
@@ -36,7 +37,7 @@ def test_describe_of_a_cluster_policy_shows_top_and_totals(
 ) -> None:
     places = [place_of(namespace, rule) for rule in RULES]
     shell = environment(cluster, tmp_path, CONCERTMASTER_OPERATOR=f"{namespace}/concertmaster")
-    install_argo(cluster)
+    install_kinds(cluster, CRDS, ARGO_CRDS)
     apply(cluster, baseline(places))
     try:
         scenarios = {rule: SCENARIOS[rule]() for rule in RULES}

@@ -25,8 +25,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.report.result import first_status
 from concertmaster.report.status.insights import sentences
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import CRDS, any_content, install_kinds
 from tests.support.builders import NOW
-from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
@@ -90,9 +90,7 @@ def workload(namespace: str, job: dict[str, Any]) -> dict[str, Any]:
 def test_time_suspended_in_kueue_is_measured_and_a_recommendation(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    install_crds(cluster)
-    apply(cluster, minimal_crd("kueue.x-k8s.io", "v1", "Workload", "workloads"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=240s")
+    install_kinds(cluster, CRDS, any_content("kueue.x-k8s.io", "v1", "Workload", "workloads"))
     kept = cronjob(namespace, "train")
     kept["spec"] |= {"successfulJobsHistoryLimit": 10, "suspend": False}
     kept["spec"]["schedule"] = f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"

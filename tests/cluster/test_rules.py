@@ -18,20 +18,16 @@ from concertmaster.core.model import Recommendation
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report.result import first_status
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import ARGO_CRDS, install_kinds
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
 from tests.support.core.scenarios import LOOK, PATCHES, SCENARIOS, STEPS, etl, measured, resources
-
-CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 
 
 @pytest.fixture(scope="module")
 def argo(cluster: Cluster) -> Cluster:
     """The shared cluster with Argo's kinds."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    kinds = ("workflowtemplates", "clusterworkflowtemplates", "cronworkflows")
-    names = [f"crd/{kind}.argoproj.io" for kind in kinds]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=240s")
+    install_kinds(cluster, ARGO_CRDS)
     return cluster
 
 

@@ -3,9 +3,6 @@ decides."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +16,14 @@ from benchmarks.chaos.loopfaults.gate import Gate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
-from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.process import TemporaryDirectory
 from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.series.runs import runs_of_cronjob
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import DEFAULT_USERS, ControlPlane, Options
+from testbed.services.kinds import CRDS, install_kinds
+from testbed.services.operator import OperatorProcess, operator_settings
 from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -172,8 +171,7 @@ def place(
             prometheus.load_openmetrics(past(wanted, end, pace or {}, ahead))
             with prometheus:
                 cluster = plane.cluster
-                cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")
-                cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+                install_kinds(cluster, CRDS)
                 found = Place(cluster, prometheus, directory, wanted)
                 for space in [*sorted({space for space, _ in wanted}), "ops"]:
                     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
@@ -187,8 +185,7 @@ class Instance:
     place: Place
     gate: Gate
     user: str
-    port: int
-    process: Process
+    process: OperatorProcess
     begun: float = 0.0
 
     def start(self, **environment: str) -> Instance:
@@ -209,38 +206,28 @@ class Instance:
 
     def ready(self) -> bool:
         """Whether its liveness probe passes."""
-        return http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
+        return self.process.live(timeout=5)
 
 
 def instance(
-    where: Place, gate: Gate, user: str, *, history: str = "history", lease: float | None = None,
-    sources: Sequence[Mapping[str, Any]] | None = None, interval: float | None = None,
+    where: Place, gate: Gate, user: str, *, lease: float | None = None, interval: float | None = None
 ) -> Instance:  # fmt: skip
     """An operator as ``user``; with a ``lease`` duration in seconds it uses leader election. ``interval`` may be
     shorter than the settings allow."""
-    port = free_port()
-    config = where.directory / f"{user}.json"
-    settings = {
-        "interval": "10s",
-        "historyPath": str(where.directory / f"{history}.db"),
-        "listen": {"address": "127.0.0.1", "port": port},
-        "limits": {"backfill": "1d", "changesPerMinute": 600, "statusWritesPerSecond": 200},
-        "sources": list(sources or [{"name": "default", "url": where.prometheus.url, "delaySeconds": 5}]),
-    }
-    config.write_text(json.dumps(settings))
-    environment = {
-        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
-        "KUBECONFIG": str(gate.kubeconfig(where.directory, user)),
-        "POD_NAME": user,
-        "POD_NAMESPACE": "ops",
-    }
+    settings = operator_settings(
+        where.directory / "history.db", where.prometheus.url, interval="10s",
+        limits={"backfill": "1d", "changesPerMinute": 600, "statusWritesPerSecond": 200},
+    )  # fmt: skip
+    environment = {"POD_NAME": user, "POD_NAMESPACE": "ops"}
     if lease is not None:
         environment |= {"CONCERTMASTER_LEASE": "concertmaster", "CHAOS_LEASE": str(lease)}
     if interval is not None:
         environment |= {"CHAOS_INTERVAL": str(interval)}
-    argv = [sys.executable, "-m", "benchmarks.chaos.loopfaults.launch", str(config)]
-    process = Process(user, argv, log=where.directory / f"{user}.log", env=os.environ | environment)
-    return Instance(where, gate, user, port, process)
+    process = OperatorProcess(
+        where.directory, settings, gate.kubeconfig(where.directory, user), name=user, environment=environment,
+        module=("benchmarks.chaos.loopfaults.launch",),
+    )  # fmt: skip
+    return Instance(where, gate, user, process)
 
 
 def until(check: Callable[[], Any], seconds: float, pause: float = 0.2) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from benchmarks.scale.figures import cpu, cycles, must_run, others, unix
 from benchmarks.scale.fleet_workflows import MI
 from benchmarks.scale.operator_process import operator
 from benchmarks.scale.shards.takeover import Kept, counted, kept
-from testbed.process import Process, free_port, http_ok
 from testbed.services.cluster import Cluster
+from testbed.services.operator import OperatorProcess
 from testbed.services.postgres import PostgresServer
 
 RELEASE = "concertmaster"
@@ -33,8 +32,7 @@ class Shard:
     """One process of the operator."""
 
     name: str
-    process: Process
-    port: int
+    process: OperatorProcess
 
     @property
     def log(self) -> Path:
@@ -61,7 +59,6 @@ class Bed:
 
     def add(self, name: str, directory: Path) -> Shard:
         """One more shard, not started yet."""
-        port = free_port()
         environment = {
             "CONCERTMASTER_LEASE": RELEASE,
             "CONCERTMASTER_SHARDED": "true",
@@ -69,10 +66,12 @@ class Bed:
             "POD_NAME": name,
             **self.database.environment,
         }
-        more = f"history: {{url: '{self.database.url}'}}\n"
         directory.mkdir()
-        made = operator(self.cluster, directory, self.source, port, INTERVAL, more, user=name, environment=environment)
-        self.shards.append(Shard(name, made, port))
+        history = {"url": self.database.url}
+        made = operator(
+            self.cluster, directory, self.source, INTERVAL, user=name, environment=environment, history=history
+        )
+        self.shards.append(Shard(name, made))
         return self.shards[-1]
 
     def start(self) -> None:
@@ -82,7 +81,7 @@ class Bed:
         for shard in self.shards:
             shard.process.start()
         for shard in self.shards:
-            shard.process.wait_ready(partial(http_ok, f"http://127.0.0.1:{shard.port}/healthz"))
+            shard.process.wait_ready(shard.process.live)
 
     def wait(self, check: Callable[[], bool], pause: float) -> float:
         """Seconds since the start at which ``check`` began to say yes."""

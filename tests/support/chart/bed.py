@@ -28,6 +28,7 @@ from testbed.install.build import ensure
 from testbed.process import free_port
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
+from testbed.services.kinds import any_content
 from tests.support.cluster.operator_bed import Operator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -291,34 +292,6 @@ def deployed(
                 process.wait(timeout=5)
 
 
-def minimal_crd(group: str, version: str, kind: str, plural: str, *, namespaced: bool = True) -> dict[str, Any]:
-    """A CustomResourceDefinition that accepts any content, for products that the test bed does not run."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{plural}.{group}",
-            # Groups below k8s.io are protected; products outside Kubernetes use them nevertheless.
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"} if group.endswith(".k8s.io") else {},
-        },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced" if namespaced else "Cluster",
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-            "versions": [
-                {
-                    "name": version,
-                    "served": True,
-                    "storage": True,
-                    "schema": {
-                        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                    },
-                }
-            ],
-        },
-    }
-
-
 ENGINE_KINDS = {
     (kind.group, kind.kind): kind
     for engine in ENGINES
@@ -326,11 +299,11 @@ ENGINE_KINDS = {
     for kind in (*engine.traits.kinds, *(k for r in engine.run_kinds for k in (r.object, r.children) if k is not None))
 }.values()
 OTHER_KINDS = (
-    minimal_crd("kueue.x-k8s.io", "v1", "Workload", "workloads"),
-    minimal_crd("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
-    minimal_crd("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
+    any_content("kueue.x-k8s.io", "v1", "Workload", "workloads"),
+    any_content("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
+    any_content("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
     *(
-        minimal_crd(kind.group, kind.version, kind.kind, kind.plural, namespaced=kind.namespaced)
+        any_content(kind.group, kind.version, kind.kind, kind.plural, namespaced=kind.namespaced)
         for kind in ENGINE_KINDS
         if "." in kind.group  # those that Kubernetes does not serve itself
     ),

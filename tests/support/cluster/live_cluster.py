@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
-from tests.support.chart.bed import minimal_crd
-from tests.support.cluster.operator_bed import (
-    apply,
-    install_crds,
-)
+from testbed.services.kinds import ARGO_CRDS, ARGO_WORKFLOW, install_kinds
+from tests.support.cluster.operator_bed import install_crds
 
 ARGO = "argoproj.io/v1alpha1"
-
-DEMO_CRDS = Path(__file__).resolve().parents[3] / "examples" / "demo" / "argo-crds.yaml"
 
 PLACE = "default"
 
@@ -28,8 +22,5 @@ def own_cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
 
 
 def install_argo(cluster: Cluster) -> None:
-    """Install the kinds of workflows, definitions and runs."""
-    cluster.kubectl("apply", "--server-side", "-f", str(DEMO_CRDS))
-    apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=240s")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")
+    """Install the kinds of Argo's definitions and runs."""
+    install_kinds(cluster, ARGO_CRDS, ARGO_WORKFLOW)

@@ -25,9 +25,9 @@ from testbed.series.lives import Grid, JobLife, PodLife
 from testbed.series.openmetrics import render
 from testbed.series.runs import runs_of_cronjob as runs_of_cronjob
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import CRDS, install_kinds
 
 ROOT = Path(__file__).resolve().parents[3]
-CRDS = ROOT / "crds"
 
 MAIN = """
 import sys
@@ -58,8 +58,7 @@ def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pau
 
 def install_crds(cluster: Cluster) -> None:
     """Apply the project's CustomResourceDefinitions and wait until they are served."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=240s")
+    install_kinds(cluster, CRDS)
 
 
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:

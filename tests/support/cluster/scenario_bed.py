@@ -12,13 +12,12 @@ from typing import Any
 from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.services.cluster import Cluster
+from testbed.services.kinds import ARGO_CRDS, CRDS, install_kinds
 from testbed.services.prometheus import PrometheusServer
 from tests.support.builders import DAY, MI, NOW
 from tests.support.cluster.operator_bed import (
-    ROOT,
     apply,
     condition,
-    install_crds,
     operator,
     profile,
     settings,
@@ -32,14 +31,6 @@ from tests.support.core.scenario_builder import Scenario
 def place_of(namespace: str, name: str) -> str:
     """The namespace of a scenario, beside the ``namespace`` of the test."""
     return f"{name}-{namespace.rpartition('-')[2]}"
-
-
-def install_argo(cluster: Cluster) -> None:
-    """Argo's kinds, and the project's own."""
-    install_crds(cluster)
-    crds = ROOT / "examples" / "demo" / "argo-crds.yaml"
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(crds))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")
 
 
 @contextmanager
@@ -56,7 +47,7 @@ def analysed(
     """The profiles by scenario, each of the name of its scenario in a namespace of its own, once the operator has analysed
     them; it keeps running, behind the Service ``concertmaster`` in ``namespace``. ``objects``: what else the namespaces
     hold; ``specs``: further fields of the profiles."""
-    install_argo(cluster)
+    install_kinds(cluster, CRDS, ARGO_CRDS)
     shift = float(int(time.time() - 60.0 - NOW))
     places = {name: place_of(namespace, name) for name in scenarios}
     pods = [p for name, s in scenarios.items() for p in pods_of(s, places[name], shift)]
