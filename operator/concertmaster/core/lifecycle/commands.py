@@ -174,11 +174,18 @@ def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> 
     return _command(namespace, kind, name, [operation for edit in edits for operation in _field(edit)])
 
 
-def _command(namespace: str | None, kind: str, name: str, operations: JsonPatch) -> str:
+def merge_patch(namespace: str, kind: str, name: str, patch: Mapping[str, object]) -> str:
+    """The command that sets fields of an object which is no workflow."""
+    return _command(namespace, kind, name, patch, "merge")
+
+
+def _command(
+    namespace: str | None, kind: str, name: str, patch: JsonPatch | Mapping[str, object], type_: str = "json"
+) -> str:
     """The command that patches an object; ``namespace`` None: it is in none."""
     target = "kubectl" if namespace is None else f"kubectl -n {shlex.quote(namespace)}"
-    written = json.dumps(operations, separators=(",", ":"))
-    return f"{target} patch {kind.lower()} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
+    written = json.dumps(patch, separators=(",", ":"))
+    return f"{target} patch {kind.lower()} {shlex.quote(name)} --type={type_} -p {shlex.quote(written)}"
 
 
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule
@@ -62,7 +61,7 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         when = f"; it grows by {text.memory(fill.growth.likely)} a day and is full around {to_minute(fill.full.likely)}"
         when += f" (95% CI {low} to {high})" if low != high else ""
     last = "in its last run" if fill.shared else "in its fullest run"
-    patch = json.dumps({"spec": {"resources": {"requests": {"storage": then}}}}, separators=(",", ":"))
+    patch = {"spec": {"resources": {"requests": {"storage": then}}}}
     holds = f"{text.percent(fill.used / new)} of it used" + (f", room for {_MARGIN:.0f} days of growth" if when else "")
     return Finding(
         about=fill.claim,
@@ -76,12 +75,9 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         current=now,
         proposed=then,
         expected=holds,
-        how=(
-            f"kubectl -n {shlex.quote(evidence.namespace)} patch persistentvolumeclaim {shlex.quote(fill.claim)}"
-            f" --type=merge -p {shlex.quote(patch)}"
-            if fill.shared
-            else None
-        ),
+        how=commands.merge_patch(evidence.namespace, "PersistentVolumeClaim", fill.claim, patch)
+        if fill.shared
+        else None,
         confidence=0.7,
         failures_avoided=_failing(fill, evidence.analysis.now, evidence.analysis.cost.runs_per_month),
         urgent=True,

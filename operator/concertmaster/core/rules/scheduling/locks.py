@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.replay.gain import paired_interval, sooner
 from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
@@ -104,7 +103,7 @@ def _raised(
         risk=Level.MEDIUM,
         current=f"{size} at a time (ConfigMap {config_map})",
         proposed=f"{enough.size} at a time",
-        how=_command(namespace, config_map, key, enough.size),
+        how=commands.merge_patch(namespace, "ConfigMap", config_map, {"data": {key: str(enough.size)}}),
         evidence=(
             *found.evidence,
             f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
@@ -164,9 +163,3 @@ def _semaphore(
     enough = enough_places(rows, size, most)
     limited = enough is not None and by and enough.size == most
     return _Semaphore(names[0], size, enough, f" (limited by {by})" if limited else "")
-
-
-def _command(namespace: str, config_map: str, key: str, size: int) -> str:
-    """The command that sets the size."""
-    patch = json.dumps({"data": {key: str(size)}}, separators=(",", ":"))
-    return f"kubectl patch configmap {shlex.quote(config_map)} -n {namespace} --type=merge -p {shlex.quote(patch)}"

@@ -48,7 +48,7 @@ def lock(size: int | None, **more: Any) -> Recommendation:
 def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
     item = lock(2)
     assert item.action == "Raise semaphore db: 2 -> 4"
-    assert item.how == """kubectl patch configmap limits -n demo --type=merge -p '{"data":{"db":"4"}}'"""
+    assert item.how == """kubectl -n demo patch configmap limits --type=merge -p '{"data":{"db":"4"}}'"""
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(302, rel=0.1)
     assert "2 at a time" in item.current
