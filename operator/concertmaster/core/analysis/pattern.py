@@ -23,9 +23,7 @@ def workflow_type(graph: WorkflowGraph) -> WorkflowType:
         return WorkflowType.CONDITIONAL
     if any(s.fan_out and s.width != 1 for s in steps):
         return WorkflowType.PARALLEL
-    place = {s.name: i for i, s in enumerate(steps)}
-    depths = levels([[place[d] for d in s.depends_on if d in place] for s in steps])
-    return WorkflowType.PARALLEL if len(set(depths)) < len(depths) else WorkflowType.SEQUENTIAL
+    return WorkflowType.PARALLEL if any(len(level) > 1 for level in step_levels(graph)) else WorkflowType.SEQUENTIAL
 
 
 class Pattern(StrEnum):

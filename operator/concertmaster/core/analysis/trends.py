@@ -8,7 +8,7 @@ would always look cheap.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import pairwise
@@ -22,6 +22,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.comparison import Comparison, compare_amounts
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
+from concertmaster.core.times import seconds_outside
 
 LEVEL = 0.05  # significance level of the test of two success rates
 
@@ -128,16 +129,8 @@ def trends(
 
 def _empty(start: float, end: float, since: float, until: float, blind: Sequence[Span]) -> Bucket:
     """A period without runs. Time before ``since`` or in a blind span was not observed."""
-    seen = _without((max(start, since), min(end, until)), blind)
-    length = sum(b - a for a, b in seen)
+    length = seconds_outside(blind, max(start, since), min(end, until))
     return Bucket(start, end, known=length > 0, whole=start >= since and end <= until and length >= end - start)
-
-
-def _without(span: Span, blind: Iterable[Span]) -> list[Span]:
-    left = [span]
-    for start, end in blind:
-        left = [(a, b) for low, high in left for a, b in ((low, min(high, start)), (max(low, end), high)) if b > a]
-    return [(a, b) for a, b in left if b > a]
 
 
 def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:

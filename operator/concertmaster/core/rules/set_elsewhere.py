@@ -85,6 +85,4 @@ def _by(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, found
 
 def _amount(resource: str, value: float) -> str:
     """A value as a manifest has it."""
-    if resource == "gpu":
-        return f"{value:g}"
-    return text.cpu(value) if resource == "cpu" else text.memory_quantity(value)
+    return f"{value:g}" if resource == "gpu" else text.resource_amount(resource, value)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.schedules.starts import due, readable
+from concertmaster.core.times import seconds_outside
 from concertmaster.core.units import DAY, HOUR, MONTH
 
 _UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
@@ -48,8 +49,7 @@ def runs_per_month(
     span = starts[-1] - starts[0]
     if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
         return len(starts) / max(DAY, now - starts[0]) * MONTH
-    hidden = _merged(blind)
-    idle = now - starts[-1] - sum(max(0.0, min(high, now) - max(low, starts[-1])) for low, high in hidden)
+    hidden, idle = _merged(blind), seconds_outside(blind, starts[-1], now)
     ended = idle - _long_run(runs) > _UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
@@ -68,12 +68,9 @@ def daily_rate(
         return None
     counts, counted = Counter({row.day: row.count for row in rows}), max(row.until for row in rows)
     counts.update(int(r.end // DAY) for r in runs if r.end is not None and r.end > counted)
-    today, hidden = int(now // DAY), _merged(blind)
-    known = [
-        day
-        for day in range(max(min(counts) + 1, today - _RATE_DAYS), today)
-        if sum([max(0.0, min(high, (day + 1) * DAY) - max(low, day * DAY)) for low, high in hidden]) < HOUR
-    ]
+    today = int(now // DAY)
+    days_before = range(max(min(counts) + 1, today - _RATE_DAYS), today)
+    known = [day for day in days_before if seconds_outside(blind, day * DAY, (day + 1) * DAY) > DAY - HOUR]
     ended = sum([counts[day] for day in known])
     return ended / len(known) * MONTH / DAY if ended else None
 

@@ -44,13 +44,10 @@ _MIN_SHARE = 0.2  # of the runs since then: a step that is new in fewer of them 
 
 def _broken(objectives: Objectives, rise: Regression) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
-    old, new = (summarize([r.makespan or 0.0 for r in part]) for part in (rise.before, rise.after))
-    for name, target, was, now in (
-        ("p50", objectives.duration.p50, old.p50, new.p50),
-        ("p95", objectives.duration.p95, old.p95, new.p95),
-        ("p99", objectives.duration.p99, old.p99, new.p99),
-    ):
-        if target is not None and was is not None and now is not None and was <= target < now:
+    sides = [summarize([r.makespan or 0.0 for r in part]) for part in (rise.before, rise.after)]
+    for name, _, target in objectives.duration.targets():
+        was, now = (getattr(side, name) for side in sides)
+        if was is not None and now is not None and was <= target < now:
             return f"{name} of {text.duration(target)}"
     return None
 

@@ -39,13 +39,8 @@ def _watched(evidence: Evidence) -> Iterator[_Watched]:
     analysis, objectives = evidence.analysis, evidence.objectives
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
     times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
-    for label, limit, percentile in (
-        ("p50", objectives.duration.p50, 0.5),
-        ("p95", objectives.duration.p95, 0.95),
-        ("p99", objectives.duration.p99, 0.99),
-    ):
-        if limit is not None:
-            yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
+    for label, percentile, limit in objectives.duration.targets():
+        yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
     if objectives.max_cost_per_run is not None:
         priced = [(r.end, c.total) for r in analysis.runs if (c := analysis.costs.run(r)) is not None]
         ends = [e or 0.0 for e, _ in priced]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retry.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
+from concertmaster.core.rules.reliability.retry.attempts import MIN_ATTEMPTS, Attempts, goes_on
 from concertmaster.core.rules.reliability.retry.limit import MAX_RETRIES, LikeRetry, like_retry
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import DAY
@@ -29,8 +29,8 @@ class RepeatedFailures:
     """The step at which runs fail. ``ends``: for every run of the window, oldest first, whether it failed there (None:
     unknown); ``begin``: position of the first one that counts, with the ``failures`` since then. ``since``: its start (unix
     seconds) where failures have increased; without it failures were more frequent before it, if any run is. ``lately``:
-    failed runs and runs since a likely increase, where none is significant. ``retries``: attempted at the step; where
-    none was seen, ``hopeless``: what one would fail as often as."""
+    failed runs and runs since a likely increase, where none is significant. ``attempts``: at the step; where no
+    retry was seen, ``hopeless``: what one would fail as often as."""
 
     step: str
     ends: tuple[bool | None, ...]
@@ -38,7 +38,7 @@ class RepeatedFailures:
     failures: tuple[StepExecution, ...]
     since: float | None
     lately: tuple[int, int] | None
-    retries: RetryOutcomes
+    attempts: Attempts
     hopeless: LikeRetry | None
 
     @property
@@ -187,11 +187,11 @@ def repeated(
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
         hopeless = _hopeless(own, ended[begin].start)
-        useless = own.retried.useless or hopeless is not None
+        useless = own.useless or hopeless is not None
         if at is None and not (useless and sum(recent) >= MIN_ATTEMPTS and goes_on(failed[begin:])):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None
         lately = _lately(recent) if at is None else None
-        out.append(RepeatedFailures(step, tuple(failed), begin, failures, since, lately, own.retried, hopeless))
+        out.append(RepeatedFailures(step, tuple(failed), begin, failures, since, lately, own, hopeless))
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

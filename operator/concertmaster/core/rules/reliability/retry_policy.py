@@ -242,7 +242,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             now = max((len(c.attempts) - 1 for c in own.chains if c.failed), default=None)
         if own.lasting < evidence.settings.number("minFailures", 2) or now is None or spec.tolerated is not None:
             continue  # also if no run fails with the step
-        if spec.outer_retries is None or (not own.retried.tried and not covers(evidence, spec)):
+        if spec.outer_retries is None or (not own.retries and not covers(evidence, spec)):
             continue  # more of them would never come
         most = (now + 1) * (spec.outer_retries + 1) - 1
         enough = limit_for(goals(evidence, lost.values(), own, target), own)

@@ -229,7 +229,7 @@ def test_a_repetition_of_what_had_succeeded_is_no_retry_that_helped() -> None:
         replace(run, steps=tuple(replace(e, outcome=Outcome.SUCCEEDED) for e in run.steps)) for run in retried[:8]
     ]
     own = collect((*repeated, *retried[8:]), {"load"})["load"]
-    assert own.retried == (2, 2, 0)
+    assert (own.retries, own.helped, own.unseen_retries) == (2, 2, 0)
     assert sorted(chain.attempts for chain in own.chains) == [(False, True)] * 2 + [(True,)] * 16
     assert own.failed == [False] * 10
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, reasons_of, unexplained
@@ -30,25 +29,12 @@ _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
-class RetryOutcomes(NamedTuple):
-    """``tried`` retries whose end was seen, ``helped`` of which succeeded; and ``unseen`` ones, which may have."""
-
-    tried: int = 0
-    helped: int = 0
-    unseen: int = 0
-
-    @property
-    def useless(self) -> bool:
-        """Whether they did not help, whatever came of those that were not seen."""
-        return self.tried >= _MIN_TRIES and self.helped + self.unseen <= _MIN_HELPED_SHARE * (self.tried + self.unseen)
-
-
 @dataclass(slots=True)
 class Attempts:
     """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``.
     ``failed``: for each run with the step, oldest first, whether an item failed for good (None: that was not seen).
-    ``retries`` are those whose end was seen, ``unseen_retries`` the others. ``spared``: runs that were left out by
-    ``lost_by``."""
+    ``retries`` are those whose end was seen, of which some ``helped``; ``unseen_retries`` the others. ``spared``: runs that
+    were left out by ``lost_by``."""
 
     chains: list[AttemptChain] = field(default_factory=list)
     runs: list[RunItems] = field(default_factory=list)  # with the step, oldest first
@@ -84,9 +70,10 @@ class Attempts:
         return self.first.total()
 
     @property
-    def retried(self) -> RetryOutcomes:
-        """All retries of the step."""
-        return RetryOutcomes(self.retries, self.helped, self.unseen_retries)
+    def useless(self) -> bool:
+        """Whether retries did not help, whatever came of those that were not seen."""
+        may, every = self.helped + self.unseen_retries, self.retries + self.unseen_retries
+        return self.retries >= _MIN_TRIES and may <= _MIN_HELPED_SHARE * every
 
     @property
     def lasting(self) -> int:

@@ -131,9 +131,7 @@ def items(row: RequestRow, saving: Interval | None = None) -> Iterator[SizeItem]
 
 def amount(row: RequestRow, value: float | None) -> str:
     """A value as the patch writes it: rounding would display a different one."""
-    if value is None:
-        return "not set"
-    return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)
+    return "not set" if value is None else text.resource_amount(row.resource, value)
 
 
 def used(row: RequestRow) -> str:
