@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from concertmaster.core.analysis.runs.injected import EXECUTOR
+from concertmaster.core.known import largest
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 
 _Rows = Sequence[tuple[ContainerFact, StepExecution]]
@@ -65,33 +66,33 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
     return spent / seconds if seconds and seconds > 0.0 else None
 
 
+_LARGEST = (
+    "memory_peak", "memory_most", "mean_cores", "peak_cores", "throttled_share", "memory_floor", "input_size",
+    "waiting_share", "gpus_used", "gpus_active", "storage_peak",
+)  # fmt: skip
+
+
+def together(time: float, usages: Sequence[RunUsage]) -> RunUsage:
+    """Several usages of one run as one: seconds add up, of other figures the largest counts; requests, limits and template
+    are those of the last."""
+    of = dict(zip(RunUsage._fields, zip(*usages, strict=True), strict=True))
+    figures: dict[str, Any] = {name: largest(of[name]) for name in _LARGEST}
+    return usages[-1]._replace(
+        time=time,
+        seconds=sum(of["seconds"]),
+        reserved_seconds=sum(of["reserved_seconds"]),
+        oom_killed=any(of["oom_killed"]),
+        image=images_of(of["image"]),
+        **figures,
+    )
+
+
 def _run_usage(time: float, rows: _Rows, template: str | None) -> RunUsage:
-    """All executions of one container in one run as one: seconds add up, of everything else the largest counts. Of an
-    ambiguous fact only the input size and OOM kills do."""
-    seconds = reserved = 0.0
-    peak = most = cores = peak_cores = throttled = floor = size = waiting = gpus = active = disk = None
-    killed = False
-    for fact, execution in rows:
-        one = _only_usage(time, fact, execution, template)
-        size = _larger(size, one.input_size)
-        killed = killed or one.oom_killed
-        floor = _larger(floor, one.memory_floor)
-        seconds += one.seconds
-        reserved += one.reserved_seconds
-        peak = _larger(peak, one.memory_peak)
-        most = _larger(most, one.memory_most)
-        cores = _larger(cores, one.mean_cores)
-        peak_cores = _larger(peak_cores, one.peak_cores)
-        throttled = _larger(throttled, one.throttled_share)
-        waiting = _larger(waiting, one.waiting_share)
-        gpus, active = _larger(gpus, one.gpus_used), _larger(active, one.gpus_active)
-        disk = _larger(disk, one.storage_peak)
+    """All executions of one container in one run as one. Of an ambiguous fact only the input size and OOM kills count."""
     newest = rows[-1][0]  # attempts and items of a run have the same resources
-    images = images_of([fact.image for fact, _ in rows])
-    had = (newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_request, newest.memory_limit)
-    return RunUsage(
-        time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved,
-        gpus, active, disk, *had, images, template,
+    return together(time, [_only_usage(time, fact, execution, template) for fact, execution in rows])._replace(
+        cpu_request=newest.cpu_request, cpu_limit=newest.cpu_limit, gpu_request=newest.gpu_request,
+        memory_request=newest.memory_request,
     )  # fmt: skip
 
 
@@ -147,10 +148,6 @@ def _waiting(fact: ContainerFact, fallback_seconds: float | None) -> float | Non
         return None
     seconds = fact.cpu_sampled_seconds or fallback_seconds
     return min(1.0, fact.cpu_waiting_seconds / seconds) if seconds and seconds > 0 else None
-
-
-def _larger(known: float | None, value: float | None) -> float | None:
-    return value if known is None or (value is not None and value > known) else known
 
 
 class ContainerInRun(NamedTuple):

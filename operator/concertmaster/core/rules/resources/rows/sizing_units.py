@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.usage import RunUsage, images_of
+from concertmaster.core.analysis.runs.usage import RunUsage, together
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fast_init import fast_init
-from concertmaster.core.known import largest
 from concertmaster.core.model import POD, Finding, StepSpec
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.stats.exact import is_over
@@ -126,36 +125,9 @@ def _merged(rows: Sequence[ContainerUsage]) -> ContainerUsage:
         unsampled=unsampled,
         unsampled_before=sum(c.unsampled_before for c in rows),
         coverage=(executions - ambiguous - unsampled) / executions if executions else None,
-        runs=tuple(_one_run(time, of_time) for time, of_time in sorted(by_time.items())),
+        runs=tuple(together(time, of_time) for time, of_time in sorted(by_time.items())),
         declared_runs={resource: runs for c in rows for resource, runs in c.declared_runs.items()},
         partial=any(c.partial for c in rows),
-    )
-
-
-def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
-    return RunUsage(
-        time=time,
-        seconds=sum(r.seconds for r in rows),
-        memory_peak=largest(r.memory_peak for r in rows),
-        memory_most=largest(r.memory_most for r in rows),
-        mean_cores=largest(r.mean_cores for r in rows),
-        peak_cores=largest(r.peak_cores for r in rows),
-        throttled_share=largest(r.throttled_share for r in rows),
-        oom_killed=any(r.oom_killed for r in rows),
-        memory_floor=largest(r.memory_floor for r in rows),
-        input_size=largest(r.input_size for r in rows),
-        waiting_share=largest(r.waiting_share for r in rows),
-        reserved_seconds=sum(r.reserved_seconds for r in rows),
-        gpus_used=largest(r.gpus_used for r in rows),
-        gpus_active=largest(r.gpus_active for r in rows),
-        storage_peak=largest(r.storage_peak for r in rows),
-        cpu_request=rows[-1].cpu_request,
-        cpu_limit=rows[-1].cpu_limit,
-        gpu_request=rows[-1].gpu_request,
-        memory_request=rows[-1].memory_request,
-        memory_limit=rows[-1].memory_limit,
-        image=images_of([r.image for r in rows]),
-        template=rows[-1].template,
     )
 
 
