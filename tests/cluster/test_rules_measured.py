@@ -249,5 +249,5 @@ def test_gpus_are_counted_and_measured_by_their_real_names(recommended: dict[str
     assert step is not None
     (main,) = step.containers
     assert (main.gpu_resource, main.gpu_request) == ("nvidia.com/gpu", 4.0)
-    assert main.gpu_utilization == pytest.approx(0.165, rel=0.01)
+    assert main.utilization("gpu") == pytest.approx(0.165, rel=0.01)
     assert {r.gpus_active for r in main.runs} == {1.0}

@@ -74,12 +74,12 @@ def _container(container: ContainerUsage) -> View:
         "cpuRequestCores": number(container.cpu_request),
         "cpuLimitCores": number(container.cpu_limit),
         "cpuMeanCores": number(sum(means) / len(means)) if means else None,
-        "cpuUtilization": number(container.cpu_utilization, 4),
+        "cpuUtilization": number(container.utilization("cpu"), 4),
         "throttledShare": number(median(container.known("throttled_share")), 4),
         "memoryRequestBytes": number(container.memory_request, 12),
         "memoryLimitBytes": number(container.memory_limit, 12),
         "memoryPeakBytes": number(max(peaks), 12) if peaks else None,
-        "memoryUtilization": number(container.memory_utilization, 4),
+        "memoryUtilization": number(container.utilization("memory"), 4),
         "cpuSpread": _spread(means),
         "memorySpread": _spread(peaks),
         **_extended(container),
@@ -99,7 +99,7 @@ def _extended(container: ContainerUsage) -> View:
             "gpuResource": container.gpu_resource,
             "gpuRequest": number(container.gpu_request),
             "gpuMeanUsed": number(sum(used) / len(used)) if used else None,
-            "gpuUtilization": number(container.gpu_utilization, 4),
+            "gpuUtilization": number(container.utilization("gpu"), 4),
         }
     if container.storage_request or container.storage_limit:
         peaks = container.known("storage_peak")

@@ -160,7 +160,7 @@ def evaluate_objectives(policy: Policy, workflow: WorkflowSummary) -> tuple[Obje
         *_rates(objectives, runs, workflow.cost, workflow.costs),
         *_cache_hits(objectives, runs),
         *_by_role(objectives, runs, {m.role: m.name for m in reversed(policy.extra_metrics)}),
-        *_utilization(objectives, runs, weighted_utilization(workflow.containers)),
+        *_utilization(objectives, runs, workflow.containers),
         *_budgets(objectives, runs),
     )
 
@@ -246,15 +246,15 @@ def _by_role(
 
 
 def _utilization(
-    objectives: Objectives, runs: Sequence[RunRecord], utilization: tuple[float | None, float | None]
+    objectives: Objectives, runs: Sequence[RunRecord], containers: Sequence[ContainerUsage]
 ) -> Iterator[ObjectiveAssessment]:
-    for name, target, actual, used in (
-        ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
-        ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
+    for name, target, resource, used in (
+        ("CPU utilization", objectives.target_cpu_utilization, "cpu", _cpu_share),
+        ("memory utilization", objectives.target_memory_utilization, "memory", _memory_share),
     ):
         if target is not None:
             trend = _going((used(r) for r in runs), smaller_is_better=False)
-            yield _at_least(name, target, actual, _percent, trend)
+            yield _at_least(name, target, weighted_utilization(containers, resource), _percent, trend)
 
 
 def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:

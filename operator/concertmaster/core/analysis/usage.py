@@ -26,6 +26,16 @@ UsageColumns = Mapping[str, tuple[Any, ...]]
 """By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
 
 
+# By resource, the figure of a run that counts as use of it (mean CPU, peak memory, mean of busy GPUs, peak storage), and the
+# request.
+_USED = {
+    "cpu": ("mean_cores", "cpu_request"),
+    "memory": ("memory_peak", "memory_request"),
+    "gpu": ("gpus_used", "gpu_request"),
+    STORAGE: ("storage_peak", "storage_request"),
+}
+
+
 def _columns(runs: Sequence[RunUsage]) -> UsageColumns:
     if not runs:
         return dict.fromkeys(RunUsage._fields, ())
@@ -129,28 +139,12 @@ class ContainerUsage:
                 runs = [r for r in runs if getattr(r, name) not in other]
         return runs
 
-    @cached_property
-    def memory_utilization(self) -> float | None:
-        """Median per-run peak divided by the request; None when either is unknown."""
-        return self.as_declared("memory")._share("memory_peak", self.memory_request)
-
-    @cached_property
-    def cpu_utilization(self) -> float | None:
-        """Median per-run mean CPU divided by the request; None when either is unknown."""
-        return self.as_declared("cpu")._share("mean_cores", self.cpu_request)
-
-    @cached_property
-    def gpu_utilization(self) -> float | None:
-        """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
-        return self._share("gpus_used", self.gpu_request)
-
-    @cached_property
-    def storage_utilization(self) -> float | None:
-        """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
-        return self._share("storage_peak", self.storage_request)
-
-    def _share(self, name: str, request: float | None) -> float | None:
-        return upper_median(used) / request if request and (used := self.known(name)) else None
+    def utilization(self, resource: str) -> float | None:
+        """Median over the runs of what is used of the ``resource`` (see ``_USED``), divided by the request; None when either
+        is unknown."""
+        figure, request = _USED[resource]
+        asked, used = getattr(self, request), self.as_declared(resource).known(figure)
+        return upper_median(used) / asked if asked and used else None
 
     def covered(self, least: float, least_runs: int) -> bool:
         """Whether at least the share ``least`` (0 to 1) of the executions has usable memory samples, or of those since the
@@ -178,30 +172,16 @@ def unsampled(containers: Sequence[ContainerUsage]) -> bool:
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
     """Used shares of the requests of containers, by resource; unknown ones are left out."""
-    shares = {
-        "cpu": [c.cpu_utilization for c in containers],
-        "memory": [c.memory_utilization for c in containers],
-        "gpu": [c.gpu_utilization for c in containers],
-        STORAGE: [c.storage_utilization for c in containers],
-    }
-    return {resource: [share for share in of if share is not None] for resource, of in shares.items()}
+    return {resource: known(c.utilization(resource) for c in containers) for resource in _USED}
 
 
-def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
-    """CPU and memory utilization (0 to 1), weighted by requested amount times duration; None where unknown."""
-    rows = [(c, sum(c.columns["seconds"])) for c in containers]
-    return (
-        _weighted([(c.cpu_request, seconds, c.cpu_utilization) for c, seconds in rows]),
-        _weighted([(c.memory_request, seconds, c.memory_utilization) for c, seconds in rows]),
-    )
-
-
-def _weighted(rows: Sequence[tuple[float | None, float, float | None]]) -> float | None:
-    """Mean of known shares, weighted by request times seconds; ``rows``: request, seconds and share."""
+def weighted_utilization(containers: Sequence[ContainerUsage], resource: str) -> float | None:
+    """Utilization (0 to 1) of ``cpu`` or ``memory``, weighted by requested amount times duration; None where unknown."""
     weight = used = 0.0
-    for request, seconds, share in rows:
+    for container in containers:
+        request, share = getattr(container, _USED[resource][1]), container.utilization(resource)
         if request and share is not None:
-            held = request * seconds
+            held = request * sum(container.columns["seconds"])
             weight += held
             used += held * share
     return used / weight if weight > 0 else None

@@ -50,8 +50,8 @@ def figures(name: str) -> Any:
                     c.ambiguous,
                     c.unsampled,
                     c.coverage,
-                    c.memory_utilization,
-                    c.cpu_utilization,
+                    c.utilization("memory"),
+                    c.utilization("cpu"),
                     c.runs[-1][:12],
                 )
                 for s in found.steps

@@ -34,9 +34,10 @@ def _where_time_goes(step: StepAnalysis) -> str:
 def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if step.spec is not None and step.spec.creates:
         return "it waits for the object it creates, so look at what that runs"
-    uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
+    used = [(c, u) for c in step.containers if (u := c.utilization("cpu")) is not None]
+    uses = [u for _, u in used]
     # Relative to one core, whatever is requested: a fully busy single thread is not waiting.
-    busy = [u * (c.cpu_request or 0.0) for c in step.containers if (u := c.cpu_utilization) is not None]
+    busy = [u * (c.cpu_request or 0.0) for c, u in used]
     if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
     daemons = serving(step, analysis)
@@ -44,11 +45,11 @@ def _hint(step: StepAnalysis, analysis: Analysis) -> str:
         return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     off = bool(busy) and max(busy) < 0.3
     if uses and max(uses) > 0.8:
-        used = f"it uses {text.percent(max(uses))} of the CPU it requests"
+        much = f"it uses {text.percent(max(uses))} of the CPU it requests"
         return (
-            f"{used}, which is little, so on full nodes a larger request shortens it; elsewhere, check its I/O"
+            f"{much}, which is little, so on full nodes a larger request shortens it; elsewhere, check its I/O"
             if off
-            else f"{used}, so splitting its work, or more CPU if its threads can use it, shortens it"
+            else f"{much}, so splitting its work, or more CPU if its threads can use it, shortens it"
         )
     if off:
         return "it is mostly off-CPU, so check its I/O and the services it calls"

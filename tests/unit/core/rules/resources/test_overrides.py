@@ -119,7 +119,7 @@ def test_nothing_is_lowered_that_pods_do_not_have() -> None:
     declared = {"requests": {"cpu": "1", "memory": "8Gi"}}
     assert Seen(cron_job(resources=declared), work).rule("right-size") == []
     (of,) = Seen(cron_job(resources=declared), work).analysis.steps[0].containers
-    assert (of.memory_request, of.memory_utilization) == (723 * MI, pytest.approx(600 / 723))
+    assert (of.memory_request, of.utilization("memory")) == (723 * MI, pytest.approx(600 / 723))
 
 
 def test_defaults_of_the_controller_that_are_read_are_named() -> None:
@@ -276,7 +276,7 @@ def test_what_is_declared_is_not_raised_for_pods_that_are_given_more() -> None:
     for seen in (items, runs, Seen(LIMITED, lambda i: {"work": large if i == 20 else usual})):
         assert seen.rule("right-size") == []
         (of,) = seen.analysis.steps[0].containers
-        assert of.memory_utilization == pytest.approx(700 / 1024)
+        assert of.utilization("memory") == pytest.approx(700 / 1024)
 
 
 def test_what_is_declared_saves_nothing_in_runs_that_are_given_something_else() -> None:
