@@ -81,8 +81,10 @@ def _merged(items: Sequence[Recommendation]) -> list[Recommendation]:
     """Drops symptoms whose cause is covered by another recommendation and adds them to its evidence."""
     out = list(items)
     for item in items:
-        causes = [a for a, b in _SAME if b == item.rule]
-        at = next((n for n, o in enumerate(out) if o.rule in causes and o.step == item.step and _causes(o, item)), None)
+        near = (
+            n for n, o in enumerate(out) if (o.rule, item.rule) in _SAME and o.step == item.step and _causes(o, item)
+        )
+        at = next(near, None)
         if at is not None and item.step is not None:
             out[at] = replace(out[at], evidence=(*out[at].evidence, item.because))
             out.remove(item)
@@ -101,13 +103,14 @@ def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
     out: list[Recommendation] = []
     late: list[tuple[int, Recommendation]] = []
     for item in items:
-        causes = [a for a, b in _CAUSES if b == item.rule]
         # Recommendations that only save money (a smaller request) do not explain slowness.
         cause = next(
             (
                 o
                 for o in items
-                if o.rule in causes and o.category is not Category.COST and (o.step == item.step or not item.step)
+                if (o.rule, item.rule) in _CAUSES
+                and o.category is not Category.COST
+                and (o.step == item.step or not item.step)
             ),
             None,
         )

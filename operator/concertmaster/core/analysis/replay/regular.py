@@ -20,7 +20,6 @@ from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
 from concertmaster.core.arrays import Flags, Floats
-from concertmaster.core.fast_init import positional_constructor
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 T = TypeVar("T")
@@ -29,30 +28,6 @@ FULL_CLUSTER_SECONDS = 10.0  # with free capacity a scheduler binds a pod within
 _ABSENT = (Outcome.SKIPPED, Outcome.CACHED)
 _NO_POD = StepExecution("")  # of unknown outcome and without containers
 _attempt = partial(tuple.__new__, Attempt)  # positional; calling the class by keyword takes three times as long
-_executed_run = positional_constructor(
-    ExecutedRun,
-    (
-        "run",
-        "names",
-        "parents",
-        "index",
-        "limits",
-        "problems",
-        "chains",
-        "pieces",
-        "critical",
-        "lengths",
-        "ranks",
-        "pods",
-        "shared_lag",
-        "tail",
-        "makespan",
-        "replayed",
-        "suspended",
-        "usable",
-        "late",
-    ),
-)
 
 
 class _Columns(NamedTuple):
@@ -195,22 +170,22 @@ def _built(
     chains_of = _by_run(chains, size)
     return list(
         map(
-            _executed_run,
+            ExecutedRun,
             [run.run for run in runs],
             repeat(layout.names),
             repeat(layout.waits),
-            repeat(layout.places),
-            repeat(layout.limits),
-            repeat(tuple(dict.fromkeys(layout.problems))),
             chains_of,
             _by_run(pieces, size),
-            map(critical, _by_run(done, size), chains_of, repeat(layout.waits)),
             _by_run(lengths, size),
             _by_run(ranks, size),
             pods,
+            repeat(layout.places),
+            repeat(layout.limits),
             *of_run,
-            [run.suspension.seconds if run.suspension is not None else 0.0 for run in runs],
             repeat(True),
+            map(critical, _by_run(done, size), chains_of, repeat(layout.waits)),
+            repeat(tuple(dict.fromkeys(layout.problems))),
+            [run.suspension.seconds if run.suspension is not None else 0.0 for run in runs],
         )
     )
 

@@ -55,17 +55,15 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
     seen: dict[tuple[str, bool], list[tuple[float, VolumeUse]]] = {}
     steps: dict[tuple[str, bool], set[str]] = {}
     runs: dict[tuple[str, bool], dict[str, float]] = {}  # with the least use in each
+    in_run: dict[str, set[str]] = {}
     for run, mounted in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True):
+        in_run[run.run] = {e.step for e, _ in mounted}
         for e, volume in mounted:
             key = claim_name(run, volume.claim)
             seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
             steps.setdefault(key, set()).add(e.step)
             least = runs.setdefault(key, {})
             least[run.run] = min(volume.used, least.get(run.run, volume.used))
-    in_run = {
-        run.run: {e.step for e, _ in rows}
-        for run, rows in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True)
-    }
     mounting = cache(lambda own: [run for run, found in in_run.items() if not found.isdisjoint(own)])
     fills = [
         _fill(key, rows, sorted(steps[key]), [*runs[key].values()], analysis.now)

@@ -20,8 +20,9 @@ from concertmaster.core.rules.resources.rows.memory_row import memory_row
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import Least, since_release
 from concertmaster.core.rules.resources.rows.size_bounds import Sized, requests_of, reserved
-from concertmaster.core.rules.resources.rows.sizes import cpu_sizes, size_guard
+from concertmaster.core.rules.resources.rows.sizes import size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
+from concertmaster.core.sizing import CpuUse, cpu_requests
 
 # Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones are late.
 _LACKING = 3
@@ -40,7 +41,7 @@ def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, 
     order.sort(key=lambda at: (not sized[at[1]][at[2]].container.init, at))  # others get what these leave to them
     released = [cpu_release(p.container, evidence.analysis.options.min_runs) for p in sized["cpu"]]
     sized["cpu"] = [since_release(p, release) for p, release in zip(sized["cpu"], released, strict=True)]
-    cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
+    cpu = cpu_requests([_cpu_use(p) for p in sized["cpu"]])
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
     waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
@@ -60,6 +61,15 @@ def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, 
             inits[unit.step.step, unit.container.name, resource] = row.new
         found.append(row)
     return _effective(evidence, found)
+
+
+def _cpu_use(unit: SizingUnit) -> CpuUse:
+    """Per-run means; the critical path decides how tight a request may be."""
+    runs, path = unit.container.where_known("mean_cores"), unit.step.path
+    share = path.share if path is not None else None
+    return CpuUse(
+        runs["mean_cores"], runs["seconds"], on_critical_path_share=share, current_limit=unit.container.cpu_limit
+    )
 
 
 def _under_present_limit(

@@ -3,38 +3,22 @@ proposed size stays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import days_last_until, memory_by_input, memory_lasts_until
 from concertmaster.core.analysis.steps.releases import FollowedLimit, Release
-from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.earlier_peaks import earlier_days
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
-from concertmaster.core.sizing import MIN_DAYS, CpuSize, CpuUse, cpu_requests, largest_ahead
+from concertmaster.core.sizing import MIN_DAYS, largest_ahead
 from concertmaster.core.times import day
 from concertmaster.core.units import DAY
 
 UNMEASURED = 0.5  # confidence in a size that rests on a limit alone, or on peaks whose level is changing
-
-
-def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize | None]:
-    """CPU requests (cores) from per-run means; the critical path decides how tight one may be."""
-    return cpu_requests([_cpu_use(container, step) for container, step in containers])
-
-
-def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
-    runs = container.where_known("mean_cores")
-    return CpuUse(
-        runs["mean_cores"],
-        runs["seconds"],
-        on_critical_path_share=step.path.share if step.path is not None else None,
-        current_limit=container.cpu_limit,
-    )
 
 
 def bursts_slowed(container: ContainerUsage, request: float) -> float:
