@@ -17,6 +17,7 @@ from charts import boards, dashboards
 from charts.boards import Panel
 from concertmaster.controller.changes.writing.tally import RollbackReason, Tally
 from concertmaster.controller.health import Health
+from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import STAGES, Telemetry
 from concertmaster.core.changes.checks import NAMES
@@ -39,7 +40,7 @@ def cycle(telemetry: Telemetry) -> None:
     """One cycle in which everything that is counted happens once."""
     t = telemetry
     for stage in STAGES:
-        with t.stage(stage):
+        with CycleLog().stage(stage, t):
             pass
         t.failures.labels(stage).inc()
     t.cycle_seconds.observe(1.5)

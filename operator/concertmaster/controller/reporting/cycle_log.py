@@ -31,13 +31,17 @@ class CycleLog:
 
     @contextmanager
     def stage(self, name: str, telemetry: Telemetry) -> Iterator[None]:
-        """Time one stage for the line and for /metrics."""
+        """Time one stage, or a part of it, for the line and for /metrics; a failure is counted and goes on to the caller."""
         begun = perf_counter()
         try:
-            with telemetry.stage(name):
-                yield
+            yield
+        except Exception:
+            telemetry.failures.labels(name).inc()
+            raise
         finally:
-            self.seconds[name] = round(perf_counter() - begun, 3)
+            seconds = perf_counter() - begun
+            telemetry.stage_seconds.labels(name).observe(seconds)
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
 
     def problem(self, text: str) -> None:
         """Add a problem to the line; the cycle then counts as not fully successful."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter
 
 from concertmaster.controller.health import Health
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
@@ -73,18 +72,15 @@ class Publisher:
         batch, self._batch = self._batch, None
         if batch is None:
             return
-        begun = perf_counter()
-        for result in batch.results.result():
-            self._telemetry.writes.labels(batch.kind, result.outcome.value).inc()
-            record.writes[result.outcome.value] += 1
-            if result.outcome is WriteOutcome.WRITTEN:
-                entry = batch.entries[result.ref.uid]
-                self._remember(entry, self._cache.wrote(entry.ref, result.status, result.version))
-            elif result.outcome in FAULTS:
-                record.problem(f"{result.ref}: {result.message}")
-        seconds = perf_counter() - begun
-        self._telemetry.stage_seconds.labels("write").observe(seconds)
-        record.seconds["write"] = round(record.seconds.get("write", 0.0) + seconds, 3)
+        with record.stage("write", self._telemetry):
+            for result in batch.results.result():
+                self._telemetry.writes.labels(batch.kind, result.outcome.value).inc()
+                record.writes[result.outcome.value] += 1
+                if result.outcome is WriteOutcome.WRITTEN:
+                    entry = batch.entries[result.ref.uid]
+                    self._remember(entry, self._cache.wrote(entry.ref, result.status, result.version))
+                elif result.outcome in FAULTS:
+                    record.problem(f"{result.ref}: {result.message}")
 
     def _wrote(self, _: StatusResult) -> None:
         self._health.heartbeat("write")

@@ -7,9 +7,6 @@ They carry no label per object, so their number does not grow with the cluster; 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -100,18 +97,6 @@ class Telemetry:
         for state in ("True", "False", "Unknown"):
             self.profiles.labels(state)
             self.policies.labels(state)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure one stage; a failure is counted and goes on to the caller."""
-        begun = perf_counter()
-        try:
-            yield
-        except Exception:
-            self.failures.labels(name).inc()
-            raise
-        finally:
-            self.stage_seconds.labels(name).observe(perf_counter() - begun)
 
     def cycle_failed(self) -> None:
         """A cycle ended by a fault of its own."""

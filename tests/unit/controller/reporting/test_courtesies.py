@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.json_logging import JsonFormatter, redact
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.kube import errors
@@ -217,7 +218,7 @@ def test_metrics_have_no_label_per_object_and_start_at_zero() -> None:
 
 def test_a_failing_stage_is_counted_and_goes_on_to_the_caller() -> None:
     telemetry = Telemetry()
-    with pytest.raises(ValueError, match="x"), telemetry.stage("collect"):
+    with pytest.raises(ValueError, match="x"), CycleLog().stage("collect", telemetry):
         raise ValueError("x")
     text = telemetry.render().decode()
     assert 'concertmaster_failures_total{stage="collect"} 1.0' in text
