@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from concertmaster.core.changes.json_patch import fits
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import TargetState
 from concertmaster.core.changes.situation import ClusterFacts
-from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.verification.start_times import StartTimes, observed
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
@@ -40,7 +39,7 @@ class WorkflowContext:
     all_changes: ListedChanges
     control: WorkflowControl
     collected: bool
-    foreseen: tuple[int, str | None] | None = None
+    foreseen: tuple[int, str | None] | None = None  # see ``ComparedRuns.foresee``
 
     @property
     def now(self) -> float:
@@ -56,16 +55,6 @@ class WorkflowContext:
     def report(self) -> SourceReport | None:
         """How reading its metrics source went."""
         return self.cycle.given.reports.get(self.profile.source)
-
-    def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
-        """How many runs a change made now could be compared with, and why its verification could miss harm (None: it
-        would not). Computed once."""
-        if self.foreseen is None:
-            before = sides_(self, self.now, self.policy.analysis.window_seconds).before
-            verify = self.policy.apply.verify
-            forecast = foresee(before, max(verify.min_runs, verify.max_runs))
-            self.foreseen = len(before), forecast.warns() if forecast is not None else None
-        return self.foreseen
 
     def may_write(self, *, new: bool = False) -> bool:
         """Whether the policy still says what this cycle follows, asked of the API server. Nothing ``new`` is written while

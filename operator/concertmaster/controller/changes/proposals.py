@@ -264,7 +264,7 @@ class Proposals:
 
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.profile.entry
-        runs, unsure = context.foresee(self._runs.split)
+        runs, unsure = self._runs.foresee(context)
         changes = context.all_changes.of_same_object(context.changes, made)
         past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)

@@ -11,7 +11,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.reconcile import FINISHED
-from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested, split_runs
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, foresee, requested, split_runs
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.one_image import edited_often, of_one_image, released
 from concertmaster.core.changes.verification.start_times import Span, StartTimes
@@ -103,6 +103,16 @@ class ComparedRuns:
             return split_runs(runs, applied=applied, since=since, now=now, without=undone)
         shown = requested(definition, change.task, change.operations("patch") or ())
         return split_runs(runs, applied=applied, since=since, now=now, without=undone, changed=shown)
+
+    def foresee(self, context: WorkflowContext) -> tuple[int, str | None]:
+        """How many runs a change made now could be compared with, and why its verification could miss harm (None: it
+        would not). Computed once for a context."""
+        if context.foreseen is None:
+            before = self.split(context, context.now, context.policy.analysis.window_seconds).before
+            verify = context.policy.apply.verify
+            forecast = foresee(before, max(verify.min_runs, verify.max_runs))
+            context.foreseen = len(before), forecast.warns() if forecast is not None else None
+        return context.foreseen
 
     def touched(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
         """Whether the definition was changed since, by anybody but another change of ours. False when the definition
