@@ -151,7 +151,7 @@ class Assembly:
                 written=profile_reconciler.last.published,
                 transitions=status_events,
             ),
-            PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
+            PolicyStatuses(self.access, self.health, notifier, shard=self.shard),
             self.cache,
             history,
             self.health,

@@ -25,7 +25,7 @@ class PolicyStatuses:
     """Made from the profiles of a cycle and what the stages before did for them."""
 
     def __init__(
-        self, access: AccessChecker, health: Health, *, notifier: Notifier | None = None, shard: Shard | None = None
+        self, access: AccessChecker, health: Health, notifier: Notifier, *, shard: Shard | None = None
     ) -> None:
         self._access = access
         self._health = health
@@ -35,8 +35,7 @@ class PolicyStatuses:
 
     def route(self, profiles: Sequence[ResolvedProfile], snapshot: ClusterSnapshot) -> None:
         """Events from now on reach the receivers of the policies in force."""
-        if self._notifier is not None:
-            self._notifier.route(profiles, snapshot.namespaces)
+        self._notifier.route(profiles, snapshot.namespaces)
 
     def updates(
         self,
@@ -57,10 +56,9 @@ class PolicyStatuses:
         known: list[tuple[PolicyView, PolicySummary]] = []
         for view in snapshot.policies.views:
             own = found.get(view.ref, PolicySummary())
-            notes = self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else ()
             summary = replace(
                 own,
-                problems=(*own.problems, *notes),
+                problems=(*own.problems, *self._notifier.problems(view, snapshot.namespaces)),
                 discovered=snapshot.discovered.get(view.ref, 0),
                 pending=snapshot.pending.get(view.ref, 0),
                 changes_in_flight=self._changed.in_flight.get(view.ref, 0),
@@ -82,11 +80,10 @@ class PolicyStatuses:
                 access=self._access,
                 now=now,
             )
-            if self._notifier is not None:
-                try:
-                    self._notifier.digest(view, status, snapshot.namespaces)
-                except HistoryError as error:
-                    problem(f"the weekly digest of {view.ref} is not sent: {error}")
+            try:
+                self._notifier.digest(view, status, snapshot.namespaces)
+            except HistoryError as error:
+                problem(f"the weekly digest of {view.ref} is not sent: {error}")
             known_digest, said = view.entry.status.digest, digest(status) or ""
             updates.append(StatusUpdate(view.entry.ref, status, known_digest, digest=said))
         return updates

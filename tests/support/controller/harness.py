@@ -55,6 +55,7 @@ from concertmaster.kube.objects import (
     Resource,
 )
 from concertmaster.kube.writer import StatusWriter
+from concertmaster.notify.sender import Sender
 from tests.support.builders import run_record
 from tests.support.controller.fakes import MemoryClient
 from tests.support.resources import CRONJOB
@@ -302,7 +303,7 @@ class Bed:
             sources, kept, lambda request: self.analyze(request), self.outputs, shares
         )
         self.snapshots = SnapshotBuilder(self.client, self.cache, namespaces, {}, clock=lambda: self.now)
-        note = notifier.note if notifier is not None else lambda _: None
+        notifier = notifier or Notifier((), Sender(()), lambda: self.now, last=lambda _: None, sent=lambda *_: None)
         self.collector = Collector(
             sources,
             cast(LiveRuns, self.live),
@@ -318,14 +319,14 @@ class Bed:
             self.profile_reconciler,
             Publisher(
                 self.writer,
-                EventRecorder(self.client, instance="test", clock=lambda: self.now, on_note=note),
+                EventRecorder(self.client, instance="test", clock=lambda: self.now, on_note=notifier.note),
                 self.cache,
                 self.telemetry,
                 self.health,
                 written=self.profile_reconciler.last.published,
                 transitions=status_events,
             ),
-            PolicyStatuses(access, self.health, notifier=notifier),
+            PolicyStatuses(access, self.health, notifier),
         )
         self.assemble()
 

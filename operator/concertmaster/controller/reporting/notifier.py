@@ -129,10 +129,6 @@ class Notifier:
         for receiver in targets:
             self._sender.offer(receiver, Message(NotifyEvent.WEEKLY_DIGEST, place, view.entry.name, summary, now, week))
 
-    def close(self, seconds: float) -> None:
-        """Deliver what waits, for at most so long."""
-        self._sender.close(seconds)
-
     def _allows(self, name: str, labels: Mapping[str, str]) -> bool:
         receiver = self._receivers.get(name)
         return receiver is not None and receiver.namespace_selector.matches(labels)

@@ -32,9 +32,6 @@ class FakeSender:
     def offer(self, name: str, message: Message) -> None:
         self.offered.append((name, message))
 
-    def close(self, seconds: float) -> None:
-        pass
-
 
 class Harness:
     """A bed whose cycle tells a sender."""
