@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from concertmaster.core.model import InputSource, JobFact, Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import assign, run_kind, with_inputs
+from concertmaster.engines import assign, run_kind
+from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.prometheus.collect.reading import Collection
 from tests.support.builders import build_runs

@@ -16,7 +16,8 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
-from concertmaster.engines import run_kind, with_inputs
+from concertmaster.engines import run_kind
+from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.support.engines.expected import TEKTON, Row
 from tests.support.engines.scenario import NAMESPACE, STOPPED, Object, Scenario, about

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import InputSource, InputUnit, RunRecord, WorkflowKey
-from concertmaster.engines import run_kind, with_inputs
+from concertmaster.engines import run_kind
+from concertmaster.engines.inputs import with_inputs
 from tests.support.engines.argo_definitions import NESTED, RUN
 from tests.support.engines.argo_oracle import Controller
 from tests.support.engines.live_jobs import live_job, pod
