@@ -42,6 +42,7 @@ from concertmaster.core.model.scalars import DecimalAmount, Duration, Percent
 from concertmaster.engines.registry import CLUSTER_KINDS
 
 _T = TypeVar("_T")
+_Default = TypeVar("_Default", float, None)
 
 
 def resolve(
@@ -126,8 +127,8 @@ def _objectives(base: ObjectivesSpec, over: ObjectivesSpec | None) -> tuple[Obje
         max_cost_per_run=_number(_first(layer.max_cost_per_run for layer in layers)),
         min_throughput_per_hour=_number(_first(layer.min_throughput_per_hour for layer in layers)),
         min_cache_hit=_share((layer.min_cache_hit_percent for layer in layers), default.min_cache_hit),
-        target_cpu_utilization=_optional_share(target.cpu for target in utilization),
-        target_memory_utilization=_optional_share(target.memory for target in utilization),
+        target_cpu_utilization=_share((target.cpu for target in utilization), None),
+        target_memory_utilization=_share((target.memory for target in utilization), None),
         budgets=dict(sorted(budgets.items())),
     )
     return merged, (*slow, *late)
@@ -157,21 +158,24 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
     """Prices; the built-in ones only for their own currency."""
     builtin = Pricing()
     foreign = spec.currency != builtin.currency
-    cpu, memory, gpu = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour), _number(spec.gpu_hour)
-    volume = _number(spec.volume_gib_month)
-    missing = [name for name, price in (("cpuCoreHour", cpu), ("memoryGiBHour", memory)) if price is None]
+    needed = (("cpuCoreHour", spec.cpu_core_hour), ("memoryGiBHour", spec.memory_gib_hour))
+    missing = [name for name, price in needed if price is None]
     problems: tuple[str, ...] = ()
     if foreign and missing:
         problems = (
             f"pricing: {' and '.join(missing)} must be set for {spec.currency}, the built-in prices are in"
             f" {builtin.currency}; compute cost is incomplete until then",
         )
+
+    def price(set_: DecimalAmount | None, otherwise: float) -> float:
+        return float(set_.value) if set_ is not None else 0.0 if foreign else otherwise
+
     pricing = Pricing(
         currency=spec.currency,
-        cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
-        gpu_hour=gpu if gpu is not None else 0.0 if foreign else builtin.gpu_hour,
-        memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
-        volume_gib_month=volume if volume is not None else 0.0 if foreign else builtin.volume_gib_month,
+        cpu_core_hour=price(spec.cpu_core_hour, builtin.cpu_core_hour),
+        gpu_hour=price(spec.gpu_hour, builtin.gpu_hour),
+        memory_gib_hour=price(spec.memory_gib_hour, builtin.memory_gib_hour),
+        volume_gib_month=price(spec.volume_gib_month, builtin.volume_gib_month),
         run_hour=float(spec.run_hour.value),
         failed_run=float(spec.failed_run.value),
         source=spec.source,
@@ -238,14 +242,9 @@ def _first(values: Iterable[_T | None]) -> _T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _share(values: Iterable[Percent | None], default: float) -> float:
+def _share(values: Iterable[Percent | None], default: _Default) -> float | _Default:
     first = _first(values)
     return first.share if first is not None else default
-
-
-def _optional_share(values: Iterable[Percent | None]) -> float | None:
-    first = _first(values)
-    return first.share if first is not None else None
 
 
 def _seconds(value: Duration | None) -> float | None:

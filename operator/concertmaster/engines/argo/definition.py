@@ -28,7 +28,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject, objects_in
+from concertmaster.engines.common.objects import KubeObject, objects_in, texts
 from concertmaster.engines.overlay import UNPATCHED, merged, unpatched
 
 _DEPTH = 50
@@ -66,7 +66,7 @@ def define(
     inherited = [k for k, v in defaults.items() if not _omitted(v) and _omitted(spec.get(k))]
     spec = merged(spec, defaults) if defaults else spec
     templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems, namespace or obj.namespace)
-    expansion = Expansion(templates, _parameters(spec, problems))
+    expansion = Expansion(templates)
     notes = _expand(spec, templates, expansion)
     schedule, zone = _schedule(outer, problems) if cron else (None, None)
     parallelism = whole(spec.get("parallelism"), "spec.parallelism", problems)
@@ -208,19 +208,6 @@ def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion)
     return tuple(dict.fromkeys(notes))
 
 
-def _parameters(spec: Mapping[str, Any], problems: Problems) -> dict[str, str]:
-    """Default values of the workflow parameters."""
-    arguments = mapping(spec.get("arguments"), "spec.arguments", problems)
-    out: dict[str, str] = {}
-    for i, raw in enumerate(sequence(arguments.get("parameters"), "spec.arguments.parameters", problems)):
-        row = mapping(raw, f"spec.arguments.parameters[{i}]", problems)
-        name, value = text(row.get("name"), "parameter name", problems), row.get("value", row.get("default"))
-        written = text(value, f"parameter {name}", problems) if value is not None else None
-        if name and written is not None:
-            out[name] = written
-    return out
-
-
 def _suspended(cron: KubeObject) -> bool:
     """Whether the schedule of a CronWorkflow starts nothing: suspended, or stopped for good by its ``stopStrategy``."""
     labels = mapping(cron.meta.get("labels"), "metadata.labels", cron.problems)
@@ -228,11 +215,8 @@ def _suspended(cron: KubeObject) -> bool:
 
 
 def _schedule(outer: Mapping[str, Any], problems: Problems) -> tuple[str | None, str | None]:
-    several = [
-        text(v, "spec.schedules", problems) for v in sequence(outer.get("schedules"), "spec.schedules", problems)
-    ]
-    if len(set(several)) > MAX_SCHEDULES:
-        problems.add(f"spec.schedules has {len(set(several))} schedules: only the first {MAX_SCHEDULES} are considered")
-    single = text(outer.get("schedule"), "spec.schedule", problems)
-    schedule = "; ".join(s for s in several if s) or single
+    several = texts(outer.get("schedules"), "spec.schedules", problems)
+    if len(several) > MAX_SCHEDULES:
+        problems.add(f"spec.schedules has {len(several)} schedules: only the first {MAX_SCHEDULES} are considered")
+    schedule = "; ".join(several) or text(outer.get("schedule"), "spec.schedule", problems)
     return schedule, text(outer.get("timezone"), "spec.timezone", problems)

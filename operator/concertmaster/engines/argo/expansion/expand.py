@@ -8,7 +8,7 @@ do not change it, so that the executions of all runs share it. The path also tel
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.fast_init import fast_replace
@@ -42,10 +42,11 @@ Ends = tuple[str, ...]
 class Expansion:
     """Expands templates into ``steps``, in topological order."""
 
-    def __init__(self, templates: Templates, parameters: Mapping[str, str]) -> None:
+    def __init__(self, templates: Templates) -> None:
         self.templates = templates
         self.problems = templates.problems
-        self._of_workflow = CallPlace(arguments=templates.spec.get("arguments") or {}, values=of_workflow(parameters))
+        arguments = templates.spec.get("arguments") or {}
+        self._of_workflow = CallPlace(arguments=arguments, values=of_workflow(arguments, self.problems))
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}

@@ -15,6 +15,7 @@ from typing import Any
 from concertmaster.engines.argo.expansion.templates import ResolvedTemplate
 from concertmaster.engines.common.bounds import MAX_NAME, MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
+from concertmaster.engines.common.objects import texts
 from concertmaster.engines.common.ordering import in_order
 
 # Follows workflow/common/ancestry.go.
@@ -89,8 +90,7 @@ def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Pr
         for unknown in read.unknown_results:
             problems.add(f"task {task.name!r} of template {template!r} depends on {unknown}, which is no known result")
     else:
-        listed = sequence(task.raw.get("dependencies"), f"{task.where}.dependencies", problems)
-        names = {n: False for n in (text(v, f"{task.where}.dependencies", problems) for v in listed) if n}
+        names = dict.fromkeys(texts(task.raw.get("dependencies"), f"{task.where}.dependencies", problems), False)
     for name, chosen in names.items():
         if name == task.name:
             problems.add(f"task {name!r} of template {template!r} depends on itself")

@@ -64,9 +64,13 @@ class KnownValues:
 NO_VALUES = KnownValues({})
 
 
-def of_workflow(parameters: Mapping[str, str]) -> KnownValues:
+def of_workflow(arguments: object, problems: Problems) -> KnownValues:
     """The default values of a workflow's parameters."""
-    known = {f"workflow.parameters.{name}": value for name, value in parameters.items()}
+    known: dict[str, str] = {}
+    for name, row in _parameters(arguments, "spec.arguments", problems).items():
+        value = text(row.get("value", row.get("default")), f"parameter {name}", problems)
+        if value is not None:
+            known[f"workflow.parameters.{name}"] = value
     return KnownValues(known, frozenset(known))
 
 
