@@ -8,7 +8,7 @@ import json
 import threading
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Bed:
     pauses: list[float] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     now: float = 1.8e9
+    meanwhile: Callable[[], object] = lambda: None  # happens in each pause
 
     def __post_init__(self) -> None:
         (self.directory / "url").write_text(self.hook.url + "\n")
@@ -79,8 +80,12 @@ class Bed:
             [self.receiver],
             count=self.count,
             policy=RetryPolicy(attempts=4, first_pause=1.0, longest_pause=10.0),
-            tools=Tools(wall=lambda: self.now, sleep=self.pauses.append, chance=lambda: 0.0),
+            tools=Tools(wall=lambda: self.now, sleep=self.pause, chance=lambda: 0.0),
         )
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.meanwhile()
 
     def count(self, receiver: str, outcome: str) -> None:
         self.counts[receiver, outcome] += 1
@@ -237,9 +242,7 @@ def test_nothing_is_signed_with_a_key_that_is_none(
 def test_a_rotated_secret_is_used_at_once(bed: Bed, tmp_path: Path, hook: Hook) -> None:
     hook.answers = [(503, {})]
     (tmp_path / "url").unlink()
-    bed.sender._tools = Tools(
-        wall=lambda: bed.now, sleep=lambda _: (tmp_path / "url").write_text(hook.url), chance=lambda: 0.0
-    )
+    bed.meanwhile = lambda: (tmp_path / "url").write_text(hook.url)
     bed.sender.offer("team", message())
     assert bed.outcomes() == {"sent": 1}
 
