@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
 from concertmaster.prometheus.collect.examination import Examination
@@ -26,7 +27,7 @@ def examined(url: str, **fields: object) -> dict[str, Diagnostic]:
     source = MetricsSource.model_validate(
         {"name": "default", "url": url, "delaySeconds": 0, "timeoutSeconds": 2, "deadlineSeconds": 2, **fields}
     )
-    with PrometheusClient(source, sleep=lambda _: None) as client:
+    with PrometheusClient(source, tools=Tools(sleep=lambda _: None)) as client:
         return {check.name: check for check in Examination(client, END).run()}
 
 

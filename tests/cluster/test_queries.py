@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import QueryRefused, SourceUnreachable, TimedOut
 from concertmaster.prometheus.collect.extra import run_values
@@ -490,7 +491,9 @@ def test_a_store_without_anything(make_prometheus: Any) -> None:
 
 
 def test_a_store_that_goes_away_is_an_error_and_comes_back(prometheus: PrometheusServer) -> None:
-    impatient = PrometheusClient(source(prometheus, timeoutSeconds=1, deadlineSeconds=1), sleep=lambda _: None)
+    impatient = PrometheusClient(
+        source(prometheus, timeoutSeconds=1, deadlineSeconds=1), tools=Tools(sleep=lambda _: None)
+    )
     prometheus.stop()
     with pytest.raises((SourceUnreachable, TimedOut)):
         look(impatient, "etl", -5000, 0)

@@ -26,7 +26,7 @@ from concertmaster.history.daily import tables as daily
 from concertmaster.history.postgresql import engine, session
 from concertmaster.history.runs import cache, reader
 from concertmaster.kube import client, reviews, writer
-from concertmaster.net.retry import _MAX_BREAK, Breaker, RetryPolicy
+from concertmaster.net.retry import FIRST_BREAK, MAX_BREAK, RetryPolicy
 from concertmaster.notify import sender
 from concertmaster.prometheus.client import server_clock, transport
 from concertmaster.prometheus.collect.collection import CollectOptions
@@ -119,7 +119,7 @@ PROMISED = [
         "metrics-stores.md",
         f"Retries after {RETRY.first_pause:g} s, {2 * RETRY.first_pause:g} s, {4 * RETRY.first_pause:g} s",
     ),
-    ("metrics-stores.md", f"for {default(Breaker, 'first'):g} s, doubling up to {_MAX_BREAK / MINUTE:g} min"),
+    ("metrics-stores.md", f"for {FIRST_BREAK:g} s, doubling up to {MAX_BREAK / MINUTE:g} min"),
     ("scale.md", f"at most {PODS:,} names to a query"),
     ("scale.md", f"`limits.statusWritesPerSecond` ({LIMITS.status_writes_per_second};"),
     ("scale.md", f"stays below {COLLECT.longest_query >> 10} KiB"),

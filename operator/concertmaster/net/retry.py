@@ -16,7 +16,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
-_MAX_BREAK = 240.0  # seconds
+_MAX_FAILURES = 3  # in a row
+FIRST_BREAK, MAX_BREAK = 15.0, 240.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def retrying(
     policy: RetryPolicy,
     *,
     deadline: float,
-    tools: Tools | None,
+    tools: Tools,
 ) -> T:
     """The result of ``attempt``, repeated after pauses until ``deadline`` (monotonic seconds) or the policy's last
     attempt.
@@ -67,7 +68,6 @@ def retrying(
     ``worth`` gets the error and the number of the attempt (from 1). It returns the seconds the server asked to wait (0:
     none) when another attempt may help, None when the error is final. The last error is raised unchanged.
     """
-    tools = tools or Tools()
     tries = 0
     while True:
         tries += 1
@@ -97,14 +97,12 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
 
 
 class Breaker:
-    """Stops asking a source that failed ``threshold`` times in a row, for a pause that doubles from ``first`` seconds.
+    """Stops asking a source that failed a few times in a row, for a pause that doubles.
 
     Without it a cycle over many shards would wait out the full deadline once per shard. Times are monotonic seconds.
     """
 
-    def __init__(self, threshold: int = 3, first: float = 15.0) -> None:
-        self._threshold = threshold
-        self._first = first
+    def __init__(self) -> None:
         self._failures = 0
         self._open_until = float("-inf")
 
@@ -120,6 +118,6 @@ class Breaker:
     def failed(self, now: float) -> None:
         """The source could not be reached or did not answer in time."""
         self._failures += 1
-        over = self._failures - self._threshold
+        over = self._failures - _MAX_FAILURES
         if over >= 0:
-            self._open_until = now + min(_MAX_BREAK, self._first * 2.0 ** min(over, 16))
+            self._open_until = now + min(MAX_BREAK, FIRST_BREAK * 2.0 ** min(over, 16))

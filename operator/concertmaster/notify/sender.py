@@ -29,6 +29,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from concertmaster import __version__
 from concertmaster.core.model.enums import ReceiverFormat
+from concertmaster.core.times import recent
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.net.background import in_background
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
@@ -62,7 +63,7 @@ class _Outbox:
     def has_room(self, message: Message, now: float) -> bool:
         """Whether one more message may be sent for its namespace: each has an even share, whatever the others send, of what
         calm messages leave to the rest or may have themselves."""
-        while self.sent and not 0.0 <= now - self.sent[0][0] < HOUR:
+        while self.sent and not recent(self.sent[0][0], now, HOUR):
             self.sent.popleft()
         calm, most = message.event in CALM, MAX_PER_HOUR * CALM_SHARE
         alike = Counter(namespace for _, namespace, was_calm in self.sent if was_calm is calm)
@@ -101,8 +102,7 @@ class Sender:
         if receiver is None:
             return
         now, key = self._tools.wall(), f"{name}|{message.identity}"
-        reported = self._reported.get(key)
-        if reported is not None and 0.0 <= now - reported < REPEAT_AFTER:
+        if recent(self._reported.get(key), now, REPEAT_AFTER):
             self._count(name, "repeated")
             return
         outbox = self._outboxes[name]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from concertmaster.net.retry import Breaker, RetryPolicy, Tools
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, TooLarge, Truncated
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
@@ -46,16 +44,10 @@ class PrometheusClient:
         self,
         source: MetricsSource,
         *,
-        policy: RetryPolicy | None = None,
-        breaker: Breaker | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        chance: Callable[[], float] = random.random,
-        wall: Callable[[], float] = time.time,
+        tools: Tools | None = None,
     ) -> None:
         self.source = source
-        tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance, wall=wall)
-        self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
+        self._transport = Transport(source, tools or Tools())
         self._transport.limit.most = lambda: self.places - self.lent
         self._most: Callable[[], int] = lambda: source.max_concurrent_queries
         self.traits = SourceTraits()

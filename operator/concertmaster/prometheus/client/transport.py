@@ -58,7 +58,7 @@ class _Again(Exception):
 class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships no types
     """The connection to one source: every request has a deadline, bounded attempts and a bounded answer."""
 
-    def __init__(self, source: MetricsSource, policy: RetryPolicy, breaker: Breaker, tools: Tools) -> None:
+    def __init__(self, source: MetricsSource, tools: Tools) -> None:
         session = requests.Session()
         session.trust_env = False  # a .netrc entry would replace the configured credentials
         session.proxies = dict(get_environ_proxies(source.url))
@@ -68,8 +68,8 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         connections = source.max_concurrent_queries
         session.mount(source.url, PromptAdapter(max_retries=Retry(0, read=False), pool_maxsize=connections))
         self._source = source
-        self._policy = policy
-        self._breaker = breaker
+        self._policy = RetryPolicy()
+        self._breaker = Breaker()
         self._tools = tools
         self.limit = RequestLimit(lambda: source.max_concurrent_queries, tools.monotonic)
         self.clock = ServerClock()

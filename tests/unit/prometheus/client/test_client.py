@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.prometheus.client import Breaker, PrometheusClient, RetryPolicy
+from concertmaster.net.retry import RetryPolicy, Tools
+from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
     BadQuery,
@@ -60,15 +61,11 @@ def source(url: str, **fields: Any) -> MetricsSource:
     return MetricsSource.model_validate({"name": "main", "url": url, **fields})
 
 
-def client(store: Store, clock: Clock | None = None, breaker: Breaker | None = None, **fields: Any) -> PrometheusClient:
+def client(store: Store, clock: Clock | None = None, **fields: Any) -> PrometheusClient:
     clock = clock or Clock()
     return PrometheusClient(
         source(store.url, **fields),
-        policy=RetryPolicy(),
-        breaker=breaker,
-        monotonic=lambda: clock.now,
-        sleep=clock.sleep,
-        chance=lambda: 0.5,
+        tools=Tools(monotonic=lambda: clock.now, sleep=clock.sleep, chance=lambda: 0.5),
     )
 
 
@@ -287,13 +284,13 @@ def test_nobody_listens() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(SourceUnreachable, match="Connection refused"):
-            PrometheusClient(source(url), sleep=lambda _: None).instant("up", 1.0)
+            PrometheusClient(source(url), tools=Tools(sleep=lambda _: None)).instant("up", 1.0)
 
 
 def test_a_host_that_does_not_exist() -> None:
     url = "http://prometheus.invalid:9090"
     with pytest.raises(SourceUnreachable, match=r"prometheus\.invalid"):
-        PrometheusClient(source(url), sleep=lambda _: None).instant("up", 1.0)
+        PrometheusClient(source(url), tools=Tools(sleep=lambda _: None)).instant("up", 1.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -547,15 +544,15 @@ def test_no_secret_reaches_messages_or_logs(store: Store, tmp_path: Path, caplog
 def test_a_dead_source_is_left_alone_for_a_while(store: Store) -> None:
     clock = Clock()
     store.script = [failure(503, "", "down")]
-    asking = client(store, clock, breaker=Breaker(threshold=2, first=30.0))
-    for _ in range(2):
+    asking = client(store, clock)
+    for _ in range(3):
         with pytest.raises(SourceUnreachable):
             asking.instant("up", 1.0)
     before = len(store.asked)
-    with pytest.raises(SourceUnreachable, match="left alone for another 30 s"):
+    with pytest.raises(SourceUnreachable, match="left alone for another 15 s"):
         asking.instant("up", 1.0)
     assert len(store.asked) == before
-    clock.now += 31
+    clock.now += 16
     store.script = [vector(ONE)]
     assert len(asking.instant("up", 1.0)) == 1
     store.script = [failure(503, "", "down")]
@@ -565,16 +562,16 @@ def test_a_dead_source_is_left_alone_for_a_while(store: Store) -> None:
 
 def test_a_refused_query_does_not_trip_the_breaker(store: Store) -> None:
     store.script = [failure(422, "execution", "no")]
-    asking = client(store, breaker=Breaker(threshold=1))
-    for _ in range(3):
+    asking = client(store)
+    for _ in range(4):
         with pytest.raises(BadQuery):
             asking.instant("up", 1.0)
-    assert len(store.asked) == 3
+    assert len(store.asked) == 4
 
 
 def test_failures_of_users_queries_leave_the_source_open_to_everybody_else(store: Store) -> None:
     store.script = [failure(503, "", "too slow")]
-    asking = client(store, breaker=Breaker(threshold=1))
+    asking = client(store)
     for _ in range(3):
         with pytest.raises(SourceUnreachable, match="answers 503"):
             asking.instant("slow", 1.0, of_user=True)
@@ -609,12 +606,14 @@ def test_mutual_tls_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "client.pem")
     tls = {"certFile": missing, "keyFile": missing}
     with pytest.raises(AuthFailed, match=missing):
-        PrometheusClient(source("https://127.0.0.1:1", tls=tls), sleep=lambda _: None).instant("up", 1.0)
+        PrometheusClient(source("https://127.0.0.1:1", tls=tls), tools=Tools(sleep=lambda _: None)).instant("up", 1.0)
 
 
 def test_plain_http_behind_an_https_url_is_a_clear_error(store: Store) -> None:
     with pytest.raises(AuthFailed, match="no trusted TLS connection"):
-        PrometheusClient(source(store.url.replace("http", "https")), sleep=lambda _: None).instant("up", 1.0)
+        PrometheusClient(source(store.url.replace("http", "https")), tools=Tools(sleep=lambda _: None)).instant(
+            "up", 1.0
+        )
 
 
 def test_requests_are_counted_once_whatever_the_attempts(store: Store) -> None:

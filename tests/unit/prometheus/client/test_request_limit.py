@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable, TimedOut
 from concertmaster.prometheus.client.request_limit import RequestLimit
@@ -24,7 +25,7 @@ def store() -> Iterator[Store]:
 
 def client(store: Store, **fields: object) -> PrometheusClient:
     return PrometheusClient(
-        MetricsSource.model_validate({"name": "main", "url": store.url, **fields}), sleep=lambda _: None
+        MetricsSource.model_validate({"name": "main", "url": store.url, **fields}), tools=Tools(sleep=lambda _: None)
     )
 
 
@@ -91,7 +92,7 @@ def test_after_the_pause_that_the_store_asked_for_there_is_no_other(store: Store
     """Each query that it ended at once counted as a failure, for which the source was left alone for minutes more."""
     now = [100.0]
     settings = MetricsSource.model_validate({"name": "main", "url": store.url})
-    one = PrometheusClient(settings, monotonic=lambda: now[0], sleep=lambda _: None)
+    one = PrometheusClient(settings, tools=Tools(monotonic=lambda: now[0], sleep=lambda _: None))
     store.script = [failure(429, "", "slow down", Retry_After="300"), vector(ONE)]
     for _ in range(15):
         with pytest.raises(SourceUnreachable):

@@ -8,6 +8,7 @@ from email.utils import format_datetime, formatdate
 import pytest
 
 from concertmaster.core.times import utc
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.server_clock import ServerClock, in_words
 from concertmaster.settings import MetricsSource
@@ -67,7 +68,7 @@ def test_a_zone_that_a_date_should_not_have_is_read() -> None:
 def test_the_answers_of_a_source_are_compared_with_this_clock() -> None:
     with running() as store:
         source = MetricsSource.model_validate({"name": "main", "url": store.url})
-        with PrometheusClient(source, wall=lambda: time.time() + 3600.0) as client:
+        with PrometheusClient(source, tools=Tools(wall=lambda: time.time() + 3600.0)) as client:
             client.instant("up", 1.0)
             assert client.clock.nearest == pytest.approx(3600.0, abs=30.0)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.engines.common.names import pod_label
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
@@ -107,7 +108,7 @@ def store() -> Iterator[Store]:
 
 def client(store: Store, **fields: Any) -> PrometheusClient:
     source = MetricsSource.model_validate({"name": "main", "url": store.url, **fields})
-    return PrometheusClient(source, sleep=lambda _: None, chance=lambda: 0.0)
+    return PrometheusClient(source, tools=Tools(sleep=lambda _: None, chance=lambda: 0.0))
 
 
 def look(asking: PrometheusClient, **options: Any) -> Collection:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
 from concertmaster.prometheus.collect.examination import Examination
@@ -89,7 +90,7 @@ def test_a_clock_that_is_wrong_is_a_warning() -> None:
         source = MetricsSource.model_validate({"name": "main", "url": store.url})
         marks = []
         for wrong in (0.0, 3600.0):
-            with PrometheusClient(source, wall=lambda wrong=wrong: time.time() + wrong) as client:  # type: ignore[misc]
+            with PrometheusClient(source, tools=Tools(wall=lambda wrong=wrong: time.time() + wrong)) as client:  # type: ignore[misc]
                 (found,) = (c for c in Examination(client, 1_000_000.0).run() if c.name == "clock")
             marks.append((found.mark, found.result.partition(" ")[0], bool(found.fix)))
     assert marks == [(DiagnosticStatus.OK, "within", False), (DiagnosticStatus.WARN, "the", True)]

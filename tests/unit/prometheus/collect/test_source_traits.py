@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from concertmaster.net.retry import Tools
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import SourceUnreachable, Unlabelled
 from concertmaster.prometheus.collect import source_traits
@@ -34,7 +35,7 @@ def store() -> Iterator[Store]:
 
 def client(store: Store, **more: str) -> PrometheusClient:
     source = MetricsSource.model_validate({"name": "main", "url": store.url, **more})
-    return PrometheusClient(source, sleep=lambda _: None, chance=lambda: 0.0)
+    return PrometheusClient(source, tools=Tools(sleep=lambda _: None, chance=lambda: 0.0))
 
 
 def answer(asked: Asked) -> Reply:
