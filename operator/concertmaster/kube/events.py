@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.core.times import format_micro_time
+from concertmaster.core.times import format_micro_time, recent
 from concertmaster.core.units import HOUR
 from concertmaster.kube.client import SLOW_ONCE, KubeClient
-from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError
 from concertmaster.kube.objects import EVENTS, ObjectRef
 
 MAX_NOTE = 1000  # the API allows 1,024 bytes
@@ -90,12 +90,12 @@ class EventRecorder:
         self._on_note(note)
         now = self._clock()
         namespace = note.ref.namespace or _CLUSTER_NAMESPACE
-        if self._recent(self._forbidden.get(namespace), now):
+        if recent(self._forbidden.get(namespace), now, _REPEAT_AFTER):
             return PostOutcome.FORBIDDEN
         text = _bounded(note.text)
         about = "" if note.shared else note.ref.uid
         key = hashlib.blake2b(f"{about}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
-        if self._recent(self._reported.get(key), now):
+        if recent(self._reported.get(key), now, _REPEAT_AFTER):
             return PostOutcome.REPEATED
         if not self._take(namespace, now, self._burst * (_NORMAL_SHARE if note.severity is EventType.NORMAL else 1.0)):
             return PostOutcome.LIMITED
@@ -104,10 +104,9 @@ class EventRecorder:
         except Conflict:
             pass  # an earlier attempt of the same request got through
         except Forbidden:
-            self._forbidden = {of: at for of, at in self._forbidden.items() if self._recent(at, now)} | {namespace: now}
+            known = {of: at for of, at in self._forbidden.items() if recent(at, now, _REPEAT_AFTER)}
+            self._forbidden = known | {namespace: now}
             return PostOutcome.FORBIDDEN
-        except NotFound:
-            return PostOutcome.FAILED  # the namespace is going away
         except (KubeError, Stopped):
             return PostOutcome.FAILED
         self._reported[key] = now
@@ -115,10 +114,6 @@ class EventRecorder:
         while len(self._reported) > _MAX_REMEMBERED:
             self._reported.popitem(last=False)
         return PostOutcome.POSTED
-
-    def _recent(self, moment: float | None, now: float) -> bool:
-        """Whether a moment lies within ``_REPEAT_AFTER``; a future moment does not: the clock was set back since."""
-        return moment is not None and 0.0 <= now - moment < _REPEAT_AFTER
 
     def _take(self, namespace: str, now: float, most: float) -> bool:
         """Take one of ``most`` tokens, if more are left than the namespace has taken: a single namespace gets half of them,
