@@ -13,7 +13,7 @@ from concertmaster.prometheus.queries import bulk as queries
 def target_state(source: ShardSource) -> ScrapeTargets:
     """The state at the end of the shard. Raises MetricsError."""
     scope, window, end = source.scope, source.window, source.end
-    ask, traits = source.queries.ask, source.client.traits
+    ask, traits = source.ask, source.client.traits
 
     def state(within: str = "") -> ScrapeTargets:
         # Every container of the source is counted for it: it is asked once an hour, and the past goes by the present.

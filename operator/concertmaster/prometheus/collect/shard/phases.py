@@ -8,13 +8,13 @@ Where it does not, containers that completed tell which pods succeeded.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.shard.shard_queries import ShardQueries
+from concertmaster.prometheus.collect.shard.source import ShardSource
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended
-from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 
 def exposed(client: PrometheusClient, at: float) -> bool:
@@ -29,13 +29,13 @@ def lacking(drafts: Iterable[PodDraft]) -> bool:
     return any(not draft.phases and (draft.there or draft.terminal) for draft in drafts)
 
 
-def stand_in(queries: ShardQueries, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
+def stand_in(source: ShardSource, drafts: Mapping[str, PodDraft]) -> None:
     """Treat pods that have ended without a phase and whose containers all completed as succeeded, as their phase would
     say. A container that failed before was restarted until it completed. Raises MetricsError."""
     bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}
     names, completed = [draft.pod for draft in bare.values()], set[tuple[str, ...]]()
-    for answer in queries.by_name("completed", names, lambda some: ended.completed(scope, window, some)):
-        completed.update(labels for labels, _ in answer.select(*scope.state.columns("uid", "container")))
+    for answer in source.by_name("completed", names, partial(ended.completed, source.scope, source.window)):
+        completed.update(labels for labels, _ in answer.select(*source.scope.state.columns("uid", "container")))
     for uid, draft in bare.items():
         working = [name for name, inside in draft.containers.items() if not inside.init]
         if working and not draft.reasons and all((uid, name) in completed for name in working):

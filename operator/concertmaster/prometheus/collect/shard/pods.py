@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from concertmaster.core.model import JobFact
 from concertmaster.prometheus.collect.shard import phases, sparse
@@ -17,7 +18,6 @@ class PodFinder:
 
     def __init__(self, source: ShardSource, label_keys: tuple[str, ...]) -> None:
         self._source = source
-        self._queries = source.queries
         self._window = source.window
         self._label_keys = label_keys
 
@@ -30,12 +30,12 @@ class PodFinder:
             names, _ = self._finished()
             drafts = {uid: draft for uid, draft in drafts.items() if uid in names}
         if not phased:
-            phases.stand_in(self._queries, self._source.scope, self._window, drafts)
+            phases.stand_in(self._source, drafts)
         return drafts
 
     def _finished(self, *, phased: bool = False) -> tuple[dict[str, str], dict[str, float]]:
         """Names of the pods that ended or vanished, and the times of ends already known, by uid."""
-        answer = self._queries.ask("finished", ended_pods.finished(self._source.scope, self._window, phased=phased))
+        answer = self._source.ask("finished", ended_pods.finished(self._source.scope, self._window, phased=phased))
         names, ends = dict[str, str](), dict[str, float]()
         for (uid, name, stat), value in answer.select(*self._source.scope.state.columns("uid", "pod"), "stat"):
             if uid in self._source.options.settled:
@@ -54,24 +54,20 @@ class PodFinder:
         def briefly(names: Sequence[str]) -> str:
             return queries.pods_at(scope, window, self._label_keys, sparse.at_moments(names, moments))
 
-        for answer in self._queries.by_name("pods at rest", moments, briefly, rank=moments):
+        for answer in self._source.by_name("pods at rest", moments, briefly, rank=moments):
             drafts |= sparse.whole(read_pods(answer, scope.state, finished.keys()))
         others = [name for uid, name in finished.items() if uid not in drafts]
-        for answer in self._queries.by_name(
-            "pods", others, lambda names: queries.pods(scope, window, self._label_keys, names)
-        ):
+        for answer in self._source.by_name("pods", others, partial(queries.pods, scope, window, self._label_keys)):
             drafts |= read_pods(answer, scope.state, finished.keys())
         unclear = [draft.pod for draft in drafts.values() if draft.finished is None]
-        for answer in self._queries.by_name(
-            "presence", unclear, lambda names: ended_pods.presence(scope, window, names)
-        ):
+        for answer in self._source.by_name("presence", unclear, partial(ended_pods.presence, scope, window)):
             read_presence(answer, scope.state, drafts)
         return drafts
 
     def jobs(self) -> tuple[JobFact, ...]:
         """Jobs that ended, as far as one query tells."""
         scope = self._source.scope
-        return read_jobs(self._queries.ask("jobs", queries.jobs(scope, self._window)), scope.state)
+        return read_jobs(self._source.ask("jobs", queries.jobs(scope, self._window)), scope.state)
 
     def whole_jobs(self, jobs: tuple[JobFact, ...], drafts: Mapping[str, PodDraft]) -> tuple[JobFact, ...]:
         """Jobs with all there is to know of them, where a long window was read at moments."""
@@ -79,6 +75,6 @@ class PodFinder:
             return jobs
         scope, window, known = self._source.scope, self._window, {(job.namespace, job.name): job for job in jobs}
         names = sparse.open_jobs(jobs, drafts.values())
-        for answer in self._queries.by_name("jobs", names, lambda names: queries.jobs(scope, window, names)):
+        for answer in self._source.by_name("jobs", names, partial(queries.jobs, scope, window)):
             known |= {(job.namespace, job.name): job for job in read_jobs(answer, scope.state)}
         return tuple(known[key] for key in sorted(known))

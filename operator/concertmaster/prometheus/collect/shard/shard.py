@@ -56,7 +56,7 @@ class QueryShard:
     @property
     def queries(self) -> int:
         """Requests so far."""
-        return self._source.queries.count
+        return self._source.count
 
     def collect(self) -> Collection:
         """Everything of this shard. Raises MetricsError."""
@@ -82,7 +82,7 @@ class QueryShard:
                 *missing_series.ends(ended),
                 *(missing_series.prices(facts) if source.options.nodes else ()),
             ),
-            warnings=(*source.queries.notes, *given_up),
+            warnings=(*source.notes, *given_up),
             held=len(held),
             settled=settled(facts, self._latest, source.client.scrape_interval or targets.interval),
             recorded=self._usage.recorded,
@@ -116,6 +116,6 @@ class QueryShard:
             return facts
         known: dict[str, nodes.NodeFacts] = {}
         names = {fact.node for fact in facts if fact.node}
-        for answer in source.queries.by_name("nodes", names, partial(extended.nodes, source.scope, source.window)):
+        for answer in source.by_name("nodes", names, partial(extended.nodes, source.scope, source.window)):
             nodes.read_nodes(answer, source.scope.state, known)
         return nodes.with_nodes(facts, known)

@@ -26,7 +26,6 @@ class UsageReader:
 
     def __init__(self, source: ShardSource, latest: float) -> None:
         self._source = source
-        self._queries = source.queries
         self._latest = latest
         self._least: float | None = None  # seconds between samples of containers, by the lives read until now
         self._rate = of_containers.RATE
@@ -66,7 +65,7 @@ class UsageReader:
         """Seconds before the pinned time that recording rules cover; 0 where they may lack late samples, or rates."""
         if self._source.client.source.delay_seconds > recorded.LATEST or self._rate != of_containers.RATE:
             return 0
-        counts = self._queries.ask("records", queries.records(self._source.scope)).select("stat")
+        counts = self._source.ask("records", queries.records(self._source.scope)).select("stat")
         return recorded.covered((int(span), count) for (span,), count in counts)
 
     def _gpus(self, drafts: Sequence[PodDraft]) -> gpus.GpuUse:
@@ -75,7 +74,7 @@ class UsageReader:
         held = [draft for draft in drafts if gpus.requests_gpus(draft)]
         for at, window, members in by_life(held, self._latest, self._source.options.named_pods):
             build = partial(extended.gpus, self._source.scope, window)
-            for answer in self._queries.by_name("gpus", [d.pod for d in members], build, at):
+            for answer in self._source.by_name("gpus", [d.pod for d in members], build, at):
                 gpus.read_gpus(answer, self._source.scope.usage, use)
         return use
 
@@ -93,14 +92,14 @@ class UsageReader:
         finest = of_containers.last_step(self._source.client.scrape_interval, self._least)
         step = finest if records else window.step(finest)
         text = partial(build, self._source.scope, window, sampling=of_containers.Sampling(finest, self._rate, records))
-        for answer in self._queries.by_name("life", pods, text, at):
+        for answer in self._source.by_name("life", pods, text, at):
             read_usage(answer, self._source.scope.usage, usage, step=step)
 
     def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> set[PodName]:
         """Names that several pods bore."""
         pods: set[PodName] = set()
         build = partial(of_containers.reused, self._source.scope, window)
-        for answer in self._queries.by_name("reused", [d.pod for d in members], build, at):
+        for answer in self._source.by_name("reused", [d.pod for d in members], build, at):
             pods |= {
                 (row[0], row[1]) for row, _ in answer.select(*self._source.scope.state.columns("namespace", "pod"))
             }
@@ -109,16 +108,14 @@ class UsageReader:
     def _storage(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> None:
         """Add the writable layers of the containers that have a request or limit for them."""
         names = [d.pod for d in members if any(_STORAGE in {*c.requests, *c.limits} for c in d.containers.values())]
-        for answer in self._queries.by_name(
-            "storage", names, partial(extended.storage, self._source.scope, window), at
-        ):
+        for answer in self._source.by_name("storage", names, partial(extended.storage, self._source.scope, window), at):
             read_usage(answer, self._source.scope.usage, usage)
 
     def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
         """Add what was used of the persistent volumes that the pods mounted."""
         claims = {claim for draft in members for claim in draft.claims}
         amounts: volumes.ClaimBytes = {}
-        for answer in self._queries.by_name(
+        for answer in self._source.by_name(
             "volumes", claims, partial(extended.volumes, self._source.scope, window), at
         ):
             volumes.read_volumes(answer, self._source.scope.usage, amounts)
