@@ -96,13 +96,20 @@ def _recommended(cluster: Cluster) -> tuple[int, int]:
     return done, len(items)
 
 
+def _summed(cluster: Cluster) -> bool:
+    """Whether the policies count what the profiles say: the cycle that does has also analyzed them beside each other."""
+    items: list[dict[str, Any]] = [*cluster.get("opol", "-A")["items"], *cluster.get("copol")["items"]]
+    return all(((i.get("status") or {}).get("totals") or {}).get("recommendations") for i in items)
+
+
 def wait_for_recommendations(cluster: Cluster, operator: Process, expected: int) -> float:
-    """Seconds until every profile is Ready. Raises TestbedError on a timeout or if the operator ends."""
+    """Seconds until every profile is Ready and policies have their sums. Raises TestbedError on a timeout or if the
+    operator ends."""
     start = time.monotonic()
     reported = start
     while True:
         done, total = _recommended(cluster)
-        if total >= expected and done == total:
+        if total >= expected and done == total and _summed(cluster):
             return time.monotonic() - start
         if not operator.running:
             raise TestbedError(f"the operator ended:\n{operator.tail(30)}")

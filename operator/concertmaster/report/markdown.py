@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.report.tables import marks, trend_sentences, waiting
+from concertmaster.report.tables import DASH, cell, marks, trend_sentences, waiting
 
 # Names, images and messages of failures come from tenants, and not every reader of Markdown leaves HTML out: tags,
 # and links and images, which would be loaded when the report is opened.
@@ -26,15 +26,7 @@ def _cell(value: object) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """A table as lines."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return lines + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-
-
-def _duration(value: float | None) -> str:
-    return "–" if value is None else text.duration(value)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else text.percent(value)
+    return lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
 
 
 def _workflow(view: dict[str, Any]) -> list[str]:
@@ -43,9 +35,9 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         f"## {key['kind']} {key['namespace']}/{key['name']}",
         "",
         f"{text.count(runs['total'], 'run')} in {text.window(view['windowSeconds'])} ({runs['succeeded']} succeeded,"
-        f" {runs['failed']} failed, {runs['unknown']} unknown), median {_duration(makespan['p50'])},"
-        f" p95 {_duration(makespan['p95'])}, score"
-        f" {'–' if view['score'] is None else view['score']}.",
+        f" {runs['failed']} failed, {runs['unknown']} unknown), median {cell(makespan['p50'], text.duration, DASH)},"
+        f" p95 {cell(makespan['p95'], text.duration, DASH)}, score"
+        f" {cell(view['score'], str, DASH)}.",
         "",
     ]
     lines += [f"- {sentence}" for sentence in trend_sentences(view["trend"])]
@@ -55,13 +47,13 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         [
             step["name"],
             step["durationSeconds"]["count"],
-            _duration(step["durationSeconds"]["p50"]),
-            _duration(step["durationSeconds"]["p95"]),
-            _duration(step["durationSeconds"]["max"]),
-            _duration(step["dragSeconds"]),
-            _percent(step["criticalShare"]),
-            _percent(step["errorRate"]),
-            marks(step["marks"], ", ") or "–",
+            cell(step["durationSeconds"]["p50"], text.duration, DASH),
+            cell(step["durationSeconds"]["p95"], text.duration, DASH),
+            cell(step["durationSeconds"]["max"], text.duration, DASH),
+            cell(step["dragSeconds"], text.duration, DASH),
+            cell(step["criticalShare"], text.percent, DASH),
+            cell(step["errorRate"], text.percent, DASH),
+            marks(step["marks"], ", ") or DASH,
         ]
         for step in view["steps"]
     ]

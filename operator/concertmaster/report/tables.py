@@ -12,6 +12,7 @@ from concertmaster.core.analysis.score import UNSAMPLED
 
 V = TypeVar("V")
 _WIDTH = 110  # characters of a paragraph
+DASH = "–"  # what is unknown, in documents
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost.runs import OVERHEAD, Component
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation
-from concertmaster.report.tables import table
+from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
 MAX_ROWS = 40  # rows; the rest is added up
@@ -136,7 +136,7 @@ def cost_table(rows: Sequence[Mapping[str, Any]], currency: str, *, whole: bool)
         return ""
 
     def money(value: float | None) -> str:
-        return "-" if value is None else text.money(value, currency)
+        return cell(value, lambda amount: text.money(amount, currency))
 
     lines = [
         [

@@ -19,6 +19,7 @@ from concertmaster.core.changes.phases.proposed import ASKS
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import HOUR
 from concertmaster.report import impact as impacts
+from concertmaster.report.tables import DASH, cell
 from concertmaster.report.workflows.fields import moment
 
 DIRECTORY = Path(__file__).resolve().parent
@@ -35,11 +36,11 @@ def environment(*folders: Path) -> Environment:
         auto_reload=False,
     )
     made.filters |= {
-        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds),
+        "duration": lambda seconds: cell(seconds, text.duration, DASH),
         "signed": text.signed,
-        "percent": lambda value: "–" if value is None else f"{value:g}%",
-        "share": lambda share: "–" if share is None else text.percent(share),
-        "amount": lambda value: "–" if value is None else text.number(value),
+        "percent": lambda value: cell(value, "{:g}%".format, DASH),
+        "share": lambda share: cell(share, text.percent, DASH),
+        "amount": lambda value: cell(value, text.number, DASH),
         "money": money,
         "hours": hours,
         "amounts": amounts,
@@ -61,16 +62,16 @@ def stylesheet() -> Markup:
 def when(value: str | None) -> str:
     """A time of a status for people: ``2027-01-31 00:00 UTC``."""
     at = moment(value)
-    return "–" if at is None else to_minute(at)
+    return cell(at, to_minute, DASH)
 
 
 def money(by_currency: Mapping[str, float] | float | None, currency: str | None = None) -> str:
     """``12.5 USD``; several currencies side by side; a dash where none is known."""
     if by_currency is None:
-        return "–"
+        return DASH
     if not isinstance(by_currency, Mapping):
         return f"{text.number(by_currency)} {currency or 'USD'}"
-    return " + ".join(f"{text.number(v)} {k}" for k, v in sorted(by_currency.items())) or "–"
+    return " + ".join(f"{text.number(v)} {k}" for k, v in sorted(by_currency.items())) or DASH
 
 
 def hours(value: float) -> str:
@@ -81,11 +82,11 @@ def hours(value: float) -> str:
 def amounts(value: Amounts | None) -> str:
     """Amounts a month on one line; a dash where there are none."""
     if value is None:
-        return "–"
+        return DASH
     sums = ((value.run_hours, "run-hour"), (value.failed_runs, "failed run"))
     parts = [impacts.counted(text.number(amount), unit) for amount, unit in sums if amount > 0]
     parts += [money(value.money)] if value.money else []
-    return ", ".join(parts) or "–"
+    return ", ".join(parts) or DASH
 
 
 def impact_line(entry: ListEntry) -> str:
@@ -101,7 +102,7 @@ def copies(action: TopAction) -> str:
 def question(change: ChangeRow) -> str:
     """What a waiting change does and what else its approver must know, as who else runs a shared Task; not the command."""
     said, asks, _ = (change.message or "").partition(ASKS)
-    return said if asks else change.predicted or "–"
+    return said if asks else change.predicted or DASH
 
 
 def labelled(rows: str, header: Sequence[str]) -> Markup:

@@ -11,12 +11,11 @@ from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report.costs.groups import MAX_GROUPS
 from concertmaster.report.html.environment import amounts, hours, impact_line, money, when
 from concertmaster.report.period import copies
-from concertmaster.report.tables import cell
+from concertmaster.report.tables import DASH, cell
 from concertmaster.report.workflows.caches import cache_totals
 
 MAX_OBJECTIVES = 100  # lines
 MAX_WORKFLOWS = 500  # lines
-UNKNOWN = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ def _actions(report: PeriodReport) -> ReportSection:
             copies.together(e.namespace, e.workflow or e.profile, e.namespaces),
             e.action,
             impact_line(e),
-            e.severity or UNKNOWN,
-            e.risk or UNKNOWN,
+            e.severity or DASH,
+            e.risk or DASH,
             _share(e.confidence),
         )
         for e in report.top
@@ -65,7 +64,7 @@ def _actions(report: PeriodReport) -> ReportSection:
 
 def _degradations(report: PeriodReport) -> ReportSection:
     rows = [
-        (line.name, d.action, d.because or UNKNOWN, (d.impact or UNKNOWN).removesuffix(" a month"))
+        (line.name, d.action, d.because or DASH, (d.impact or DASH).removesuffix(" a month"))
         for line in copies.degradations(report.degradations)
         for d in [line.row]
     ]
@@ -101,8 +100,8 @@ def _adoption(report: PeriodReport) -> list[ReportSection]:
             f"{r.namespace}/{r.profile}",
             r.action,
             "rolled back or overwritten" if r.undone else r.verdict or "measuring",
-            r.promised or UNKNOWN,
-            r.measured or UNKNOWN,
+            r.promised or DASH,
+            r.measured or DASH,
             amounts(r.saving),
         )
         for r in report.results
@@ -150,9 +149,9 @@ def _caches(report: PeriodReport) -> ReportSection:
             c.cache,
             c.lookups,
             _share(c.hits / c.lookups if c.lookups else None),
-            cell(c.saved_seconds or None, text.duration, UNKNOWN),
-            cell(c.entries, str, UNKNOWN),
-            cell(c.stale, str, UNKNOWN),
+            cell(c.saved_seconds or None, text.duration, DASH),
+            cell(c.entries, str, DASH),
+            cell(c.stale, str, DASH),
         )
         for c in report.caches
     ]
@@ -192,13 +191,13 @@ def workflows(report: PeriodReport) -> ReportSection:
     rows = [
         (
             f"{w.namespace}/{w.workflow or w.profile}",
-            cell(w.score, str, UNKNOWN),
-            cell(w.runs, str, UNKNOWN),
+            cell(w.score, str, DASH),
+            cell(w.runs, str, DASH),
             _percent(w.success_percent),
-            *(cell(seconds, text.duration, UNKNOWN) for seconds in (w.p50_seconds, w.p95_seconds)),
+            *(cell(seconds, text.duration, DASH) for seconds in (w.p50_seconds, w.p95_seconds)),
             money(w.cost_per_month, w.currency),
             w.open,
-            w.top or UNKNOWN,
+            w.top or DASH,
         )
         for w in report.workflows[:MAX_WORKFLOWS]
     ]
@@ -209,8 +208,8 @@ def workflows(report: PeriodReport) -> ReportSection:
 
 
 def _share(share: float | None) -> str:
-    return cell(share, text.percent, UNKNOWN)
+    return cell(share, text.percent, DASH)
 
 
 def _percent(value: float | None) -> str:
-    return cell(value, "{:g}%".format, UNKNOWN)
+    return cell(value, "{:g}%".format, DASH)

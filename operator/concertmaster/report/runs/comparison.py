@@ -118,7 +118,7 @@ def _against(compared: RunComparison, extra: float, before: str) -> str:
     if not round(extra, 3):
         return f", as long as {before}"
     base = compared.before.makespan or 0.0
-    share = f" ({text.percent(abs(extra) / base).replace(' ', '')})" if base > 0 else ""
+    share = f" ({text.percent(abs(extra) / base)})" if base > 0 else ""
     direction = "longer" if extra > 0 else "shorter"
     return f": {text.duration(abs(extra))}{share} {direction} than {before} ({text.duration(base)})"
 

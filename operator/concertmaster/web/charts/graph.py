@@ -60,7 +60,7 @@ def graph_chart(steps: Sequence[Mapping[str, Any]]) -> GraphChart | None:
     for i, step in enumerate(shown):
         duration, share = step.get("durationSeconds") or {}, step.get("criticalShare")
         figures = [text.duration(duration["p50"])] if duration.get("p50") is not None else []
-        figures += [f"critical {text.percent(share).replace(' ', '')}"] if share is not None else []
+        figures += [f"critical {text.percent(share)}"] if share is not None else []
         name, note = str(step["name"]), ", ".join(figures)
         short = name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
         nodes.append(GraphNode(*at[i], short, note, f"{name}: {note}" if note else name, critical[i]))

@@ -278,7 +278,7 @@ def test_runs_lose_no_more_than_all_of_their_time() -> None:
         busy = any(b + seconds > begin + 5 for b, seconds in zip(starts[:i], lengths, strict=True))
         lengths.append(own * (12.0 if busy else 1.0))
     item = of(cron("Allow"), starts, lengths).one("overlapping-runs")
-    assert item.expected.startswith("39 to 100%, likely 78%")
+    assert item.expected.startswith("each run 39 to 100% shorter, likely 78%")
 
 
 @pytest.mark.parametrize(
