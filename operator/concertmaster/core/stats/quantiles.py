@@ -10,11 +10,7 @@ _NORMAL = NormalDist()
 
 
 def normal_quantile(p: float) -> float:
-    """The p-quantile of the standard normal distribution; infinite at 0 and 1, NaN outside."""
-    if not 0.0 <= p <= 1.0:
-        return math.nan
-    if p in (0.0, 1.0):
-        return math.inf if p else -math.inf
+    """The p-quantile (0 < p < 1) of the standard normal distribution."""
     return _NORMAL.inv_cdf(p)
 
 
@@ -40,15 +36,9 @@ def student_tail(t: float, df: float) -> float:
 
 @lru_cache(maxsize=1024)  # each costs a hundred evaluations of the tail, and few different ones occur
 def student_quantile(p: float, df: float) -> float:
-    """The p-quantile of Student's t with ``df`` degrees of freedom, to about 1e-10."""
-    if not 0.0 <= p <= 1.0 or not df > 0:
+    """The p-quantile (0.5 <= p < 1) of Student's t with ``df`` degrees of freedom, to about 1e-10; NaN without any."""
+    if not df > 0:
         return math.nan
-    if p == 0.5:
-        return 0.0
-    if p < 0.5:
-        return -student_quantile(1.0 - p, df)
-    if p == 1.0:
-        return math.inf
     low, high = 0.0, 2.0
     while student_tail(high, df) > 1.0 - p:
         low, high = high, high * 2.0
