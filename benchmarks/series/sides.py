@@ -64,6 +64,6 @@ def _watched(old: Rows, new: Rows) -> Verdict:
     """The verdict at the first look that decides."""
     for count in LOOKS:
         found = watch(old, new[:count], max_runs=LOOKS[-1])
-        if found.decided:
+        if found.verdict is not Verdict.INCONCLUSIVE:
             return found.verdict
     return Verdict.INCONCLUSIVE

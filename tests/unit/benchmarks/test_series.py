@@ -22,7 +22,7 @@ from concertmaster.core.stats.comparison import Comparison
 BY_NAME = {law.name: law for law in LAWS}
 PLAIN = BY_NAME["log-normal, 10%"]
 POINT = ChangePoint(3, 0.0, 9.0, 8.0, 10.0, Direction.UP, 1.0)
-WORSE = Comparison(Verdict.WORSE, 9.0, 8.0, 10.0, 0.0, 4, 4, False, True, "slower")
+WORSE = Comparison(Verdict.WORSE, 9.0, 8.0, 10.0, 0.0, 4, 4, False, "slower")
 
 
 def percent(tally: Tally, measure: str) -> float | None:

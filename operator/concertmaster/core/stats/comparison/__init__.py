@@ -12,7 +12,6 @@ from concertmaster.core.stats.comparison.sequential import (
     LAST_LEVEL,
     SEQUENTIAL_LEVEL,
     anytime_critical,
-    e_value,
     watch,
 )
 from concertmaster.core.stats.comparison.sides import MIN_RUNS
@@ -30,6 +29,5 @@ __all__ = [
     "compare",
     "compare_amounts",
     "direction",
-    "e_value",
     "watch",
 ]

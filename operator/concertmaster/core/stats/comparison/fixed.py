@@ -35,12 +35,12 @@ def compare(
     """
     groups, adjusted, counts = prepared(before, after, inputs_before, inputs_after)
     if groups is None:
-        return too_few(counts, decided=True)
+        return too_few(counts)
     critical = student_quantile(1.0 - level / 2.0, groups.degrees)
     ratio, low, high = ratio_interval(groups, critical, error, common)
     p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
     verdict, reason = judged(low, high, common, adjusted)
-    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
+    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, reason)
 
 
 def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL) -> Comparison:
@@ -53,7 +53,7 @@ def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL
     sides = [x[np.isfinite(x) & (x >= 0)] for x in (as_floats(before), as_floats(after))]
     counts = (sides[0].size, sides[1].size)
     if min(counts) < MIN_RUNS:
-        return too_few(counts, decided=True)
+        return too_few(counts)
     if all(float(s.min()) > 0 for s in sides):
         return compare(sides[0], sides[1], level=level)
     p, more = _larger(sides[0], sides[1])
@@ -61,7 +61,7 @@ def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL
     ratio = float(sides[1].mean()) / mean if mean > 0 else math.nan
     verdict = Verdict.INCONCLUSIVE if p >= level else Verdict.WORSE if more else Verdict.IMPROVED
     reason = "large values are as frequent as before" if p >= level else f"{'more' if more else 'fewer'} large values"
-    return Comparison(verdict, ratio, 0.0, math.inf, p, *counts, False, True, reason)
+    return Comparison(verdict, ratio, 0.0, math.inf, p, *counts, False, reason)
 
 
 def direction(before: Durations, after: Durations) -> Verdict:

@@ -18,9 +18,8 @@ class Comparison:
     """Durations after a change divided by durations before: 0.8 means 20% shorter.
 
     ``ratio`` with its interval ``low``..``high`` (ends may be 0 or infinite); NaN, 0 and infinite with too little data.
-    ``p_value``: two-sided, of the hypothesis of no change. ``adjusted``: whether input sizes were taken into account.
-    ``decided``: always True for the fixed-sample form; False for the sequential one while more runs are needed.
-    ``reason``: a sentence about missing data or the decision.
+    ``p_value``: two-sided, of the hypothesis of no change, as of a single look. ``adjusted``: whether input sizes were taken
+    into account. ``reason``: a sentence about missing data or the decision.
     """
 
     verdict: Verdict
@@ -31,7 +30,6 @@ class Comparison:
     runs_before: int
     runs_after: int
     adjusted: bool
-    decided: bool
     reason: str
 
 
@@ -99,10 +97,10 @@ def judged(low: float, high: float, common: CommonFactor | None, adjusted: bool)
     return Verdict.INCONCLUSIVE, f"{UNDECIDED}{span}"
 
 
-def too_few(counts: tuple[int, int], *, decided: bool, needed: int = MIN_RUNS) -> Comparison:
+def too_few(counts: tuple[int, int], *, needed: int = MIN_RUNS) -> Comparison:
     """Nothing but the numbers of runs before and after."""
     reason = f"{counts[0]} runs before and {counts[1]} after; {MIN_RUNS} before and {needed} after are needed"
-    return Comparison(Verdict.INCONCLUSIVE, math.nan, 0.0, math.inf, 1.0, counts[0], counts[1], False, decided, reason)
+    return Comparison(Verdict.INCONCLUSIVE, math.nan, 0.0, math.inf, 1.0, *counts, False, reason)
 
 
 def _percent(ratio: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison.result import CommonFactor, Comparison, judged, ratio_interval, too_few
 from concertmaster.core.stats.comparison.sides import MIN_RUNS, Durations, prepared
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
@@ -36,45 +35,35 @@ def watch(
     common: CommonFactor | None = None,
     error: float = 0.0,
 ) -> Comparison:
-    """Sequential test: evaluate after every new run with all runs since the change; stop when ``decided``.
+    """Sequential test: evaluate after every new run with all runs since the change, until a verdict other than Inconclusive.
 
     However often it is evaluated, a change without effect is called Worse with a probability of at most half of
     ``SEQUENTIAL_LEVEL``, and Improved likewise. The threshold of looks before the last holds for any number of them; the
     last look (at ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and
     Inconclusive unless another verdict holds. Same is decided as soon as the interval lies within ``MARGIN``. Runs beyond
-    ``max_runs`` are ignored. ``common`` and ``error`` as in ``compare``; the p-value is that of the unadjusted durations.
+    ``max_runs`` are ignored. ``common`` and ``error`` as in ``compare``.
     """
     groups, adjusted, counts = prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
     if groups is None or counts[1] < min_runs:
-        return too_few(counts, decided=last, needed=max(min_runs, MIN_RUNS))
-    t = groups.t()
+        return too_few(counts, needed=max(min_runs, MIN_RUNS))
     if last:
         critical = student_quantile(1.0 - LAST_LEVEL / 2.0, groups.degrees)
-        p = min(1.0, 2.0 / LAST_SHARE * student_tail(abs(t), groups.degrees))
     else:
         critical = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2.0)
-        p = min(1.0, 2.0 / e_value(t, groups.degrees, groups.information))
     ratio, low, high = ratio_interval(groups, critical, error, common)
     verdict, reason = judged(low, high, common, adjusted)
-    decided = last or verdict is not Verdict.INCONCLUSIVE
-    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
+    p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
+    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, reason)
 
 
-def e_value(t: float, degrees: float, information: float) -> float:
-    """Likelihood ratio of the data under a shift against none (an e-value; any-time-valid).
+def anytime_critical(degrees: float, information: float, level: float) -> float:
+    """The |t| at which the likelihood ratio of the data under a shift against none (an e-value; any-time-valid) reaches
+    1 / ``level``; infinite when no t can reach it yet.
 
     A mixture over shifts, normal with standard deviation ``EXPECTED_SHIFT`` (in standard deviations of a run);
     ``information``: weight of the group indicator (n * m / (n + m) without a covariate).
     """
-    share = 1.0 / (1.0 + information * EXPECTED_SHIFT**2)
-    x = t * t / degrees
-    log = 0.5 * math.log(share) - (degrees + 1.0) / 2.0 * (math.log1p(share * x) - math.log1p(x))
-    return math.exp(min(700.0, log))
-
-
-def anytime_critical(degrees: float, information: float, level: float) -> float:
-    """The |t| at which ``e_value`` reaches 1 / ``level``; infinite when no t can reach it yet."""
     share = 1.0 / (1.0 + information * EXPECTED_SHIFT**2)
     q = (level * math.sqrt(share)) ** (2.0 / (degrees + 1.0))
     if q <= share:

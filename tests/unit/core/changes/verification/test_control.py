@@ -15,7 +15,7 @@ from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
-from concertmaster.core.stats.comparison import CommonFactor, compare, watch
+from concertmaster.core.stats.comparison import CommonFactor, compare
 from tests.support.builders import DAY, NOW
 from tests.support.core.verification_runs import noisy, series
 
@@ -116,14 +116,6 @@ def test_the_measured_effect_is_the_change_s_own() -> None:
     assert found.measured is not None
     assert found.measured.likely == pytest.approx(-0.3, abs=0.04)
     assert found.measured.low < found.measured.likely < found.measured.high
-
-
-def test_a_last_look_decides_also_with_a_common_shift() -> None:
-    before, after = noisy(1, 30, 600.0), noisy(2, 30, 600.0)
-    wide = CommonFactor(5, 1.2, 0.9, 1.5)
-    assert watch(before, after, common=wide).decided
-    early = watch(before, after[:10], common=wide)
-    assert (early.verdict, early.decided) == (Verdict.INCONCLUSIVE, False)
 
 
 def test_a_quiet_cluster_is_rarely_taken_for_a_moved_one() -> None:
