@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.torture.workflows.parts import Object, container, dag, generous, pod, steps, task, workflow
+from benchmarks.torture.workflows.parts import LONG, SHORT, WORK, Object, container, dag, pod, steps, task, workflow
 
-_A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _FLAKY = {"exit-code": 137, "reason": "OOMKilled", "fail-until": 2}
 _EACH = pod("each", 2, inputs=["item"])
 _ITEM = {"item": "{{item}}"}
@@ -25,13 +24,13 @@ BEHAVIOUR: tuple[Object, ...] = (
             sim=_FLAKY,
             retryStrategy={"limit": "3", "retryPolicy": "Always", "backoff": {"duration": "2"}},
         ),
-        _A,
+        SHORT,
     ),
     workflow(
         "exhausted",
         steps("main", [task("fragile", "fragile")], [task("never", "short")]),
         pod("fragile", 1, sim={"exit-code": 2}, retryStrategy={"limit": "1"}),
-        _A,
+        SHORT,
         onExit="short",
     ),
     workflow(
@@ -44,7 +43,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             retryStrategy={"limit": "2", "retryPolicy": "Always"},
         ),
         pod("flaky", 1, sim={"fail-percent": 0, "exit-code": 1, "fail-until": 1}),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "retry-expression",
@@ -55,12 +54,12 @@ BEHAVIOUR: tuple[Object, ...] = (
             sim={"exit-code": 3, "fail-until": 1},
             retryStrategy={"limit": "4", "expression": "asInt(lastRetry.exitCode) == 3"},
         ),
-        _A,
+        SHORT,
     ),
     workflow(
         "hooked",
         dag("main", task("guarded", "work", hooks={"exit": {"template": "short"}}), task("after", "short", "guarded")),
-        *(_A, _B),
+        *(SHORT, WORK),
         onExit="farewell",
         hooks={"running": {"expression": 'workflow.status == "Running"', "template": "short"}},
     ),
@@ -71,44 +70,44 @@ BEHAVIOUR: tuple[Object, ...] = (
             task("fan", "each", withItems=["x", "y"], pass_on=_ITEM, hooks={"exit": {"template": "short"}}),
             task("after", "short", "fan"),
         ),
-        *(_A, _EACH),
+        *(SHORT, _EACH),
     ),
     workflow(
         "failing-exit",
         steps("main", [task("a", "bad")]),
         steps("farewell", [task("tell", "short")], [task("clean", "work")]),
-        *(_A, _B, pod("bad", 2, sim={"exit-code": 1})),
+        *(SHORT, WORK, pod("bad", 2, sim={"exit-code": 1})),
         onExit="farewell",
     ),
     workflow(
         "pause-first",
         dag("main", task("pause", "pause"), task("a", "work", "pause")),
         {"name": "pause", "suspend": {"duration": "6"}},
-        _B,
+        WORK,
     ),
     workflow(
         "pause-between",
         dag("main", task("a", "short"), task("pause", "pause", "a"), task("b", "work", "pause")),
         {"name": "pause", "suspend": {"duration": "4"}},
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "daemon",
         steps("main", [task("db", "server")], [task("load", "work")], [task("query", "long")]),
         pod("server", 150, daemon=True),
-        *(_B, _C),
+        *(WORK, LONG),
     ),
     workflow(
         "failed-daemon",
         dag("main", task("db", "server"), task("load", "long", "db"), task("query", "long", "load")),
         pod("server", 4, daemon=True, sim={"exit-code": 1}),
-        _C,
+        LONG,
     ),
     workflow(
         "sidecar",
         dag("main", task("a", "helped"), task("b", "short", "a")),
         pod("helped", 3, sidecars=[container("proxy")]),
-        _A,
+        SHORT,
     ),
     workflow(
         "cached",
@@ -122,12 +121,12 @@ BEHAVIOUR: tuple[Object, ...] = (
                 "cache": {"configMap": {"name": "torture-cache", "key": "fetch"}},
             },
         ),
-        _B,
+        WORK,
     ),
     workflow(
         "narrow",
         dag("main", task("slice", "each", withSequence={"count": "5"}, pass_on=_ITEM), task("merge", "short", "slice")),
-        _A,
+        SHORT,
         _EACH,
         parallelism=2,
     ),
@@ -135,16 +134,16 @@ BEHAVIOUR: tuple[Object, ...] = (
         "mutex",
         dag("main", task("write", "write", withItems=["x", "y", "z"], pass_on=_ITEM), task("end", "short", "write")),
         pod("write", 2, inputs=["item"], synchronization={"mutexes": [{"name": "ledger-{{workflow.name}}"}]}),
-        _A,
+        SHORT,
     ),
     workflow(
-        "late", dag("main", task("slow", "slow"), task("never", "short", "slow")), pod("slow", 60, timeout="5s"), _A
+        "late", dag("main", task("slow", "slow"), task("never", "short", "slow")), pod("slow", 60, timeout="5s"), SHORT
     ),
     workflow(
         "deadline",
         dag("main", task("a", "short"), task("slow", "slow", "a")),
         pod("slow", 60),
-        _A,
+        SHORT,
         activeDeadlineSeconds=8,
     ),
     workflow(
@@ -156,7 +155,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             task("next", "short", "bad"),
             task("more", "short", "slow"),
         ),
-        *(_A, _C, pod("bad", 1, sim={"exit-code": 1})),
+        *(SHORT, LONG, pod("bad", 1, sim={"exit-code": 1})),
     ),
     workflow(
         "fail-slow",
@@ -168,17 +167,17 @@ BEHAVIOUR: tuple[Object, ...] = (
             task("more", "short", "slow"),
             dag={"failFast": False},
         ),
-        *(_A, _B, pod("bad", 1, sim={"exit-code": 1})),
+        *(SHORT, WORK, pod("bad", 1, sim={"exit-code": 1})),
     ),
     workflow(
         "instant", dag("main", task("a", "blink"), task("b", "blink", "a"), task("c", "blink", "b")), pod("blink", 0)
     ),
-    workflow("lengthy", dag("main", task("a", "short"), task("b", "hour", "a")), pod("hour", 45), _A),
+    workflow("lengthy", dag("main", task("a", "short"), task("b", "hour", "a")), pod("hour", 45), SHORT),
     workflow(
         "swept",
         dag("main", task("a", "short"), task("b", "work", "a"), task("c", "short", "b")),
-        _A,
-        _B,
+        SHORT,
+        WORK,
         podGC={"strategy": "OnPodCompletion"},
     ),
     workflow(
@@ -191,7 +190,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             },
             "container": container(),
         },
-        _A,
+        SHORT,
         templateDefaults={"retryStrategy": {"limit": "2", "retryPolicy": "Always"}},
     ),
     workflow(
@@ -207,7 +206,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             inputs=["item"],
             synchronization={"semaphores": [{"configMapKeyRef": {"name": "torture-slots", "key": "load"}}]},
         ),
-        _A,
+        SHORT,
     ),
     workflow(
         "pause-items",
@@ -227,7 +226,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             "inputs": {"parameters": [{"name": "seconds"}]},
             "suspend": {"duration": "{{inputs.parameters.seconds}}"},
         },
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "continued-deep",
@@ -243,7 +242,7 @@ BEHAVIOUR: tuple[Object, ...] = (
             task("c", "bad", "b"),
             task("never", "work", "c"),
         ),
-        *(_A, _B, _C, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
+        *(SHORT, WORK, LONG, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
     ),
 )
 # Handlers are templates of the workflow itself.

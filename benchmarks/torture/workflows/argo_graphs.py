@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.torture.workflows.parts import Object, container, dag, generous, pod, steps, task, workflow
+from benchmarks.torture.workflows.parts import LONG, SHORT, WORK, Object, container, dag, pod, steps, task, workflow
 
-_A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _LIST = pod(
     "list",
     2,
@@ -16,18 +15,18 @@ _EACH = pod("each", 2, inputs=["item"])
 _ITEM = {"item": "{{item}}"}
 
 GRAPHS: tuple[Object, ...] = (
-    workflow("chain", dag("main", task("a", "work"), task("b", "short", "a"), task("c", "work", "b")), _A, _B),
+    workflow("chain", dag("main", task("a", "work"), task("b", "short", "a"), task("c", "work", "b")), SHORT, WORK),
     workflow(
         "diamond",
         dag("main", task("a", "short"), task("b", "work", "a"), task("c", "long", "a"), task("d", "short", "b", "c")),
-        *(_A, _B, _C),
+        *(SHORT, WORK, LONG),
     ),
     workflow(
         "groups",
         steps("main", [task("a", "work")], [task("b", "short"), task("c", "long")], [task("d", "work")]),
-        _A,
-        _B,
-        _C,
+        SHORT,
+        WORK,
+        LONG,
     ),
     workflow(
         "lattice",
@@ -36,7 +35,7 @@ GRAPHS: tuple[Object, ...] = (
             *(task("a", "short"), task("b", "work"), task("c", "long", "a"), task("d", "short", "a", "b")),
             *(task("e", "work", "c", "d"), task("f", "long", "d"), task("g", "short", "e", "f")),
         ),
-        *(_A, _B, _C),
+        *(SHORT, WORK, LONG),
     ),
     workflow(
         "unequal-items",
@@ -46,7 +45,7 @@ GRAPHS: tuple[Object, ...] = (
             task("fan", "timed", "first", pass_on={"seconds": "{{item}}"}, withItems=["2", "9", "4"]),
             task("join", "work", "fan"),
         ),
-        *(_A, _B, _TIMED),
+        *(SHORT, WORK, _TIMED),
     ),
     workflow(
         "map-items",
@@ -60,7 +59,7 @@ GRAPHS: tuple[Object, ...] = (
             ),
             task("join", "work", "fan"),
         ),
-        *(_B, _EACH),
+        *(WORK, _EACH),
     ),
     workflow(
         "odd-items",
@@ -69,12 +68,12 @@ GRAPHS: tuple[Object, ...] = (
             task("fan", "each", pass_on={"item": "x"}, withItems=["a,b", "(x)", "a.b/c d", True, 3, 2.5, "ü"]),
             task("join", "work", "fan"),
         ),
-        *(_B, _EACH),
+        *(WORK, _EACH),
     ),
     workflow(
         "brace-items",
         dag("main", task("fan", "each", pass_on={"item": "x"}, withItems=["}}", "a}b"]), task("join", "work", "fan")),
-        _B,
+        WORK,
         _EACH,
     ),
     workflow(
@@ -85,7 +84,7 @@ GRAPHS: tuple[Object, ...] = (
             task("each", "each", "list", pass_on=_ITEM, withParam="{{tasks.list.outputs.parameters.files}}"),
             task("sum", "work", "each"),
         ),
-        *(_B, _LIST, _EACH),
+        *(WORK, _LIST, _EACH),
     ),
     workflow(
         "sequence",
@@ -95,7 +94,7 @@ GRAPHS: tuple[Object, ...] = (
             [task("done", "work")],
             parallelism=3,
         ),
-        *(_B, _EACH),
+        *(WORK, _EACH),
     ),
     workflow(
         "chained-items",
@@ -111,7 +110,7 @@ GRAPHS: tuple[Object, ...] = (
             task("seal", "short", "clean"),
             inputs=["seconds"],
         ),
-        *(_A, _B, _TIMED),
+        *(SHORT, WORK, _TIMED),
     ),
     workflow(
         "nested-items",
@@ -126,21 +125,21 @@ GRAPHS: tuple[Object, ...] = (
             [task("one", "work")],
             inputs=["who"],
         ),
-        *(_A, _B, _TIMED),
+        *(SHORT, WORK, _TIMED),
     ),
     workflow(
         "three-deep",
         steps("main", [task("get", "short")], [task("mid", "middle"), task("side", "work")], [task("put", "short")]),
         dag("middle", task("split", "short"), task("core", "core", "split"), task("tail", "short", "core")),
         steps("core", [task("left", "long"), task("right", "work")], [task("close", "short")]),
-        *(_A, _B, _C),
+        *(SHORT, WORK, LONG),
     ),
     workflow(
         "library",
         dag("shared", task("read", "work"), task("write", "long", "read")),
-        _B,
-        _C,
-        _A,
+        WORK,
+        LONG,
+        SHORT,
         dag("main", task("only", "short")),
     ),
     workflow(
@@ -151,12 +150,12 @@ GRAPHS: tuple[Object, ...] = (
             task("lib", None, "a", templateRef={"name": "library", "template": "shared"}),
             task("b", "work", "lib"),
         ),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "inline",
-        dag("main", task("a", None, inline={k: v for k, v in _B.items() if k != "name"}), task("b", "short", "a")),
-        _A,
+        dag("main", task("a", None, inline={k: v for k, v in WORK.items() if k != "name"}), task("b", "short", "a")),
+        SHORT,
     ),
     workflow(
         "skipped",
@@ -167,7 +166,7 @@ GRAPHS: tuple[Object, ...] = (
             task("yes", "long", "a", when="{{tasks.a.status}} == Succeeded"),
             task("join", "short", "no", "yes"),
         ),
-        *(_A, _B, _C),
+        *(SHORT, WORK, LONG),
     ),
     workflow(
         "expressions",
@@ -180,7 +179,7 @@ GRAPHS: tuple[Object, ...] = (
             task("last", "work", depends="(repair || never.Omitted) && good"),
             dag={"failFast": False},
         ),
-        *(_A, _B, pod("bad", 2, sim={"exit-code": 3})),
+        *(SHORT, WORK, pod("bad", 2, sim={"exit-code": 3})),
     ),
     workflow(
         "all-any",
@@ -191,14 +190,14 @@ GRAPHS: tuple[Object, ...] = (
             task("none", "work", depends="fan.AllFailed"),
             dag={"failFast": False},
         ),
-        *(_A, _B, pod("shaky", 2, inputs=["item"], sim={"exit-code": "{{inputs.parameters.item}}"})),
+        *(SHORT, WORK, pod("shaky", 2, inputs=["item"], sim={"exit-code": "{{inputs.parameters.item}}"})),
     ),
     workflow(
         "continued",
         steps(
             "main", [task("bad", "bad", continueOn={"failed": True}), task("slow", "long")], [task("after", "short")]
         ),
-        *(_A, _C, pod("bad", 1, sim={"exit-code": 1})),
+        *(SHORT, LONG, pod("bad", 1, sim={"exit-code": 1})),
     ),
     workflow(
         "recursion",
@@ -214,7 +213,7 @@ GRAPHS: tuple[Object, ...] = (
         ),
         steps("second", [task("work", "work")], [task("again", "round", pass_on={"left": "0"})]),
         pod("stop", 1),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "long-fan",
@@ -224,15 +223,15 @@ GRAPHS: tuple[Object, ...] = (
             task("each", "each", "list", pass_on=_ITEM, withSequence={"count": "24"}),
             task("sum", "short", "each"),
         ),
-        *(_A, _EACH),
+        *(SHORT, _EACH),
         parallelism=8,
     ),
     workflow(
         "target",
         dag("main", task("a", "work"), task("b", "short", "a"), task("unused", "long", "a"), dag={"target": "b"}),
-        _A,
-        _B,
-        _C,
+        SHORT,
+        WORK,
+        LONG,
     ),
     workflow(
         "containers",
@@ -242,7 +241,7 @@ GRAPHS: tuple[Object, ...] = (
             "metadata": {"annotations": {"sim/startup": "0", "sim/duration": "4"}},
             "containerSet": {"containers": [container("fetch"), container("main", dependencies=["fetch"])]},
         },
-        _A,
+        SHORT,
     ),
     workflow(
         "empty-list",
@@ -259,7 +258,7 @@ GRAPHS: tuple[Object, ...] = (
             sim={"outputs": '{"parts": "[]"}'},
             outputs={"parameters": [{"name": "parts", "valueFrom": {"path": "/tmp/parts"}}]},
         ),
-        *(_A, _B, _EACH),
+        *(SHORT, WORK, _EACH),
     ),
     workflow(
         "picked-items",
@@ -268,6 +267,6 @@ GRAPHS: tuple[Object, ...] = (
             [task("fan", "each", withItems=["a", "b", "c"], pass_on=_ITEM, when="'{{item}}' != 'b'")],
             [task("join", "work")],
         ),
-        *(_B, _EACH),
+        *(WORK, _EACH),
     ),
 )

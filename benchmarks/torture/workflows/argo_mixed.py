@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.torture.workflows.parts import Object, container, dag, generous, pod, steps, task, workflow
+from benchmarks.torture.workflows.parts import LONG, SHORT, WORK, Object, container, dag, pod, steps, task, workflow
 
-_A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _EACH = pod("each", 2, inputs=["item"])
 _ITEM = {"item": "{{item}}"}
 _GIVEN = {"item": "{{inputs.parameters.item}}"}
@@ -30,7 +29,7 @@ MIXED: tuple[Object, ...] = (
             inputs=["left"],
         ),
         pod("flaky", 2, sim=_ONCE, retryStrategy=_AGAIN),
-        _A,
+        SHORT,
     ),
     workflow(
         "nested-lists",
@@ -56,7 +55,7 @@ MIXED: tuple[Object, ...] = (
             [task("seal", "short")],
             inputs=["part"],
         ),
-        *(_LIST, _EACH, _A, _B, _C, pod("bad", 1, sim={"exit-code": 1})),
+        *(_LIST, _EACH, SHORT, WORK, LONG, pod("bad", 1, sim={"exit-code": 1})),
     ),
     workflow(
         "daemons",
@@ -69,13 +68,13 @@ MIXED: tuple[Object, ...] = (
             inputs=["item"],
         ),
         pod("server", 14, daemon=True),
-        *(_A, _B, _EACH),
+        *(SHORT, WORK, _EACH),
     ),
     workflow(
         "exit-fails",
         dag("main", task("a", "short"), task("b", "work", "a")),
         dag("farewell", task("tell", "bad"), task("clean", "short", depends="tell.Failed || tell.Succeeded")),
-        *(_A, _B, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
+        *(SHORT, WORK, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
         onExit="farewell",
     ),
     workflow(
@@ -94,7 +93,7 @@ MIXED: tuple[Object, ...] = (
             "podSpecPatch": '{"containers": [{"name": "main", "resources": {"requests": {"cpu": "70m"}}}]}',
             "container": container(),
         },
-        _A,
+        SHORT,
         podSpecPatch='{"terminationGracePeriodSeconds": 5}',
         templateDefaults={"retryStrategy": _AGAIN, "activeDeadlineSeconds": 40},
     ),
@@ -120,7 +119,7 @@ MIXED: tuple[Object, ...] = (
             retryStrategy=_AGAIN,
             sim=_ONCE,
         ),
-        _A,
+        SHORT,
     ),
     workflow(
         "cached-fan",
@@ -140,7 +139,7 @@ MIXED: tuple[Object, ...] = (
                 "cache": {"configMap": {"name": "torture-fan", "key": "fan"}},
             },
         ),
-        _B,
+        WORK,
     ),
     workflow(
         "pause-inside",
@@ -155,7 +154,7 @@ MIXED: tuple[Object, ...] = (
             "middle", [task("one", "short")], [task("pause", "pause"), task("meanwhile", "work")], [task("two", "work")]
         ),
         {"name": "pause", "suspend": {"duration": "6"}},
-        *(_A, _B, _C),
+        *(SHORT, WORK, LONG),
     ),
     workflow(
         "argued",
@@ -166,7 +165,7 @@ MIXED: tuple[Object, ...] = (
             task("plain", "short", "fan", when="{{workflow.parameters.extra}} != yes"),
             task("join", "short", "extra", "plain"),
         ),
-        *(_A, _B, _EACH),
+        *(SHORT, WORK, _EACH),
         arguments={"parameters": [{"name": "width", "value": "2"}, {"name": "extra", "value": "no"}]},
     ),
     workflow(
@@ -178,7 +177,7 @@ MIXED: tuple[Object, ...] = (
         ),
         dag("inner", task("a", "each", pass_on=_GIVEN, hooks=_TOLD), task("b", "short", "a"), inputs=["item"]),
         steps("tell", [task("mail", "short")], [task("log", "short")]),
-        *(_A, _B, _EACH),
+        *(SHORT, WORK, _EACH),
     ),
     workflow(
         "exit-by-status",
@@ -191,7 +190,7 @@ MIXED: tuple[Object, ...] = (
             ],
             [task("sweep", "short")],
         ),
-        *(_A, _B, pod("bad", 2, sim={"exit-code": 2})),
+        *(SHORT, WORK, pod("bad", 2, sim={"exit-code": 2})),
         onExit="farewell",
     ),
     workflow(
@@ -205,7 +204,7 @@ MIXED: tuple[Object, ...] = (
             dag={"failFast": False},
         ),
         pod("failing", 2, inputs=["item"], sim={"exit-code": 1}, retryStrategy=_AGAIN),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "retried-fan",
@@ -218,7 +217,7 @@ MIXED: tuple[Object, ...] = (
             retryStrategy=_AGAIN,
         ),
         pod("flaky", 1, inputs=["try"], sim={"exit-code": "{{=asInt(inputs.parameters.try) == 0 ? 1 : 0}}"}),
-        *(_A, _EACH),
+        *(SHORT, _EACH),
     ),
 )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.torture.workflows.parts import Object, dag, generous, pod, steps, task, workflow
+from benchmarks.torture.workflows.parts import LONG, SHORT, WORK, Object, dag, pod, steps, task, workflow
 
-_A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _EACH = pod("each", 2, inputs=["item"])
 _BAD = pod("bad", 1, sim={"exit-code": 1})
 _AGAIN = {"limit": "2", "retryPolicy": "Always"}
@@ -37,7 +36,7 @@ NESTED: tuple[Object, ...] = (
             dag={"failFast": False},
         ),
         pod("maybe", 2, inputs=["item"], sim={"exit-code": "{{=asInt(inputs.parameters.item) == 1 ? 1 : 0}}"}),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "task-hooks",
@@ -63,7 +62,7 @@ NESTED: tuple[Object, ...] = (
             task("c", "work", "b"),
         ),
         steps("tell", [task("mail", "short")]),
-        *(_A, _B, _C, _BAD),
+        *(SHORT, WORK, LONG, _BAD),
     ),
     workflow(
         "locked-whole",
@@ -77,7 +76,7 @@ NESTED: tuple[Object, ...] = (
         ),
         dag("block", task("pre", "short"), task("hold", "guarded", "pre", pass_on=_GIVEN), inputs=["item"]),
         pod("guarded", 3, inputs=["item"], synchronization={"mutexes": [{"name": "part-{{workflow.name}}"}]}),
-        _A,
+        SHORT,
         synchronization={"mutexes": [{"name": "whole-{{workflow.name}}"}]},
     ),
     workflow(
@@ -88,7 +87,7 @@ NESTED: tuple[Object, ...] = (
             [task("after", "work")],
         ),
         pod("slow", 60, activeDeadlineSeconds=4, retryStrategy={"limit": "1", "retryPolicy": "Always"}),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "limited-inside",
@@ -102,7 +101,7 @@ NESTED: tuple[Object, ...] = (
             inputs=["item"],
             parallelism=1,
         ),
-        *(_A, _B),
+        *(SHORT, WORK),
         parallelism=4,
     ),
     workflow(
@@ -115,7 +114,7 @@ NESTED: tuple[Object, ...] = (
             memoize={"key": "{{workflow.uid}}", "maxAge": "1h", "cache": {"configMap": _CACHE}},
             outputs={"parameters": [{"name": "made", "valueFrom": {"expression": "'1'"}}]},
         ),
-        *(_A, _B),
+        *(SHORT, WORK),
     ),
     workflow(
         "fan-skipped",
@@ -129,7 +128,7 @@ NESTED: tuple[Object, ...] = (
             task("d", "short", depends="b && c"),
         ),
         steps("block", [task("x", "short")], [task("y", "work")]),
-        *(_A, _B, _EACH),
+        *(SHORT, WORK, _EACH),
     ),
     workflow(
         "daemoned",
@@ -141,7 +140,7 @@ NESTED: tuple[Object, ...] = (
             task("end", "short", depends="query && db.Daemoned"),
         ),
         pod("server", 30, daemon=True),
-        *(_A, _B, _FLAKY),
+        *(SHORT, WORK, _FLAKY),
     ),
     workflow(
         "exit-retried",
@@ -158,7 +157,7 @@ NESTED: tuple[Object, ...] = (
             task("tell", "flaky", "fan"),
             task("end", "short", "tell"),
         ),
-        *(_A, _B, _EACH, _BAD, _FLAKY),
+        *(SHORT, WORK, _EACH, _BAD, _FLAKY),
         onExit="farewell",
     ),
 )

@@ -24,11 +24,6 @@ def pod(name: str, seconds: float | str = 2, **more: Any) -> Object:
     return {**template, **_inputs(more.pop("inputs", ())), **more}
 
 
-def generous(name: str, seconds: float | str, **more: Any) -> Object:
-    """A template of one pod that requests far more than it uses."""
-    return pod(name, seconds, container=container(resources=LARGE), **more)
-
-
 def _sim(found: Object) -> Object:
     return {f"sim/{name}": str(value) for name, value in found.items()}
 
@@ -71,3 +66,7 @@ def workflow(name: str, *templates: Object, **spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"entrypoint": "main", "templates": list(templates), **spec},
     }
+
+
+# Templates that several workflows share; the last requests far more than it uses.
+SHORT, WORK, LONG = pod("short", 1), pod("work", 3), pod("long", 7, container=container(resources=LARGE))
