@@ -20,7 +20,7 @@ from typing import Any
 from concertmaster.core.times import format_micro_time, recent
 from concertmaster.core.units import HOUR
 from concertmaster.kube.client import SLOW_ONCE, KubeClient
-from concertmaster.kube.errors import Conflict, Forbidden, KubeError
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, Stopped
 from concertmaster.kube.objects import EVENTS, ObjectRef
 
 MAX_NOTE = 1000  # the API allows 1,024 bytes
