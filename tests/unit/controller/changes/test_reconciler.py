@@ -1126,7 +1126,7 @@ def test_a_profile_that_is_to_be_withdrawn_makes_no_further_changes(monkeypatch:
     bed = Bed()
     build = bed.stage.build
     uid = bed.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
-    monkeypatch.setattr(bed.stage, "build", lambda **k: replace(build(**k), held=frozenset({uid})))
+    monkeypatch.setattr(bed.stage, "build", lambda *a, **k: replace(build(*a, **k), held=frozenset({uid})))
     bed.run()
     bed.run()
     assert bed.all() == []
