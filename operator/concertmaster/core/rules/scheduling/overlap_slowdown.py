@@ -18,7 +18,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.starts import Starts
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.changepoint.inputs import explained_by
-from concertmaster.core.changepoint.seasons import without_seasons
+from concertmaster.core.changepoint.seasons import within_hours, without_seasons
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.stats.quantiles import student_quantile
@@ -53,10 +53,10 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
     logs = np.log(np.maximum(np.array(left), 1.0))
     inputs = np.array([span.run.input_total or math.nan for span, _, _ in timed])
     explained = explained_by(inputs, logs)
-    begun = np.array([span.begin for span, _, _ in timed])
-    (logs,) = without_seasons(begun, [logs if explained is None else logs - explained])
     earlier, later = (np.array([o[k] for _, o, _ in timed]) for k in (1, 2))
     beside, long = (earlier > 0.0).astype(np.float64), later > 0.0
+    begun = np.array([span.begin for span, _, _ in timed])
+    logs = _without_seasons(begun, logs if explained is None else logs - explained, beside)
     whole, level = np.array([seconds for _, _, seconds in timed]), _levels(logs)
     # The other run may matter as long as it is there, or to what the run begins with. Those over before the next begins
     # vary less where few runs are long.
@@ -138,6 +138,14 @@ def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[flo
     likely = shift.solve(0.0, 0.0)
     low, high = (shift.solve(t, likely) for t in (quantile, -quantile))
     return (shift.t(), (low, likely, high)) if low > 0.0 and math.isfinite(high) else None
+
+
+def _without_seasons(begun: Floats, logs: Floats, beside: Floats) -> Floats:
+    """The logarithms without what hours and weekends explain and overlapping does not: runs overlap in rows, which fill some
+    hours of a few days. The effect of overlapping is that between runs of the same hours (Frisch, Waugh 1933)."""
+    within = within_hours(begun, beside)
+    slowed = beside * (amount_shift(logs, within).solve(0.0, 0.0) if within.any() else 0.0)
+    return without_seasons(begun, [logs - slowed])[0] + slowed
 
 
 def _levels(logs: Floats) -> Floats:

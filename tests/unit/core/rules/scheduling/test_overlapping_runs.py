@@ -21,7 +21,7 @@ from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
 from concertmaster.core.schedules.starts import widened
 from concertmaster.engines.define import define_all
 from concertmaster.report.status.insights import sentences
-from tests.support.builders import NOW
+from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Scenario, argo, cron_job, define, noise, simulate, task
 from tests.support.core.scenarios import every_ten_minutes
@@ -293,6 +293,25 @@ def test_runs_lose_no_more_than_all_of_their_time() -> None:
 def test_runs_that_take_long_at_some_time_are_not_slowed_by_each_other(usual: Callable[[int], float]) -> None:
     item = paced(150, usual, 0.0).one("overlapping-runs")
     assert item.gain_seconds is None
+
+
+@pytest.mark.parametrize("busy", [1.0, 1.3])
+def test_runs_that_overlap_at_some_hours_slow_each_other_down_there(busy: float) -> None:
+    """Four days of runs every half an hour that take half as long again beside another, and ``busy`` times as long from 9 to
+    17: rows of runs that overlap fill some hours more than others, which is no effect of these hours."""
+    value, lengths, lost, free = noise(seed=6, spread=0.15), [], [], 0.0
+    starts = [DUE - DUE % 1800 - (200 - i) * 1800 + 2.0 for i in range(200)]
+    for begin in starts:
+        own = value(1500.0 * (busy if 9 <= begin % DAY / 3600 < 17 else 1.0))
+        lengths.append(own * (1.5 if begin < free else 1.0))
+        lost.append(lengths[-1] - own)
+        free = max(free, begin + lengths[-1])
+    made = of(cron("Allow", "*/30 * * * *"), starts, lengths)
+    found = starts_of(made.definition, made.runs)
+    effect = slowdown(found, {}) if found is not None else None
+    assert effect is not None
+    assert effect.seconds.low < sum(lost) / 200 < effect.seconds.high
+    assert effect.seconds.likely == pytest.approx(sum(lost) / 200, rel=0.25)
 
 
 @pytest.mark.parametrize("seed", [17, 50, 53, 57, 62])
