@@ -77,62 +77,58 @@ def compute_score(
     takes on the critical path."""
     weights, makespan = policy.analysis.score_weights, workflow.makespan
     known = [r for r in workflow.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
-    parts = (
-        _success(workflow.runs, known, policy),
-        _stability(makespan, workflow.trend, policy),
-        _efficiency(workflow.cost, workflow.containers, policy),
-        _waiting(workflow.queue, makespan, blocked, weights["waiting"]),
-        _objectives(objectives, weights["objectives"]),
-    )
-    judged = len(known) >= policy.analysis.min_runs and not unsampled(workflow.containers)
-    return Score(_total(parts) if judged else None, parts)
+    judged = {
+        "success": _success(workflow.runs, known, policy),
+        "stability": _stability(makespan, workflow.trend, policy),
+        "efficiency": _efficiency(workflow.cost, workflow.containers, policy),
+        "waiting": _waiting(workflow.queue, makespan, blocked),
+        "objectives": _objectives(objectives),
+    }
+    parts = tuple(ScorePart(name, weights[name], *part, deducted=name == "objectives") for name, part in judged.items())
+    enough = len(known) >= policy.analysis.min_runs and not unsampled(workflow.containers)
+    return Score(_total(parts) if enough else None, parts)
 
 
-def _success(runs: Sequence[RunRecord], known: Sequence[RunRecord], policy: Policy) -> ScorePart:
+_Judged = tuple[float | None, str]
+"""Value of a part, 0 to 1, and the measured figure as text."""
+
+
+def _success(runs: Sequence[RunRecord], known: Sequence[RunRecord], policy: Policy) -> _Judged:
     """Success rate: full marks at the target, none 20 points below it. ``known``: the runs whose outcome is."""
-    weight = policy.analysis.score_weights["success"]
     succeeded, unseen = sum(r.outcome is Outcome.SUCCEEDED for r in known), sum([r.unseen for r in runs])
     rate = success_rate(succeeded, len(known) - succeeded, unseen)
     if rate is not None:
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
-        return ScorePart("success", weight, value, f"{text.percent(rate)} of {text.count(len(known), 'run')}")
-    if known:
-        return ScorePart("success", weight, None, f"the ends of {unseen} of {len(runs)} runs were not seen")
-    return ScorePart("success", weight, None, "no run with a known outcome")
+        return value, f"{text.percent(rate)} of {text.count(len(known), 'run')}"
+    return None, f"the ends of {unseen} of {len(runs)} runs were not seen" if known else "no run with a known outcome"
 
 
-def _stability(makespan: Summary, trend: Detection, policy: Policy) -> ScorePart:
+def _stability(makespan: Summary, trend: Detection, policy: Policy) -> _Judged:
     """Variation of the makespan against twice the threshold for ``inconsistent``; half the marks during a slowdown."""
-    weight = policy.analysis.score_weights["stability"]
     if makespan.cv is None or makespan.count < 3:
-        return ScorePart("stability", weight, None, "fewer than 3 succeeded runs")
+        return None, "fewer than 3 succeeded runs"
     slower = any(p.ratio > 1.0 for p in trend.points)
     value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
-    why = f"run time varies by {100 * makespan.cv:.0f}% of its mean" + (", and grew" if slower else "")
-    return ScorePart("stability", weight, value, why)
+    return value, f"run time varies by {100 * makespan.cv:.0f}% of its mean" + (", and grew" if slower else "")
 
 
-def _efficiency(cost: CostSummary, containers: Sequence[ContainerUsage], policy: Policy) -> ScorePart:
+def _efficiency(cost: CostSummary, containers: Sequence[ContainerUsage], policy: Policy) -> _Judged:
     """Used share of the requested cost against the target utilization."""
-    weight = policy.analysis.score_weights["efficiency"]
     if cost.per_run is None or cost.per_run.requested <= 0 or cost.per_run.used <= 0:
-        why = UNSAMPLED if unsampled(containers) else "requests or usage unknown"
-        return ScorePart("efficiency", weight, None, why)
+        return None, UNSAMPLED if unsampled(containers) else "requests or usage unknown"
     share, target = cost.per_run.used / cost.per_run.requested, _efficiency_target(containers, policy)
     # Use beyond the request earns nothing: it may starve other pods, or be starved by them.
     value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
-    return ScorePart("efficiency", weight, value, f"{100 * share:.0f}% of the requested resources used")
+    return value, f"{100 * share:.0f}% of the requested resources used"
 
 
-def _waiting(queue: Summary, makespan: Summary, blocked: float, weight: int) -> ScorePart:
+def _waiting(queue: Summary, makespan: Summary, blocked: float) -> _Judged:
     """Share of the makespan spent waiting for a node, or blocked by a limit or a retry: no marks at 20%."""
     if queue.mean is None or not makespan.mean:
-        why = "scheduling times unknown" if queue.mean is None else "no succeeded run"
-        return ScorePart("waiting", weight, None, why)
+        return None, "scheduling times unknown" if queue.mean is None else "no succeeded run"
     share = (queue.mean + blocked) / makespan.mean
     blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
-    why = f"queueing is {100 * share:.0f}% of run time{blocking}"
-    return ScorePart("waiting", weight, _clip(1.0 - share / 0.20), why)
+    return _clip(1.0 - share / 0.20), f"queueing is {100 * share:.0f}% of run time{blocking}"
 
 
 def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
@@ -144,20 +140,20 @@ def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
     return Score(_total(parts) if score.total is not None else None, parts)
 
 
-def _objectives(verdicts: Sequence[ObjectiveAssessment], weight: int) -> ScorePart:
+def _objectives(verdicts: Sequence[ObjectiveAssessment]) -> _Judged:
     """Deduction for missed objectives that no other part measures: full marks for each that is met, none for one missed by
     half. Its text counts all objectives, as the status does."""
     judged = [o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN]
     known = [o for o in judged if not o.name.startswith(COUNTED_ELSEWHERE)]
     if not known:
-        return ScorePart("objectives", weight, None, "no objective beside those of the other parts", deducted=True)
+        return None, "no objective beside those of the other parts"
     missed = [o for o in known if o.verdict is ObjectiveResult.MISSED]
     credit = sum(_clip(1.0 + (o.margin or 0.0) / _NO_CREDIT) for o in missed) + len(known) - len(missed)
     met = sum(o.verdict is ObjectiveResult.MET for o in judged)
     why = f"{met} of {len(judged)} objectives met" + (
         f"; missed: {', '.join(o.name for o in missed)}" if missed else ""
     )
-    return ScorePart("objectives", weight, credit / len(known), why, deducted=True)
+    return credit / len(known), why
 
 
 def _total(parts: Sequence[ScorePart]) -> int | None:

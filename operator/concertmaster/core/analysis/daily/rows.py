@@ -76,10 +76,6 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     ordered = sorted(rows, key=lambda r: (r.day, r.until))
     if not ordered:
         return None
-    metrics: dict[str, float] = {}
-    for row in ordered:
-        for name, amount in row.metrics.items():
-            metrics[name] = metrics.get(name, 0.0) + amount
     largest: dict[str, float] = {}
     for row in ordered:
         for name, amount in row.largest.items():
@@ -98,7 +94,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
         cost=total(r.cost for r in ordered),
         wasted=total(r.wasted for r in ordered),
         queue=total(r.queue for r in ordered),
-        metrics=_first(metrics),
+        metrics=_metrics(r.metrics for r in ordered),
         largest=largest,
         score=next((r.score for r in reversed(ordered) if r.score is not None), None),
         until=max(r.until for r in ordered),
@@ -190,11 +186,7 @@ def _metrics(extras: Iterable[Mapping[str, float]]) -> dict[str, float]:
     for extra in extras:
         for name, amount in extra.items():
             totals[name] = totals.get(name, 0.0) + amount
-    return _first(totals)
-
-
-def _first(metrics: Mapping[str, float]) -> dict[str, float]:
-    return dict(sorted(metrics.items())[:METRICS])
+    return dict(sorted(totals.items())[:METRICS])
 
 
 def _pooled(rows: Sequence[DailyRow]) -> tuple[float | None, float | None]:

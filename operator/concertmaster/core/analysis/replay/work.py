@@ -69,20 +69,6 @@ def work_of(run: ExecutedRun, record: RunRecord, engine: str) -> Work:
     steps before it. ``record``: the record of the run; ``engine``: name of the engine."""
     nodes = {e.node for e in record.steps}
     machines = max(1, len(nodes) - (None in nodes))
-    if all(len(chains) == 1 for chains in run.chains):  # the common case: tasks and steps are the same
-        rows = record.steps
-        sizes = [rows[chain[-1].source].input_size for (chain,) in run.chains]
-        return Work(
-            str(record.workflow),
-            engine,
-            run.names,
-            run.parents,
-            [chain[0].work if len(chain) == 1 else sum([a.work for a in chain]) for (chain,) in run.chains],
-            [math.nan if size is None else size for size in sizes],
-            machines,
-            0,
-            run.makespan,
-        )
     steps: list[str] = []
     parents: list[tuple[int, ...]] = []
     durations: list[float] = []

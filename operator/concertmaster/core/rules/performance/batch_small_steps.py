@@ -13,10 +13,9 @@ from itertools import chain
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
-from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import median, upper_median
-from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
+from concertmaster.core.model import Category, Finding, Interval, Level, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Per, RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence, worth
@@ -81,33 +80,31 @@ def _sizes(graph: WorkflowGraph, pods: _Pods) -> list[int]:
     return sorted({s for s in (*_SIZES, *one_round) if 2 <= s <= pods.items})
 
 
-def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> tuple[int, Gain, bool] | None:
-    """The batch size that shortens the run most (True), else the largest that does not lengthen it (False)."""
-    tried = []
-    for size in _sizes(evidence.analysis.definition.graph, pods):
-        gain = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
-        if gain.share is not None:
-            tried.append((size, gain, gain.share.likely))
-    shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
+def _best_size(
+    evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods
+) -> tuple[int, tuple[Interval, Interval] | None] | None:
+    """The batch size that shortens the run most, with share and seconds, else the largest that does not lengthen it."""
+    sizes = _sizes(evidence.analysis.definition.graph, pods)
+    tried = [(size, evidence.gain(WhatIf.batch_items(pods.step, size), runs)) for size in sizes]
+    least = evidence.settings.number("minGainPercent", 5.0)
+    shorter = [(size, gains) for size, gain in tried if (gains := worth(gain, least)) is not None]
     if shorter:
-        best = max(t[2] for t in shorter)
-        size, gain, _ = next(t for t in shorter if t[2] >= _MIN_GAIN_SHARE * best)
-        return size, gain, True
-    same = [t for t in tried if t[2] >= _NO_LONGER]
-    return (same[-1][0], same[-1][1], False) if same else None
+        best = max(share.likely for _, (share, _) in shorter)
+        return next(t for t in shorter if t[1][0].likely >= _MIN_GAIN_SHARE * best)
+    same = [size for size, gain in tried if gain.share is not None and gain.share.likely >= _NO_LONGER]
+    return (same[-1], None) if same else None
 
 
 def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Finding | None:
     best = _best_size(evidence, runs, pods)
     if best is None:
         return None
-    size, replayed, shorter = best
+    size, gains = best
     left = -(-pods.items // size)
     saved = (pods.items - left) * pods.overhead
     name = evidence.title(pods.step)
-    gains = (replayed.share, replayed.seconds) if shorter else (None, None)
-    if gains[0] is not None and gains[1] is not None:
-        expected = f"{gain_sentence(gains[0], gains[1])}, and {text.duration(saved)} of pod time"
+    if gains is not None:
+        expected = f"{gain_sentence(*gains)}, and {text.duration(saved)} of pod time"
     else:
         fewer = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer"
         expected = f"{fewer}; no impact on run duration"
@@ -120,13 +117,13 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
             f" start (medians {evidence.runs(len(runs))}): {text.percent(pods.share)} of their time is not work"
         ),
         otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
-        category=Category.PERFORMANCE if shorter else Category.COST,
+        category=Category.PERFORMANCE if gains is not None else Category.COST,
         current=f"{pods.items} pods of one item",
         proposed=f"{text.count(left, 'pod')} of {size} items",
         expected=expected,
         confidence=0.6,
-        gain_seconds=gains[1],
-        gain_share=gains[0],
+        gain_seconds=gains[1] if gains is not None else None,
+        gain_share=gains[0] if gains is not None else None,
         evidence=("replayed with the items of a batch one after the other in one pod, start-up paid once",),
     )
 
