@@ -66,6 +66,11 @@ class ObjectiveAssessment:
     bound: str = "<="  # how the measured value must compare with the target
 
     @property
+    def kind(self) -> str:
+        """Its name without the step, metric or template in parentheses."""
+        return self.name.partition(" (")[0]
+
+    @property
     def known(self) -> bool:
         """Whether there is a figure, be it of too few attempts for a verdict."""
         return self.actual != _NO_FIGURE

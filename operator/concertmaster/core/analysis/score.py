@@ -144,7 +144,7 @@ def _objectives(verdicts: Sequence[ObjectiveAssessment]) -> _Judged:
     """Deduction for missed objectives that no other part measures: full marks for each that is met, none for one missed by
     half. Its text counts all objectives, as the status does."""
     judged = [o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN]
-    known = [o for o in judged if not o.name.startswith(COUNTED_ELSEWHERE)]
+    known = [o for o in judged if o.kind not in COUNTED_ELSEWHERE]
     if not known:
         return None, "no objective beside those of the other parts"
     missed = [o for o in known if o.verdict is ObjectiveResult.MISSED]

@@ -20,6 +20,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.rules import Evidence
 from concertmaster.report.result import first_status
 from concertmaster.report.status.document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
@@ -205,6 +206,15 @@ def test_missed_objectives_lower_the_score_and_those_of_other_parts_do_not_count
     assert part(duration={"p50": "1h"}) == (1.0, "3 of 3 objectives met")
     slow = part(duration={"p50": "1h", "p95": "1m"})  # missed by more than half
     assert slow == (0.5, "3 of 4 objectives met; missed: duration p95")
+
+
+def test_a_budget_is_not_taken_for_an_objective_that_its_metric_is_named_like() -> None:
+    names = ("success", "duration")
+    of = [replace(run, extra=dict.fromkeys(names, 5.0)) for run in runs()]
+    found = analyze(CHAIN, of, now=NOW, policy=Policy(objectives=Objectives(budgets=dict.fromkeys(names, 2.0))))
+    assert next(part.value for part in found.score.parts if part.name == "objectives") == 0.0
+    evidence = Evidence(found, "p")
+    assert not evidence.misses_duration and not evidence.misses_success
 
 
 def test_the_score_counts_the_objectives_that_the_status_lists() -> None:

@@ -146,7 +146,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per objective that a trend will exceed."""
     if not evidence.analysis.enough:
         return
-    met = {o.name for o in evidence.analysis.objectives if o.verdict is ObjectiveResult.MET}
+    met = {o.kind for o in evidence.analysis.objectives if o.verdict is ObjectiveResult.MET}
     for row in _watched(evidence):
         forecast = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
         if forecast.state is OutlookState.AT_RISK or (forecast.state is OutlookState.MISSED and row.name in met):

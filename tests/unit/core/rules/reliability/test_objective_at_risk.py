@@ -52,6 +52,11 @@ def test_growth_that_passed_an_objective_which_the_window_still_meets_is_reporte
     assert item.objective == "duration p50"
 
 
+def test_growth_that_passed_the_template_of_the_workflows_type_is_reported_too() -> None:
+    passed = replace(scenarios.objective_at_risk(), objectives=Objectives(duration_by_type={"sequential": 372.0}))
+    assert "missed objective of 6m12s" in passed.one("objective-at-risk").action
+
+
 def test_success_that_falls_is_reported_before_the_window_shows_it() -> None:
     failing = {84, 93, 101, 110, 117}
 
