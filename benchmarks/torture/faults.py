@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.torture.bed import SCRAPE_SECONDS, Play
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag, near, unix
 from benchmarks.torture.truth_others import deleted, ended
-from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
+from concertmaster.core.analysis.replay import ExecutedRun, executed
 from concertmaster.core.analysis.replay.critical import step_drag
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.engines import complete as whole_definition
@@ -98,7 +98,7 @@ def path_faults(
     if not run.usable:
         ran = any(leaf.ran for leaf in truth.leaves.values())
         return [f"no chain: {'; '.join(run.problems)}"] if ran else []
-    chain = [_keyed(truth, record.steps[a.source], leaf_of) for a in critical_chain(run)]
+    chain = [_keyed(truth, record.steps[a.source], leaf_of) for a in run.critical]
     faults = chain_faults(truth, chain)
     if faults:
         return [*faults, shown(chain)]

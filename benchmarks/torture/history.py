@@ -8,7 +8,7 @@ from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row, apart, drag_faults, shown, with_pods
 from benchmarks.torture.truth import SECOND, Key, Leaf, Object, Truth, chain_faults, closed_up, near, unix
 from benchmarks.torture.truth_others import ended
-from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
+from concertmaster.core.analysis.replay import ExecutedRun, executed
 from concertmaster.core.model import (
     UNKNOWN_STEP,
     Outcome,
@@ -162,7 +162,7 @@ def _path_faults(
             around = {key[0] for key in leaf.before}
             leaf.before |= {key for key in seen.leaves if key[0] in around and key != leaf.key}
     keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
-    steps = [record.steps[a.source] for a in critical_chain(run)]
+    steps = [record.steps[a.source] for a in run.critical]
     chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
     slack = 2 * SECOND + truth.sampled
     if truth.idle and not near(record.makespan, seen.lasted(), slack):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.replay import critical_chain, executed
+from concertmaster.core.analysis.replay import executed
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.engines import Claims
 from concertmaster.engines.argo.live import workflow_of
@@ -31,7 +31,7 @@ def test_fan_out_over_a_parameter(run: Run) -> None:
 @about("fan-chain")
 def test_items_that_go_through_several_steps_on_their_own(run: Run, definitions: Definitions) -> None:
     replayed = executed(run.record, definitions[run.key].graph)
-    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    chain = [(a.step, a.item) for a in replayed.critical]
     assert chain == [("part.extract", "2:16"), ("part.clean", "2:16"), ("part.seal", "2:16"), ("load", None)]
     assert replayed.problems == ()
 
@@ -107,7 +107,7 @@ def test_a_template_is_retried_whose_steps_are(run: Run, definitions: Definition
     assert run.record.outcome is Outcome.SUCCEEDED
     replayed = executed(run.record, definitions[run.key].graph)
     assert replayed.problems == ()
-    chain = [(a.step, a.attempt) for a in critical_chain(replayed)]
+    chain = [(a.step, a.attempt) for a in replayed.critical]
     assert chain == [("read", 0), ("train", 0), ("train", 1), ("read", 1), ("train", 2)]
 
 

@@ -14,7 +14,6 @@ from concertmaster.core.analysis.graph import drags, drags_many, longest_path, t
 from concertmaster.core.analysis.replay import (
     ExecutedRuns,
     WhatIf,
-    critical_chain,
     critical_share,
     executed,
     replay,
@@ -94,7 +93,7 @@ def test_the_unchanged_replay_is_the_observed_run(base: Engine) -> None:
     assert split is not None
     parts = split.controller + split.limit + split.scheduling + split.start_up + split.work + split.retry
     assert math.isclose(parts, record.makespan, abs_tol=1e-6)
-    assert critical_chain(run)
+    assert run.critical
 
 
 @settings(deadline=None, max_examples=60)

@@ -29,7 +29,7 @@ from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
 from concertmaster.core.analysis.replay.overhead import Prediction
-from concertmaster.core.analysis.replay.work import Work, work_of
+from concertmaster.core.analysis.replay.work import work_of
 from concertmaster.core.analysis.runs.changes import between, longest, released, signatures_of
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
@@ -42,8 +42,6 @@ from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
 
-# Makespan and durations of the run to forecast: one more run like the last.
-_UNKNOWN = math.nan
 # Least relative slowdown of slow runs worth reporting: with few runs, smaller groups may be chance.
 MIN_EXTRA = 0.2
 _SAME_SHARE = 0.8  # share of the slow runs, and of the runs between two changes, that are the same
@@ -235,18 +233,8 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:
         return Prediction(None, 0)
-    last = works[-1]
-    unknown = Work(
-        last.workflow,
-        last.engine,
-        last.steps,
-        last.parents,
-        [_UNKNOWN] * len(last.steps),
-        last.inputs,
-        last.machines,
-        last.slots,
-    )
-    return forecast(unknown, works)
+    last = works[-1]  # one more run like it
+    return forecast(replace(last, durations=[math.nan] * len(last.steps), makespan=math.nan), works)
 
 
 def _risks(

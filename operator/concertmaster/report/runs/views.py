@@ -20,7 +20,6 @@ from concertmaster.core.analysis.replay import (
     ExecutedRun,
     TimeSplit,
     chain_splits,
-    critical_chain,
     prepare,
     time_split,
     total_split,
@@ -123,7 +122,7 @@ def _summary(history: RunHistory, at: int, path: tuple[PathPart, ...]) -> RunSum
 def run_view(history: RunHistory, at: int, *, most_pods: int = MAX_PODS) -> RunView:
     """The run at that position in full, with all pods of its critical path and at most ``most_pods`` others."""
     record, run = history.runs[at], history.executed[at]
-    path, critical = path_parts(run), {attempt.source for attempt in critical_chain(run)}
+    path, critical = path_parts(run), {attempt.source for attempt in run.critical}
     order = sorted(range(len(record.steps)), key=lambda i: (_begin(record.steps[i]), record.steps[i].step))
     shown = order
     if len(order) > most_pods:

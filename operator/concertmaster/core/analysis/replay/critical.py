@@ -57,11 +57,6 @@ class CriticalShare:
     runs: int
 
 
-def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
-    """The pods that determined the observed makespan, first to last."""
-    return run.critical
-
-
 def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
     """The pods of the critical chain, first to last, each with its time split. Together with the tail of the run, which is
     controller time, the parts add up to the makespan."""
@@ -72,7 +67,7 @@ def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
             if lag is None
             else TimeSplit(lag, a.queued, a.pending, a.starting, a.work, back_off),
         )
-        for a, lag, back_off in _links(critical_chain(run))
+        for a, lag, back_off in _links(run.critical)
     )
 
 
@@ -118,7 +113,7 @@ def critical_share(runs: Sequence[ExecutedRun]) -> Mapping[str, CriticalShare]:
     seconds: dict[str, float] = {}
     for run in usable:
         spent: dict[str, float] = {}
-        for a in critical_chain(run):
+        for a in run.critical:
             spent[a.step] = spent.get(a.step, 0.0) + a.total
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1

@@ -243,10 +243,11 @@ def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """Batches for fan-outs of small items, merged small steps, and more items per call where calls cost tokens."""
-    if evidence.analysis.enough:
-        yield from _calls(evidence)
+    if not evidence.analysis.enough:
+        return
+    yield from _calls(evidence)
     runs = [run for run in evidence.analysis.executed if run.usable]
-    if not evidence.analysis.enough or not runs:
+    if not runs:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
     pods = _pods(runs, evidence.analysis.figures)

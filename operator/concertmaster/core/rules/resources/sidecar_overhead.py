@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.analysis.replay.gain import with_replay_error
 from concertmaster.core.analysis.runs.injected import EXECUTOR
 from concertmaster.core.known import median
@@ -132,7 +131,7 @@ def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
 
 def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
     """Seconds per run for which pods on the critical path outlive their step."""
-    chains = [critical_chain(run) for run in evidence.analysis.executed if run.usable]
+    chains = [run.critical for run in evidence.analysis.executed if run.usable]
     return mean_interval([late * sum(a.step in own.steps for a in chain) for chain in chains])
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import paired_interval, sooner
 from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
@@ -136,7 +136,7 @@ def _waits(
     steps: dict[str, float] = {}
     for run in runs:
         lags = _lags(run, approvals, usual)
-        waited = {a.step: lags[a.source] for a in critical_chain(run) if a.source in lags}
+        waited = {a.step: lags[a.source] for a in run.critical if a.source in lags}
         waits.append(sum(waited.values()))
         for step, wait in waited.items():
             steps[step] = steps.get(step, 0.0) + wait / len(runs)

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
+from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
@@ -43,7 +43,7 @@ def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], l
     waited = attrgetter("step", field)
     for run in runs:
         whole = 0.0
-        for step, seconds in map(waited, critical_chain(run)):
+        for step, seconds in map(waited, run.critical):
             whole += seconds
             steps[step] = steps.get(step, 0.0) + seconds
         totals.append(whole)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_chain
+from concertmaster.core.analysis.replay import ExecutedRun, Limit
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
 from concertmaster.core.arrays import Floats
 from concertmaster.core.fleet.workflows import Fleet
@@ -72,7 +72,7 @@ def _others(evidence: Evidence) -> Fleet | None:
 
 
 def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
-    return [sum(a.pending for a in critical_chain(run)) for run in runs]
+    return [sum(a.pending for a in run.critical) for run in runs]
 
 
 def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> list[_Start]:

@@ -57,9 +57,10 @@ def find(evidence: Evidence) -> Finding | None:
     """A finding if suspension is a significant share of the time from a run's creation to its end."""
     runs = [r for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None]
     known = [r for r in runs if r.suspension is not None]
+    held = [r.suspension for r in known if r.suspension is not None]
     if len(known) < max(1, evidence.analysis.policy.analysis.min_runs):
         return None
-    waits = [r.suspension.seconds for r in known if r.suspension is not None]
+    waits = [suspension.seconds for suspension in held]
     seconds = mean_interval(waits)
     whole = sum(waits + [r.makespan or 0.0 for r in known]) / len(known)
     least = evidence.settings.number("minSharePercent", 10.0) / 100
@@ -67,9 +68,9 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     share = Interval(*(v / whole for v in (seconds.low, seconds.likely, seconds.high)))
     gains = attainable((share, seconds))
-    holders = Counter(r.suspension.by for r in known if r.suspension is not None and r.suspension.by)
+    holders = Counter(suspension.by for suspension in held if suspension.by)
     by = holders.most_common(1)[0][0] if holders else None
-    evictions = sum(r.suspension.evictions for r in known if r.suspension is not None)
+    evictions = sum(suspension.evictions for suspension in held)
     evicted = f"; Kueue evicted them {text.count(evictions, 'time')}" if evictions else ""
     where = "" if by is None else f" in {by}" if by.startswith(_QUEUE) else f" by {by}"
     remedy = _remedy(by)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
@@ -99,7 +99,7 @@ def most_on_nodes(run: ExecutedRun, *, pending: bool = False) -> int:
 
 
 def _complete(run: ExecutedRun, lacking: Mapping[int, StepExecution], field: str) -> bool:
-    return all(a.source not in lacking or _known(lacking[a.source], field) for a in critical_chain(run))
+    return all(a.source not in lacking or _known(lacking[a.source], field) for a in run.critical)
 
 
 def _lacking(run: RunRecord) -> dict[int, StepExecution]:

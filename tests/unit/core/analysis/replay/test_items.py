@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, step_drag
+from concertmaster.core.analysis.replay import WhatIf, critical_share, executed, replay, step_drag
 from concertmaster.core.model import NameSegment, Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
 from tests.support.builders import run_record
 from tests.support.core.oracle_runs import BEGIN, KEY
@@ -54,7 +54,7 @@ def run(items: dict[str, tuple[int, int, int]] = ITEMS, *, without: tuple[str, s
 @pytest.mark.parametrize("declared", [True, False])
 def test_the_critical_chain_is_that_of_the_slowest_item(declared: bool) -> None:
     replayed = executed(run(), graph(declared=declared))
-    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    chain = [(a.step, a.item) for a in replayed.critical]
     assert chain == [("fan.extract", "2:c"), ("fan.clean", "2:c"), ("fan.seal", "2:c"), ("load", None)]
     assert replayed.problems == ()
     assert replayed.replayed == replayed.makespan == 145
@@ -76,7 +76,7 @@ def test_a_what_if_on_one_step_moves_each_item_by_its_own_time() -> None:
 
 def test_a_step_that_did_not_run_for_an_item_passes_on_what_it_waits_for() -> None:
     replayed = executed(run(without=("fan.clean", "2:c")), graph())
-    assert [(a.step, a.item) for a in critical_chain(replayed)][:2] == [("fan.extract", "2:c"), ("fan.seal", "2:c")]
+    assert [(a.step, a.item) for a in replayed.critical][:2] == [("fan.extract", "2:c"), ("fan.seal", "2:c")]
     assert replay(replayed, WhatIf.scale_step("fan.extract", 0.0)) == 55.0
 
 
@@ -91,7 +91,7 @@ def test_fan_outs_beside_each_other_stay_a_barrier_whatever_their_items_are_call
     rows = [execution("first", i, 0, s) for i, s in (("0:a", 10), ("1:b", 60))]
     rows += [execution("second", i, 60, 20) for i in ("0:a", "1:b")]
     record = run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 80, source=Source.LIVE)
-    assert next((a.step, a.item) for a in critical_chain(executed(record, spec))) == ("first", "1:b")
+    assert next((a.step, a.item) for a in executed(record, spec).critical) == ("first", "1:b")
     assert replay(executed(record, spec), WhatIf.scale_step("second", 2.0)) == 100.0
 
 
@@ -111,7 +111,7 @@ def test_nested_fan_outs_wait_for_the_items_they_share() -> None:
         rows += [execution("fan.part", f"{item} / {n}", wait, 20 + 10 * n) for n in range(2)]
         rows.append(execution("fan.join", item, wait + 30, 5))
     record = run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 115, source=Source.LIVE)
-    chain = [(a.step, a.item) for a in critical_chain(executed(record, spec))]
+    chain = [(a.step, a.item) for a in executed(record, spec).critical]
     assert chain == [("fan.split", "1:b"), ("fan.part", "1:b / 1"), ("fan.join", "1:b")]
     assert step_drag(executed(record, spec)) == {"fan.split": 70.0 + 10.0, "fan.part": 30.0, "fan.join": 5.0}
 
@@ -131,7 +131,7 @@ def test_an_item_of_unknown_name_follows_what_had_ended_when_it_began() -> None:
         )
     )
     replayed = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 97, source=Source.LIVE), spec)
-    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    chain = [(a.step, a.item) for a in replayed.critical]
     assert chain == [("list", None), ("fan.extract", "#1"), ("fan.clean", "#8"), ("load", None)]
     assert replayed.problems == ()
 
@@ -154,7 +154,7 @@ def test_rounds_of_a_template_that_is_retried_as_a_whole_follow_each_other() -> 
     rows = [replace(execution(step, None, begin, seconds), attempt=n) for step, n, begin, seconds in times]
     made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 82, source=Source.LIVE), ROUNDS)
     assert made.problems == ()
-    assert [(a.step, a.attempt) for a in critical_chain(made)] == [(step, n) for step, n, _, _ in times]
+    assert [(a.step, a.attempt) for a in made.critical] == [(step, n) for step, n, _, _ in times]
     assert made.replayed == made.makespan == 82
     assert step_drag(made) == {"a": 10.0, "block.one": 50.0, "block.two": 12.0, "z": 10.0}
 
@@ -186,7 +186,7 @@ def test_rounds_with_retries_within_follow_each_other() -> None:
     times += [("a", 1, 56, 20, False), ("a", 2, 80, 25, True), ("b", 2, 105, 40, True)]
     made = executed(_retried_within(*times), WorkflowGraph(tuple(steps)))
     assert made.problems == ()
-    assert [(a.step, a.attempt) for a in critical_chain(made)] == [(step, n) for step, n, *_ in times]
+    assert [(a.step, a.attempt) for a in made.critical] == [(step, n) for step, n, *_ in times]
     assert made.replayed == made.makespan == 145
     assert step_drag(made) == {"a": 80.0, "b": 65.0}
 
@@ -197,7 +197,7 @@ def test_a_round_begins_when_the_slowest_of_the_one_before_has_ended() -> None:
     times = [("a", 0, 0, 60, True), ("b", 0, 0, 5, False), ("b", 1, 10, 10, False), ("a", 1, 60, 60, True)]
     times += [("b", 2, 60, 9, True)]
     made = executed(_retried_within(*times), WorkflowGraph(tuple(steps)))
-    assert [(a.step, a.attempt) for a in critical_chain(made)] == [("a", 0), ("a", 1)]
+    assert [(a.step, a.attempt) for a in made.critical] == [("a", 0), ("a", 1)]
     assert step_drag(made)["b"] == 0.0
 
 
@@ -206,10 +206,10 @@ def test_retries_of_a_step_alone_are_no_round(live: bool) -> None:
     steps = [StepSpec(n, path=(WHOLE, NameSegment(f".{n}", (), True))) for n in "ab"]
     times = [("a", 0, 0, 20, False), ("b", 0, 0, 50, True), ("a", 1, 55, 20, True)]
     made = executed(_retried_within(*times, after={2: "a"} if live else None), WorkflowGraph(tuple(steps)))
-    assert [(a.step, a.attempt) for a in critical_chain(made)] == [("a", 0), ("a", 1)]
+    assert [(a.step, a.attempt) for a in made.critical] == [("a", 0), ("a", 1)]
     # Only its object knows that all of a round had failed, and not the step alone.
     again = executed(_retried_within(*times, after={2: "b"}), WorkflowGraph(tuple(steps)))
-    assert [(a.step, a.attempt) for a in critical_chain(again)] == [("b", 0), ("a", 1)]
+    assert [(a.step, a.attempt) for a in again.critical] == [("b", 0), ("a", 1)]
 
 
 def test_rounds_inside_a_fan_out_are_those_of_their_item() -> None:
@@ -224,7 +224,7 @@ def test_rounds_inside_a_fan_out_are_those_of_their_item() -> None:
     times += [("one", "0:x", 1, 20, 10), ("two", "0:x", 1, 30, 60)]
     rows = [replace(execution(f"block.{step}", item, begin, s), attempt=n) for step, item, n, begin, s in times]
     made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 90, source=Source.LIVE), graph)
-    chain = [(a.step, a.item, a.attempt) for a in critical_chain(made)]
+    chain = [(a.step, a.item, a.attempt) for a in made.critical]
     assert chain == [(f"block.{s}", "0:x", n) for n in (0, 1) for s in ("one", "two")]
     assert made.replayed == made.makespan == 90
 
@@ -242,6 +242,6 @@ def test_the_handler_of_a_fan_out_as_a_whole_follows_those_of_its_items() -> Non
         *(execution("fan.onExit", "1:y", 30, 5), execution("fan.onExit", None, 60, 7)),
     )
     made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 67, source=Source.LIVE), graph)
-    chain = [(a.step, a.item) for a in critical_chain(made)]
+    chain = [(a.step, a.item) for a in made.critical]
     assert chain == [("fan", "0:x"), ("fan.onExit", "0:x"), ("fan.onExit", None)]
     assert made.replayed == made.makespan == 67

@@ -13,7 +13,6 @@ from concertmaster.core.analysis.replay import (
     Limit,
     TimeSplit,
     WhatIf,
-    critical_chain,
     critical_share,
     enough_parallelism,
     executed,
@@ -240,7 +239,7 @@ def test_skipped_steps_pass_their_dependencies_on() -> None:
     base = engine(work={**WORK, "check": [], "split": []})
     run = executed(base.run(), GRAPH)
     assert replay(run) == actual(base)
-    assert [a.step for a in critical_chain(run)] == ["extract", "load"]
+    assert [a.step for a in run.critical] == ["extract", "load"]
     assert "check" not in run.pods
 
 
@@ -323,7 +322,7 @@ def test_runs_that_cannot_be_replayed_say_why() -> None:
         assert not found.usable
         assert any(why in p for p in found.problems)
         assert math.isnan(replay(found))
-        assert critical_chain(found) == () and time_split(found) is None and step_drag(found) == {}
+        assert found.critical == () and time_split(found) is None and step_drag(found) == {}
     assert critical_share(prepare([blind, empty], GRAPH)) == {}
 
 
@@ -512,7 +511,7 @@ def test_the_life_of_a_daemon_is_no_work_of_the_run(source: Source, end: float, 
     record = run_record(steps, workflow=KEY, start=BEGIN, end=BEGIN + 330, source=source)
     made = executed(record, graph)
     assert made.usable
-    assert [a.step for a in critical_chain(made)] == ["db", "load", "query"]
+    assert [a.step for a in made.critical] == ["db", "load", "query"]
     share = critical_share([made])
     assert share["db"].drag == pytest.approx(4.0)
     assert share["load"].drag == pytest.approx(202.0, abs=5.0)
