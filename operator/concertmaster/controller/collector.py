@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.archive.archived_runs import ArchivedRuns, ArchiveReport, Reach
@@ -45,41 +45,27 @@ class _Outage:
         return replace(report, reason=self.reason, message=self.message)
 
 
+@dataclass(slots=True)
 class Collector:
     """Reads what the cycle needs and keeps the last report of each source."""
 
-    def __init__(
-        self,
-        sources: MetricsSources,
-        live: LiveRuns | None,
-        health: Health,
-        outages: Outages,
-        *,
-        interval: float,
-        archives: Sequence[ArchivedRuns] = (),
-        config_maps: ConfigMaps | None = None,
-    ) -> None:
-        self._sources = sources
-        self._live = live
-        self._archives = archives
-        self._config_maps = config_maps
-        self._more_archived = False
-        self._health = health
-        self._interval = interval
-        self._read: dict[str, float] = {}
-        self._asked: list[CollectionRequest] = []  # in this cycle
-        self._faults: dict[str, _Outage] = {}
-        self._outages = outages
-        self.reports: Mapping[str, SourceReport] = {}
+    sources: MetricsSources
+    live: LiveRuns | None
+    health: Health
+    outages: Outages
+    interval: float  # seconds between readings
+    archives: Sequence[ArchivedRuns] = ()
+    config_maps: ConfigMaps | None = None
+    reports: Mapping[str, SourceReport] = field(default_factory=dict)
+    _more_archived: bool = False
+    _read: dict[str, float] = field(default_factory=dict)
+    _asked: list[CollectionRequest] = field(default_factory=list)  # in this cycle
+    _faults: dict[str, _Outage] = field(default_factory=dict)
 
     @property
     def more(self) -> bool:
         """Whether a source or an archive has more of the past to read."""
         return self._more_archived or any(report.more for report in self.reports.values())
-
-    def names(self) -> Sequence[str]:
-        """Names of the configured sources."""
-        return self._sources.names()
 
     def collect(self, requests: Sequence[CollectionRequest], now: float) -> Mapping[str, SourceReport]:
         """Read every source that is requested; reports of sources nobody asks for any more are dropped."""
@@ -87,11 +73,11 @@ class Collector:
         self._asked = []
         for request in requests:
             name = request.source
-            due = not recent(self._read.get(name), now, _MIN_INTERVAL_SHARE * self._interval)
+            due = not recent(self._read.get(name), now, _MIN_INTERVAL_SHARE * self.interval)
             demand = replace(request, due=due)
             self._asked.append(demand)
             try:
-                reports[name] = self._sources.collect(demand, self._health.heartbeat)
+                reports[name] = self.sources.collect(demand, self.health.heartbeat)
             except Exception as error:
                 log.exception("reading source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)
@@ -107,7 +93,7 @@ class Collector:
         """Store what the sources have answered ahead of the next reading, in the cycle of ``now``. A fault does not delay
         the analyses."""
         try:
-            self._sources.go_on(now)
+            self.sources.go_on(now)
         except Exception:
             log.exception("storing what was asked for ahead failed in an unexpected way")
 
@@ -115,11 +101,11 @@ class Collector:
         """Run users' queries against the sources that were read in this cycle. Returns the reports, completed with the
         results."""
         reports = dict(self.reports)
-        self._sources.begin_queries()
+        self.sources.begin_queries()
         for demand in self._asked:
             name = demand.source
             try:
-                reports[name] = self._sources.ask_users(demand, reports[name], self._health.heartbeat)
+                reports[name] = self.sources.ask_users(demand, reports[name], self.health.heartbeat)
             except Exception as error:
                 log.exception("users' queries to source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)
@@ -137,7 +123,7 @@ class Collector:
         for name, report in reports.items():
             steady = report if report.ok else self._faults[name].settled(report)
             try:
-                spans = self._outages.spans(name, now, ok=report.ok, read=self._read.get(name, now))
+                spans = self.outages.spans(name, now, ok=report.ok, read=self._read.get(name, now))
                 settled[name] = _with_clock(replace(steady, outages=spans))
             except HistoryError:  # said by the report, and nothing is judged before the journal can be read
                 settled[name] = steady
@@ -146,14 +132,14 @@ class Collector:
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport:
         """Finished runs from the engines' own objects, and what ConfigMaps that workflows name say. Faults are in the
         report."""
-        if self._live is None:
+        if self.live is None:
             return LiveRunsReport()
         try:
-            seen = self._live.refresh(definitions, self._health.heartbeat)
-            if self._config_maps is None:
+            seen = self.live.refresh(definitions, self.health.heartbeat)
+            if self.config_maps is None:
                 return seen
-            self._health.heartbeat("live")
-            return replace(seen, config_maps=self._config_maps.read(definitions))
+            self.health.heartbeat("live")
+            return replace(seen, config_maps=self.config_maps.read(definitions))
         except Exception as error:
             log.exception("reading live runs failed in an unexpected way")
             problem = f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
@@ -164,7 +150,7 @@ class Collector:
     ) -> ArchiveReport:
         """Read finished runs from the engines' archives. Called after live runs are read, because live records take
         precedence. A fault of one archive affects only its own runs."""
-        reports = [self._archived(archive, definitions, reach, now) for archive in self._archives]
+        reports = [self._archived(archive, definitions, reach, now) for archive in self.archives]
         self._more_archived = any(report.more for report in reports)
         return ArchiveReport(
             frozenset().union(*(report.changed for report in reports)),
@@ -180,7 +166,7 @@ class Collector:
         now: float,
     ) -> ArchiveReport:
         try:
-            return archive.read(definitions, reach, now, self._health.heartbeat)
+            return archive.read(definitions, reach, now, self.health.heartbeat)
         except Exception as error:
             log.exception("reading archived runs failed in an unexpected way")
             text = f"reading archived runs failed ({type(error).__name__}); the operator's log has the details"

@@ -75,7 +75,7 @@ class PolicyStatuses:
             status = policy_status(
                 view,
                 summary,
-                sources=collector.names(),
+                sources=collector.sources.names(),
                 reports=collector.reports,
                 access=self._access,
                 now=now,

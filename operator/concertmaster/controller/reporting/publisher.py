@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from concertmaster.controller.health import Health
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
@@ -26,31 +26,21 @@ class _Batch:
     results: Future[list[StatusResult]]
 
 
+@dataclass(slots=True)
 class Publisher:
     """Writes statuses and posts the Events of their transitions. ``written`` is called with every status that was stored.
     A batch is written by threads while the cycle prepares the next one; its results are processed by the cycle's own
     thread, before the next batch is started."""
 
-    def __init__(
-        self,
-        writer: StatusWriter,
-        events: EventRecorder,
-        cache: ObjectCache,
-        telemetry: Telemetry,
-        health: Health,
-        *,
-        written: Callable[[CachedObject, StatusView], None],
-        transitions: Callable[[CachedObject, StatusView], Iterable[Note]],
-    ) -> None:
-        self._writer = writer
-        self._events = events
-        self._cache = cache
-        self._telemetry = telemetry
-        self._health = health
-        self._written = written
-        self._transitions = transitions
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
-        self._batch: _Batch | None = None
+    writer: StatusWriter
+    events: EventRecorder
+    cache: ObjectCache
+    telemetry: Telemetry
+    health: Health
+    written: Callable[[CachedObject, StatusView], None]
+    transitions: Callable[[CachedObject, StatusView], Iterable[Note]]
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="publish"))
+    _batch: _Batch | None = None
 
     def publish(
         self,
@@ -63,8 +53,8 @@ class Publisher:
         for updates in batches:
             self._finish(record)
             if updates:
-                self._health.heartbeat("write")
-                self._batch = _Batch(kind, entries, self._thread.submit(self._writer.write, updates, self._wrote))
+                self.health.heartbeat("write")
+                self._batch = _Batch(kind, entries, self._thread.submit(self.writer.write, updates, self._wrote))
         self._finish(record)
 
     def _finish(self, record: CycleLog) -> None:
@@ -72,26 +62,26 @@ class Publisher:
         batch, self._batch = self._batch, None
         if batch is None:
             return
-        with record.stage("write", self._telemetry):
+        with record.stage("write", self.telemetry):
             for result in batch.results.result():
-                self._telemetry.writes.labels(batch.kind, result.outcome.value).inc()
+                self.telemetry.writes.labels(batch.kind, result.outcome.value).inc()
                 record.writes[result.outcome.value] += 1
                 if result.outcome is WriteOutcome.WRITTEN:
                     entry = batch.entries[result.ref.uid]
-                    self._remember(entry, self._cache.wrote(entry.ref, result.status, result.version))
+                    self._remember(entry, self.cache.wrote(entry.ref, result.status, result.version))
                 elif result.outcome in FAULTS:
                     record.problem(f"{result.ref}: {result.message}")
 
     def _wrote(self, _: StatusResult) -> None:
-        self._health.heartbeat("write")
+        self.health.heartbeat("write")
 
     def keep_only(self, uids: Iterable[str]) -> None:
         """Forget what the server refused of objects that are gone."""
-        self._writer.keep_only(uids)
+        self.writer.keep_only(uids)
 
     def _remember(self, entry: CachedObject, status: StatusView) -> None:
-        self._written(entry, status)
+        self.written(entry, status)
         if status.digest == entry.status.digest:
             return
-        for note in self._transitions(entry, status):
-            self._telemetry.events.labels(self._events.post(note).value).inc()
+        for note in self.transitions(entry, status):
+            self.telemetry.events.labels(self.events.post(note).value).inc()

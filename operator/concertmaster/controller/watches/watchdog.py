@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.controller.health import Health
@@ -39,42 +39,33 @@ class WatchState:
     behind: bool = False
 
 
+@dataclass(slots=True)
 class Watchdog:
     """Checks all watched kinds. ``mute_after``: seconds the watches may stay behind after the kinds were gone and have come
     back: kopf usually, but not always, resumes watching them."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cache: ObjectCache,
-        kinds: Sequence[Resource],
-        namespaces: Sequence[str],
-        health: Health,
-        *,
-        mute_after: float = 30.0,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._client = client
-        self._cache = cache
-        self._kinds = kinds
-        self._namespaces = namespaces
-        self._health = health
-        self._clock = clock
-        self._sleep = sleep
-        self._lost_since: float | None = None
-        self._mute_after = mute_after
-        self._compared: float | None = None  # when all profiles agreed with a list
-        self._unconfirmed: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
+    client: KubeClient
+    cache: ObjectCache
+    kinds: Sequence[Resource]
+    namespaces: Sequence[str]
+    health: Health
+    mute_after: float = 30.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    _lost_since: float | None = None
+    _compared: float | None = None  # when all profiles agreed with a list
+    _unconfirmed: set[Resource] = field(
+        default_factory=set
+    )  # kinds that came back and whose watch has brought nothing yet
 
     def wait(self) -> WatchState:
         """Check until the cache is complete: right after the start it needs time to fill. Raises KindsLost."""
         for _ in range(_SETTLE_TRIES):
-            self._health.heartbeat("watch")
+            self.health.heartbeat("watch")
             watched = self.check()
             if watched.complete or watched.problems:
                 break
-            self._sleep(_SETTLE_PAUSE)
+            self.sleep(_SETTLE_PAUSE)
         return watched
 
     def check(self) -> WatchState:
@@ -82,12 +73,12 @@ class Watchdog:
         problems: list[str] = []
         complete = True
         behind = False
-        for resource in self._kinds:
+        for resource in self.kinds:
             if resource == PROFILES and self._as_many():
                 continue
             listed: list[dict[str, Any]] = []
-            begun = self._clock()
-            scanned = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
+            begun = self.clock()
+            scanned = scan(self.client, resource, self.namespaces, listed.append, metadata_only=True)
             if resource == PROFILES:
                 self._compared = None
                 if any(p.kind is ProblemKind.KIND_MISSING for p in scanned.problems):
@@ -98,8 +89,8 @@ class Watchdog:
                 problems += [p.message for p in scanned.problems]
                 complete = False
                 continue
-            agreement = self._cache.compare(resource, listed, begun)
-            self._health.watch_lag(resource.plural, agreement.oldest_lag)
+            agreement = self.cache.compare(resource, listed, begun)
+            self.health.watch_lag(resource.plural, agreement.oldest_lag)
             complete = complete and agreement.missing == 0
             behind = behind or agreement.outdated > 0 or agreement.oldest_lag >= _SLOW_WATCH
             self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
@@ -111,24 +102,24 @@ class Watchdog:
         """Whether it is enough for now that there are as many profiles as the cache has. A full list costs the API
         server more than all writes of a cycle: it is made every few minutes, and in each cycle where a dead watch would
         mean more than a late recommendation."""
-        recent = self._compared is not None and self._clock() - self._compared < _WHOLE_EVERY
-        known = self._cache.whole()
+        recent = self._compared is not None and self.clock() - self._compared < _WHOLE_EVERY
+        known = self.cache.whole()
         policies = (*known.policies, *known.cluster_policies)
         if not recent or self._unconfirmed or known.changes or any(map(_may_change, policies)):
             return False
         try:
-            counts = [self._client.count(PROFILES.path(place)) for place in self._namespaces or (None,)]
+            counts = [self.client.count(PROFILES.path(place)) for place in self.namespaces or (None,)]
         except KubeError:
             return False
         return None not in counts and sum(filter(None, counts)) == len(known.profiles)
 
     def _note_served(self) -> None:
         if self._lost_since is not None:
-            self._unconfirmed = set(self._kinds)
+            self._unconfirmed = set(self.kinds)
         self._lost_since = None
 
     def _note_lost(self) -> None:
-        now = self._clock()
+        now = self.clock()
         if self._lost_since is None:
             self._lost_since = now
         if now - self._lost_since >= _LOST_AFTER:
@@ -140,7 +131,7 @@ class Watchdog:
     def _note_return(self, resource: Resource, brought: bool, lag: float) -> None:
         if brought:
             self._unconfirmed.discard(resource)
-        elif resource in self._unconfirmed and lag >= self._mute_after:
+        elif resource in self._unconfirmed and lag >= self.mute_after:
             raise KindsLost(
                 f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
             )
