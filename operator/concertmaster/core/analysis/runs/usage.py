@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.injected import EXECUTOR
-from concertmaster.core.known import largest
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 
 _Rows = Sequence[tuple[ContainerFact, StepExecution]]
@@ -54,6 +53,7 @@ class RunUsage(NamedTuple):
     template: str | None = None
 
 
+_ASKED = ("cpu_request", "cpu_limit", "gpu_request", "memory_request")
 _usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per container and run
 
 
@@ -66,34 +66,37 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
     return spent / seconds if seconds and seconds > 0.0 else None
 
 
-_LARGEST = (
-    "memory_peak", "memory_most", "mean_cores", "peak_cores", "throttled_share", "memory_floor", "input_size",
-    "waiting_share", "gpus_used", "gpus_active", "storage_peak",
-)  # fmt: skip
-
-
 def together(time: float, usages: Sequence[RunUsage]) -> RunUsage:
     """Several usages of one run as one: seconds add up, of other figures the largest counts; requests, limits and template
     are those of the last."""
-    of = dict(zip(RunUsage._fields, zip(*usages, strict=True), strict=True))
-    figures: dict[str, Any] = {name: largest(of[name]) for name in _LARGEST}
-    return usages[-1]._replace(
-        time=time,
-        seconds=sum(of["seconds"]),
-        reserved_seconds=sum(of["reserved_seconds"]),
-        oom_killed=any(of["oom_killed"]),
-        image=images_of(of["image"]),
-        **figures,
-    )
+    seconds = reserved = 0.0
+    peak = most = cores = peak_cores = throttled = floor = size = waiting = gpus = active = disk = None
+    for one in usages:
+        seconds += one.seconds
+        reserved += one.reserved_seconds
+        peak, most = _larger(peak, one.memory_peak), _larger(most, one.memory_most)
+        cores, peak_cores = _larger(cores, one.mean_cores), _larger(peak_cores, one.peak_cores)
+        throttled, waiting = _larger(throttled, one.throttled_share), _larger(waiting, one.waiting_share)
+        floor, size = _larger(floor, one.memory_floor), _larger(size, one.input_size)
+        gpus, active = _larger(gpus, one.gpus_used), _larger(active, one.gpus_active)
+        disk = _larger(disk, one.storage_peak)
+    killed, images, last = any(one.oom_killed for one in usages), images_of([one.image for one in usages]), usages[-1]
+    had = last.cpu_request, last.cpu_limit, last.gpu_request, last.memory_request, last.memory_limit
+    return RunUsage(
+        time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved,
+        gpus, active, disk, *had, images, last.template,
+    )  # fmt: skip
+
+
+def _larger(known: float | None, value: float | None) -> float | None:
+    return value if known is None or (value is not None and value > known) else known
 
 
 def _run_usage(time: float, rows: _Rows, template: str | None) -> RunUsage:
     """All executions of one container in one run as one. Of an ambiguous fact only the input size and OOM kills count."""
+    found = together(time, [_only_usage(time, fact, execution, template) for fact, execution in rows])
     newest = rows[-1][0]  # attempts and items of a run have the same resources
-    return together(time, [_only_usage(time, fact, execution, template) for fact, execution in rows])._replace(
-        cpu_request=newest.cpu_request, cpu_limit=newest.cpu_limit, gpu_request=newest.gpu_request,
-        memory_request=newest.memory_request,
-    )  # fmt: skip
+    return found if not newest.ambiguous else found._replace(**{name: getattr(newest, name) for name in _ASKED})
 
 
 def images_of(images: Sequence[str | None]) -> str | None:
