@@ -14,7 +14,7 @@ from concertmaster.engines import ENGINES
 from concertmaster.engines.base import Engine
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import MAX_WORDS, affordable, labels_in_use
-from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind
+from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind, users_of
 from tests.support.resources import known_resource
 
 PACKAGE = Path(__file__).resolve().parents[3] / "operator" / "concertmaster"
@@ -74,6 +74,16 @@ def test_no_two_engines_claim_one_name() -> None:
     for counted in (declared, shorts, Counter(engine.name for engine in ENGINES)):
         assert set(counted.values()) == {1}
     assert len(PATCHABLE) == sum(bool(kind.fields) for engine in ENGINES for kind in engine.traits.kinds)
+
+
+@pytest.mark.parametrize("written", [True, "true"])
+def test_the_users_of_a_cluster_wide_template_are_known_however_the_scope_is_written(written: object) -> None:
+    """The schema of a minimal CRD takes any value."""
+    refs = [{"name": "lib", "clusterScope": written}, {"name": "own", "clusterScope": "false"}]
+    raw = {"spec": {"templates": [{"steps": [[{"templateRef": ref}]]} for ref in refs]}}
+    for kind, name in (("ClusterWorkflowTemplate", "lib"), ("WorkflowTemplate", "own")):
+        (way,) = (way for way in users_of(kind) if way.users == "WorkflowTemplate")
+        assert way.names(raw, None) == {name}
 
 
 def test_resources_of_kinds_take_the_version_that_was_asked_for() -> None:
