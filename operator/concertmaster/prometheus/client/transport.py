@@ -33,7 +33,6 @@ from concertmaster.prometheus.client.errors import (
     TimedOut,
     TooLarge,
 )
-from concertmaster.prometheus.client.form_body import FORM, form
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal, untrusted
 from concertmaster.prometheus.client.request_limit import RequestLimit
 from concertmaster.prometheus.client.response import Envelope, IncompleteBody, Malformed, decode
@@ -158,8 +157,8 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 method,
                 url,
                 params=None if method == "POST" else params,
-                data=form(params) if method == "POST" else None,
-                headers=headers | ({"Content-Type": FORM} if method == "POST" else {}),
+                data=params if method == "POST" else None,
+                headers=headers,
                 timeout=(min(_CONNECT_SECONDS, limit), limit),
                 allow_redirects=False,
                 stream=True,
