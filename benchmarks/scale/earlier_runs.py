@@ -12,6 +12,7 @@ from uuid import UUID
 
 from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.history import Store
+from tests.support.history_stats import stats
 
 _AT_ONCE = 20  # workflows
 
@@ -32,7 +33,7 @@ def deepen(path: Path, span: float, copies: int) -> int:
                 )
             if first % 1000 == 0:
                 print(f"  {first} of {len(keys)} workflows have their earlier runs", flush=True)
-        return store.stats().pods
+        return stats(store).pods
 
 
 def forget_analyses(path: Path) -> None:

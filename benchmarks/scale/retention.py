@@ -31,6 +31,7 @@ from concertmaster.history.daily.tables import KEEP_DAYS
 from testbed.process import TemporaryDirectory
 from testbed.services.postgres import PostgresServer
 from tests.support.builders import NOW, container
+from tests.support.history_stats import stats
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "retention.json"
 STEPS, RUNS = 10, 10
@@ -107,14 +108,14 @@ def measure(
     for day in range(_FILLED):
         tidy(day)
         a_day(day)
-    full, deleted, seconds, stored = store.stats(), 0.0, 0.0, 0.0
+    full, deleted, seconds, stored = stats(store), 0.0, 0.0, 0.0
     for day in range(_FILLED, _FILLED + DAYS):
         before, begun = spent(), perf_counter()
         tidy(day)
         deleted, seconds, before = deleted + spent() - before, seconds + perf_counter() - begun, spent()
         a_day(day)
         stored += spent() - before
-    after, made = store.stats(), workflows * STEPS * RUNS * DAYS
+    after, made = stats(store), workflows * STEPS * RUNS * DAYS
     gone = full.pods + made - after.pods
     return {
         "pods_deleted": gone,
@@ -144,11 +145,11 @@ def measure_days(
 ) -> dict[str, Any]:
     """Figures of the daily rows of workflows; a day is written after the other, as in an operator."""
     steps = [RUN, *(f"s{step}" for step in range(STEPS))]
-    first, full, before = int(NOW / DAY), store.stats().bytes, spent()
+    first, full, before = int(NOW / DAY), stats(store).bytes, spent()
     for day in range(first, first + _RECORDED):
         for key in keys:
             store.daily.record(key, [replace(_DAILY, day=day, step=step, until=day * DAY) for step in steps])
-    written, size, before = spent() - before, store.stats().bytes - full, spent()
+    written, size, before = spent() - before, stats(store).bytes - full, spent()
     for day in range(first + 1, first + _RECORDED // 2 + 1):
         store.daily.prune(day + KEEP_DAYS)
     vacuum()

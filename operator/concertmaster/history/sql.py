@@ -136,9 +136,6 @@ class DatabaseEngine(Protocol):
     def reading(self) -> AbstractContextManager[None]:
         """Around statements that only read."""
 
-    def size(self) -> int:
-        """Bytes on the disk."""
-
     def shrink(self) -> None:
         """Rows were deleted: give space back where the database does not by itself."""
 

@@ -122,11 +122,6 @@ class SqliteEngine:
         with self._lock, translated(self.place):
             yield
 
-    def size(self) -> int:
-        """See ``sql.Engine``."""
-        one = self.db.execute
-        return int(one("PRAGMA page_count").fetchone()[0] * one("PRAGMA page_size").fetchone()[0])
-
     def shrink(self) -> None:
         """See ``sql.Engine``. Without room, or beside another process, later: what was deleted is deleted."""
         with suppress(HistoryFull, HistoryLocked), self.reading():

@@ -8,12 +8,13 @@ not written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun
+from concertmaster.core.times import recent
 from concertmaster.core.units import HOUR
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
@@ -27,28 +28,6 @@ from concertmaster.history.sql import DatabaseEngine
 
 _BATCH_WORKFLOWS = 100  # workflows pruned in one transaction
 _NOTED_EVERY = HOUR  # seconds: how far the file may lag behind with what has not changed
-
-
-@dataclass(frozen=True, slots=True)
-class AddResult:
-    """The effect of one ``add``: new rows, rows that were extended, and the workflows concerned."""
-
-    new: int = 0
-    changed: int = 0
-    workflows: frozenset[WorkflowKey] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Size of the history. ``newest``: unix seconds, None when it is empty; ``unreadable``: runs not to be read whole."""
-
-    workflows: int
-    runs: int
-    pods: int
-    records: int
-    bytes: int
-    newest: float | None
-    unreadable: int
 
 
 class Store(Analyses):
@@ -68,8 +47,9 @@ class Store(Analyses):
         executions: Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]],
         *,
         records: Iterable[RunRecord] = (),
-    ) -> AddResult:
-        """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
+    ) -> frozenset[WorkflowKey]:
+        """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs. Returns the
+        workflows of which something is new.
 
         A record without steps has the end of a run; the rest comes from its pods.
 
@@ -81,7 +61,7 @@ class Store(Analyses):
         with self._transaction():
             said = list(records)
             self._engine.claim({key.namespace for key in (*executions, *(record.workflow for record in said))})
-            new, changed, touched, written = merge(self._db, given, self._lost, places)
+            touched, written = merge(self._db, given, self._lost, places)
             for record in said:
                 if size := rows.write_record(self._db, record, self._lost):
                     touched.add(record.workflow)
@@ -90,7 +70,7 @@ class Store(Analyses):
             cut = self._space.keep(self._db, written)
         if cut:
             self._engine.shrink()
-        return AddResult(new, changed, frozenset(touched))
+        return frozenset(touched)
 
     @property
     def full(self) -> frozenset[str]:
@@ -115,7 +95,7 @@ class Store(Analyses):
         fresh: list[tuple[WorkflowKey, str, float, float]] = []
         for key, fingerprint in fingerprints.items():
             known = self._noted.get(key)
-            if known is not None and known[0] == fingerprint and 0.0 <= at - known[2] < _NOTED_EVERY:
+            if known is not None and known[0] == fingerprint and recent(known[2], at, _NOTED_EVERY):
                 self._noted[key] = (fingerprint, at, known[2])
                 continue
             if known is not None and known[0] != fingerprint and known[1] <= at:
@@ -272,19 +252,3 @@ class Store(Analyses):
         with self._engine.reading():
             row = self._db.execute("SELECT max(ended) FROM executions").fetchone()
             return None if row[0] is None else float(row[0])
-
-    def stats(self) -> Stats:
-        """Counts and size."""
-        with self._engine.reading():
-            one = self._db.execute
-            pods, newest = one("SELECT coalesce(sum(pods), 0), max(ended) FROM executions").fetchone()
-            runs = "SELECT count(*) FROM (SELECT workflow, run FROM executions UNION SELECT workflow, run FROM records) AS r"
-            return Stats(
-                workflows=one("SELECT count(*) FROM workflows").fetchone()[0],
-                runs=one(runs).fetchone()[0],
-                pods=int(pods),
-                records=one("SELECT count(*) FROM records").fetchone()[0],
-                bytes=self._engine.size(),
-                newest=newest,
-                unreadable=len(self._lost),
-            )

@@ -140,5 +140,5 @@ class SourceState:
         ends = job_ends(collected.jobs, definitions, placed.executions)
         reading.unassigned.update(placed.unassigned)
         if placed.executions or ends:
-            reading.changed |= self.history.store.add(placed.executions, records=ends).workflows
+            reading.changed |= self.history.store.add(placed.executions, records=ends)
         self.settled.add(collected, placed_uids(placed))

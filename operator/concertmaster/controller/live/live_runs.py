@@ -192,7 +192,7 @@ class LiveRuns:
         records = [one.record for one in read if one.record is not None]
         if records:
             try:
-                self._changed |= self._keeper.store.add({}, records=records).workflows
+                self._changed |= self._keeper.store.add({}, records=records)
             except HistoryDamaged as error:
                 log.error("%s", error)
                 self._keeper.renew()

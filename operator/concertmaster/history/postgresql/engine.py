@@ -23,8 +23,6 @@ _GROUPS = 256  # of names, each with a lock of its own
 _MAX_NAMES = _GROUPS // 2  # that one transaction locks one by one: each with its group, no more than all groups are
 _CLAIMS = """SELECT pg_advisory_xact_lock{}(?, n)::text FROM unnest(?::int[]) AS of_groups (n)
     UNION ALL SELECT pg_advisory_xact_lock(?, n)::text FROM unnest(?::int[]) AS of_names (n)"""
-_SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
 
 
 class PostgresEngine:
@@ -76,11 +74,6 @@ class PostgresEngine:
         """See ``sql.Engine``."""
         with self._lock:
             yield
-
-    def size(self) -> int:
-        """See ``sql.Engine``."""
-        row = self.db.execute(_SIZE, (self._schema,)).fetchone()
-        return int(row[0]) if row is not None else 0
 
     def shrink(self) -> None:
         """See ``sql.Engine``. Autovacuum does it."""

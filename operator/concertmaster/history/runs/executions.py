@@ -189,24 +189,22 @@ def merge(
     given: Sequence[tuple[StepExecution, WorkflowKey, str]],
     lost: set[str],
     places: RunPlaces,
-) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
-    """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
-    which workflows, and by how many bytes each namespace grew."""
+) -> tuple[set[WorkflowKey], Counter[str]]:
+    """Write pods of runs, each merged with what is known of it: of which workflows there is more than before, and by how
+    many bytes each namespace grew."""
     found = ExecutionRows(db, lost, places)
     found.find({e.uid or "": e.created for e, _, _ in given})
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
     touched: set[WorkflowKey] = set()
-    new = changed = 0
     for e, key, run in given:
         before = found.get(e.uid or "")
         merged = with_merged_containers(e) if before is None else merge_executions(before[1], e)
         if before == ((key, run), merged):
             continue
         touched |= {key} if before is None else {key, before[0][0]}
-        new, changed = new + (before is None), changed + (before is not None)
         found.put((key, run), e.uid or "", merged)
-    return new, changed, touched, found.write()
+    return touched, found.write()
 
 
 def delete(db: Connection, number: int, runs: Sequence[str] | None = None) -> int:

@@ -30,6 +30,7 @@ from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
+from tests.support.history_stats import stats
 from tests.support.pooler import TransactionPooler
 
 ROWS = {KEY: {"r1": [ran("1"), ran("2", 20.0)]}}
@@ -47,7 +48,7 @@ def test_a_connection_that_was_lost_between_two_calls_is_made_again(place: Schem
     _end_sessions(place)
     assert [r.run for r in store.runs(KEY)] == ["r1"]
     _end_sessions(place)
-    assert store.add({KEY: {"r2": [ran("3", 100.0)]}}).new == 1
+    assert store.add({KEY: {"r2": [ran("3", 100.0)]}}) == {KEY}
 
 
 def test_a_connection_that_is_lost_in_a_transaction_undoes_all_of_it(place: Schema, store: Store) -> None:
@@ -58,7 +59,7 @@ def test_a_connection_that_is_lost_in_a_transaction_undoes_all_of_it(place: Sche
     with pytest.raises(HistoryUnavailable, match="Nothing was lost"):
         store.add(ROWS, records=ending())  # type: ignore[arg-type]
     assert store.keys() == []
-    assert store.add(ROWS).new == 2
+    assert store.add(ROWS) == {KEY}
 
 
 def test_a_server_that_is_away_is_said_once_and_asked_again_later(own: PostgresServer) -> None:
@@ -110,7 +111,7 @@ def test_what_the_server_refuses_is_reported_and_undone(
         store.add(ROWS)
     assert store.keys() == []
     place.raw("DROP TRIGGER refusing ON workflows")
-    assert store.add(ROWS).new == 2
+    assert store.add(ROWS) == {KEY}
 
 
 def test_a_workflow_to_which_another_process_adds_is_not_deleted_as_one_without_runs(place: Schema) -> None:
@@ -258,7 +259,7 @@ def test_shards_that_write_at_once_lose_nothing(place: Schema) -> None:
 
     assert failures(lambda: write(1), lambda: write(-1), lambda: write(1)) == []
     with place.open() as store:
-        assert (store.stats().pods, store.stats().workflows) == (60, 1)
+        assert (stats(store).pods, stats(store).workflows) == (60, 1)
 
 
 def test_shards_that_write_pods_of_one_run_at_once_lose_none(place: Schema) -> None:
@@ -271,7 +272,7 @@ def test_shards_that_write_pods_of_one_run_at_once_lose_none(place: Schema) -> N
 
     assert failures(*(partial(write, range(part, 90, 3)) for part in range(3))) == []
     with place.open() as store:
-        assert store.stats().pods == 90
+        assert stats(store).pods == 90
         assert [len(r.steps) for r in store.runs(KEY)] == [90]
 
 
@@ -294,8 +295,8 @@ def test_shards_that_write_in_other_namespaces_do_not_wait_for_each_other(
                 with pytest.raises(HistoryLocked):
                     two.add(other)
             else:
-                assert two.add(other).new == 1
-        assert two.add(ROWS).new == 2
+                assert two.add(other) == set(other)
+        assert two.add(ROWS) == {KEY}
 
 
 def test_pods_of_very_many_namespaces_are_stored_at_once(store: Store) -> None:
@@ -336,9 +337,9 @@ def test_shards_tidy_only_what_is_their_own(store: Store) -> None:
 
 
 def test_the_size_is_that_of_its_own_tables(store: Store) -> None:
-    before = store.stats().bytes
+    before = stats(store).bytes
     store.add({KEY: {f"r{n}": [ran(str(n))] for n in range(500)}})
-    assert 0 < before < store.stats().bytes
+    assert 0 < before < stats(store).bytes
     assert engine.PostgresEngine.lasting
 
 
