@@ -16,7 +16,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, PROFILES
 from concertmaster.kube.operator_service import OperatorService
 from concertmaster.net.background import in_background
-from concertmaster.report.workflows.fields import full_name
+from concertmaster.report.workflows.fields import changed_profile, full_name
 from concertmaster.report.workflows.fleet import FleetView
 
 Raw = Mapping[str, Any]
@@ -136,14 +136,17 @@ class ClusterReader:
         except NotFound:
             raise Unavailable("The kind WorkflowProfile is not installed in this cluster.") from None
         except Forbidden as error:
-            raise NotAllowed(f"{error}. Name namespaces you may read: --namespace NAME.") from None
+            raise NotAllowed(f"{error}. Name namespaces you may read: --namespace NAME.") from error
         except KubeError as error:
-            raise Unavailable(str(error)) from None
+            raise Unavailable(str(error)) from error
         try:
             changes = [c for place in places for c in self._client.items(CHANGES.path(place))]
         except KubeError as error:
             changes = []
             notes.append(f"WorkflowChanges could not be read: {error}")
+        if self._selector:
+            known = {full_name(p) for p in profiles}
+            changes = [c for c in changes if changed_profile(c) in known]
         scale = self._scale()
         view = FleetView(profiles, changes, now, scale or Pricing(), policies_read=scale is not None)
         view.prepare()

@@ -24,6 +24,12 @@ def full_name(profile: Raw) -> tuple[str, str]:
     return str(meta.get("namespace") or ""), str(meta.get("name") or "")
 
 
+def changed_profile(change: Raw) -> tuple[str, str]:
+    """Namespace and name of the profile that a WorkflowChange is of."""
+    reference = mapping(mapping(change, "spec"), "profileRef")
+    return full_name(change)[0], str(reference.get("name") or "")
+
+
 def workflow_name(profile: Raw) -> str | None:
     """Its workflow's own name, as analysed or as its profile refers to it."""
     target = str(mapping(mapping(profile, "status"), "summary").get("target") or "").partition("/")[2]

@@ -16,6 +16,7 @@ from concertmaster.report.overview import INSUFFICIENT
 from concertmaster.report.workflows import list_entries
 from concertmaster.report.workflows.fields import (
     Raw,
+    changed_profile,
     condition,
     currency,
     entries,
@@ -196,7 +197,7 @@ def change_row(change: Raw) -> ChangeRow:
     return ChangeRow(
         namespace=str(meta.get("namespace") or ""),
         name=str(meta.get("name") or ""),
-        profile=str(mapping(spec, "profileRef").get("name") or ""),
+        profile=changed_profile(change)[1],
         recommendation=str(spec.get("recommendation") or ""),
         phase=known,
         decision=text_of(spec.get("decision")),

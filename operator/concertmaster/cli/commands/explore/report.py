@@ -18,9 +18,8 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core.text import count, listing, plain
 from concertmaster.core.units import DAY
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden, KubeError
-from concertmaster.kube.objects import CHANGES
+from concertmaster.kube.errors import KubeError
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report import result as results
 from concertmaster.report.costs import components
 from concertmaster.report.costs.groups import PricedWorkflow
@@ -28,6 +27,7 @@ from concertmaster.report.period.days import counted, within
 from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.web.readers import ClusterReader, Unavailable
 
 _FIGURES = "Runs, durations, cost and waiting"
 
@@ -98,11 +98,8 @@ def command(
     Prometheus when one is given.
     """
     if facts_file is None and not source.named:
-        client = profiles.connect(kubeconfig, context)
-        history = OperatorHistory(details.connect(operator, kubeconfig, context))
-        made = from_cluster(
-            client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), history=history
-        )
+        asked = details.connect(operator, kubeconfig, context)
+        made = from_cluster(asked, span.namespaces, selector, days=days, label=label, now=span.until or time.time())
     else:
         span = replace(span, window=span.window or days * DAY)
         made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
@@ -118,44 +115,32 @@ def command(
 
 
 def from_cluster(
-    client: KubeClient,
+    operator: OperatorService,
     namespaces: Sequence[str],
     selector: str | None,
     *,
     days: float,
     label: str | None,
     now: float,
-    history: OperatorHistory,
 ) -> PeriodReport:
-    """From statuses and what the operator's ``history`` holds, with the reader's own rights."""
-    places: Sequence[str | None] = namespaces or [None]
-    raw_profiles = [p for place in places for p in profiles.each(client, place, selector)]
-    kept = history.days(raw_profiles)
-    rows, problem = kept.rows, kept.problem
-    notes = [figures_of(len(rows), len(raw_profiles))]
-    notes += [f"Daily rows and cost by step and component are left out: {problem}."] if problem else []
-    changes: list[dict[str, Any]] = []
+    """From statuses and what the ``operator`` keeps, with the reader's own rights."""
     try:
-        changes = [c for place in places for c in client.items(CHANGES.path(place))]
-    except Forbidden as error:
-        notes.append(f"WorkflowChanges are left out: {error}")
-    except KubeError as error:
-        notes.append(f"WorkflowChanges could not be read: {error}")
-    known = {(p["metadata"].get("namespace"), p["metadata"]["name"]) for p in raw_profiles}
-    changes = [
-        c
-        for c in changes
-        if (c["metadata"].get("namespace"), ((c.get("spec") or {}).get("profileRef") or {}).get("name")) in known
-    ]
+        reader = ClusterReader(operator, namespaces=namespaces, selector=selector, clock=lambda: now)
+        view, unread = reader.fleet()
+    except Unavailable as error:
+        why = error.__cause__
+        raise profiles.failed(why) if isinstance(why, KubeError) else UserError(str(error)) from None
+    history = OperatorHistory(operator)
+    kept = history.days(view.profiles)
+    rows, problem = kept.rows, kept.problem
+    notes = [figures_of(len(rows), len(view.profiles))]
+    notes += [f"Daily rows and cost by step and component are left out: {problem}."] if problem else []
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
     scope = ReportScope(now - days * DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
-    pricing, source = policies.scale(client, None, None)
-    view = FleetView(raw_profiles, changes, now, pricing, policies_read=policies.UNREAD not in source)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     priced = [] if problem else history.priced(counting)
-    return period_report(
-        view, scope, priced=priced, days=rows, adoptions=None if problem else kept.adoptions, notes=notes
-    )
+    adoptions = None if problem else kept.adoptions
+    return period_report(view, scope, priced=priced, days=rows, adoptions=adoptions, notes=[*notes, *unread])
 
 
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
 from concertmaster.cli.commands.explore.report import command, figures_of, from_cluster
-from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report.period.render import document
@@ -22,9 +21,9 @@ NOW = 1_801_360_000.0  # 2027-01-31
 DAY = 86_400.0
 
 
-def asking(client: KubeClient) -> OperatorHistory:
-    """What ``client`` hears of the operator."""
-    return OperatorHistory(OperatorService(client, "concertmaster", "concertmaster"))
+def asking(client: KubeClient) -> OperatorService:
+    """The operator as ``client`` asks it."""
+    return OperatorService(client, "concertmaster", "concertmaster")
 
 
 FACTS = Path(__file__).resolve().parents[5] / "examples" / "facts" / "demo.jsonl.gz"
@@ -96,10 +95,9 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         return Answer(body={"items": [profile()], "metadata": {}})
 
     with serving(answer) as (_, client):
-        history = asking(client)
-        made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, history=history)
+        made = from_cluster(asking(client), ["etl"], None, days=30, label=None, now=NOW)
     assert made.summary.workflows == 1
-    assert any(note.startswith("WorkflowChanges are left out") for note in made.notes)
+    assert any(note.startswith("WorkflowChanges could not be read") for note in made.notes)
     assert any(note.startswith("Ranked by default prices, a run-hour counted as 2.5") for note in made.notes)
 
 
@@ -122,8 +120,7 @@ def test_from_the_cluster_changes_belong_to_the_profiles_selected() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        history = asking(client)
-        made = from_cluster(client, [], "team=data", days=30, label="team", now=NOW, history=history)
+        made = from_cluster(asking(client), [], "team=data", days=30, label="team", now=NOW)
     assert made.summary.waiting_changes == 1
     assert made.scope == "All namespaces, team=data"
     assert server.requests[0].query["labelSelector"] == "team=data"
@@ -182,13 +179,12 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
 
     with serving(answer) as (_, client):
         made = from_cluster(
-            client,
+            asking(client),
             [],
             None,
             days=100,
             label="team",
             now=NOW,
-            history=asking(client),
         )
     assert made.counted == 1
     assert "of 1 of 2 workflows" in made.notes[0]
@@ -236,7 +232,7 @@ def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        made = from_cluster(client, [], None, days=100, label=None, now=NOW, history=asking(client))
+        made = from_cluster(asking(client), [], None, days=100, label=None, now=NOW)
     assert sum("proxy" in r.path for r in server.requests) == 1
     assert any("--role=concertmaster-explain" in note for note in made.notes)
     assert (made.counted, made.months, made.cost_by_step, made.adopted) == (0, (), (), None)
