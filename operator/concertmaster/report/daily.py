@@ -56,47 +56,33 @@ def adoptions(served: Sequence[Mapping[str, Any]]) -> list[RecommendationOutcome
     ]
 
 
+# Fields of a row by their names in what is served.
+_COUNTS = {"runs": "count", "succeeded": "succeeded", "failed": "failed", "timed": "timed", "score": "score"}
+_AMOUNTS = {"p50Seconds": "p50", "p95Seconds": "p95", "cost": "cost", "wastedCost": "wasted", "queueSeconds": "queue"}
+
+
 def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:
     """The rows of the workflow that ``view`` served."""
-    out = []
-    for d in days:
-        timed = int(d["timed"])
-        out.append(
-            DailyRow(
-                int(parse_time(str(d["day"])) // DAY),
-                RUN,
-                int(d["runs"]),
-                int(d["succeeded"]),
-                int(d["failed"]),
-                timed,
-                timed * float(d["meanSeconds"] or 0.0),
-                p50=d["p50Seconds"],
-                p95=d["p95Seconds"],
-                cost=d["cost"],
-                wasted=d["wastedCost"],
-                queue=d["queueSeconds"],
-                metrics=d.get("metrics") or {},
-                score=d["score"],
-            )
+    names = _COUNTS | _AMOUNTS
+    return [
+        DailyRow(
+            day=int(parse_time(str(d["day"])) // DAY),
+            step=RUN,
+            seconds=d["timed"] * (d["meanSeconds"] or 0.0),
+            metrics=d.get("metrics") or {},
+            **{field: d[key] for key, field in names.items()},
         )
-    return out
+        for d in days
+    ]
 
 
 def _day(row: DailyRow) -> View:
     return {
         "day": day(row.start),
-        "runs": row.count,
-        "succeeded": row.succeeded,
-        "failed": row.failed,
-        "timed": row.timed,
+        **{key: getattr(row, field) for key, field in _COUNTS.items()},
+        **{key: number(getattr(row, field)) for key, field in _AMOUNTS.items()},
         "meanSeconds": number(row.mean),
-        "p50Seconds": number(row.p50),
-        "p95Seconds": number(row.p95),
-        "cost": number(row.cost),
-        "wastedCost": number(row.wasted),
-        "queueSeconds": number(row.queue),
         "metrics": {name: number(amount) for name, amount in row.metrics.items()},
-        "score": row.score,
     }
 
 

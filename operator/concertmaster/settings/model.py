@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -165,6 +166,14 @@ class Settings(Section):
             owners.setdefault(owner.name, set()).add(owner.namespace)
         return owners
 
+    def _files(self) -> Iterator[tuple[str, str]]:
+        """Every file that is named, with the field that names it."""
+        yield from ((f"sources.{s.name}: the file", path) for s in self.sources for path in credential_files(s))
+        yield from ((f"receivers.{r.name}: the file", path) for r in self.receivers for path in receiver_files(r))
+        yield from (("history.passwordFile", path) for path in (self.history.password_file,) if path is not None)
+        yield from ((f"argoArchive.{name}", path) for name, path in self.argo_archive.files())
+        yield from ((f"tektonResults.{name}", path) for name, path in self.tekton_results.files())
+
     def notes(self) -> list[str]:
         """What is allowed and still worth a second look, one sentence each: for ``check-config`` and the start's log."""
         texts = []
@@ -176,27 +185,12 @@ class Settings(Section):
                 texts.append(f"sources.{source.name} sends credentials over plain http; use https.")
             if source.tls.insecure_skip_verify:
                 texts.append(f"sources.{source.name} accepts any certificate; set tls.caFile instead.")
-            texts += [
-                f"sources.{source.name} names the file {path}, which cannot be read here."
-                for path in credential_files(source)
-                if not Path(path).is_file()
-            ]
-        for receiver in self.receivers:
-            texts += [
-                f"receivers.{receiver.name} names the file {path}, which cannot be read here."
-                for path in receiver_files(receiver)
-                if not Path(path).is_file()
-            ]
-            if receiver.signing_key_file is None and receiver.format is ReceiverFormat.JSON:
-                texts.append(f"receivers.{receiver.name} gets unsigned messages; set signingKeyFile.")
-        if (file := self.history.password_file) is not None and not Path(file).is_file():
-            texts.append(f"history.passwordFile {file} cannot be read here.")
         texts += [
-            f"{section}.{name} {path} cannot be read here."
-            for section, archive in (("argoArchive", self.argo_archive), ("tektonResults", self.tekton_results))
-            for name, path in archive.files()
-            if not Path(path).is_file()
+            f"receivers.{receiver.name} gets unsigned messages; set signingKeyFile."
+            for receiver in self.receivers
+            if receiver.signing_key_file is None and receiver.format is ReceiverFormat.JSON
         ]
+        texts += [f"{field} {path} cannot be read here." for field, path in self._files() if not Path(path).is_file()]
         if not PurePosixPath(self.history_path).is_absolute():
             texts.append("historyPath is relative: it depends on the folder the operator is started in.")
         if Path(self.history_path).is_dir():
