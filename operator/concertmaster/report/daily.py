@@ -104,7 +104,7 @@ def months(rows: Sequence[DailyRow]) -> tuple[list[str], list[list[str]]]:
 
 def months_table(rows: Sequence[DailyRow], currency: str) -> str:
     """The newest months, one line each; empty without rows."""
-    header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "UNUSED", "WAITED", "SCORE"]
+    header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "UNUSED", "SCHEDULING LATENCY", "SCORE"]
     names, cells = months(rows)
     return table([*header, *names], cells) if cells else ""
 

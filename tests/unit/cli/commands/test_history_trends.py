@@ -57,7 +57,8 @@ def test_history_without_trends_is_a_mistake(tmp_path: Path) -> None:
 
 def test_months_are_a_table() -> None:
     table = daily.months_table(rows("2026-10-30", 4), "EUR").splitlines()
-    assert table[0].split() == ["MONTH", "RUNS", "SUCCESS", "P50", "P95", "COST", "(EUR)", "UNUSED", "WAITED", "SCORE"]
+    header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", "COST", "(EUR)", "UNUSED", "SCHEDULING", "LATENCY", "SCORE"]
+    assert table[0].split() == header
     assert table[1].split() == ["2026-10", "8", "75%", "29m50s", "31m52s", "4.00", "1.00", "2m00s", "-"]
     assert table[2].startswith("2026-11")
     assert daily.months_table([], "EUR") == ""
