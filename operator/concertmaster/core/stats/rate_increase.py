@@ -21,6 +21,7 @@ from concertmaster.core.stats.exact import beta_binomial_tail
 _CELLS = 256  # of a rate between 0 and 1
 _MIN_WEIGHT = 1e-3  # of the most likely position's weight, from which another one counts
 _TAIL = 0.05  # on each side of a 90% interval
+_SIGNIFICANCE = 0.01  # share of sequences without an excess in which one is found
 
 
 def increase(flags: Sequence[bool]) -> Interval | None:
@@ -62,13 +63,13 @@ def _rate(rates: Floats, hits: float, of: float) -> Floats:
     return np.asarray(shape / shape.sum())
 
 
-def first_excess(bad: Sequence[bool], earlier: float, before: float, level: float) -> tuple[int, int] | None:
+def first_excess(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
     """The number of bad ones among the first of ``bad`` (in order) that ``earlier`` bad ones of ``before`` do not explain,
     and of those first ones; None while they do, or for too few before. May be asked again after each.
 
     Each bad one is judged by its probability under the share before (Beta-binomial prediction, Jeffreys prior); the k-th
-    spends 4 (k - 1) / (k (k + 1) (k + 2)) of the ``level``, which sums to all of it for any number of them, and leaves more
-    to the third to tenth than 1 / (k (k + 1)) does: shares of a few percent show by these.
+    spends 4 (k - 1) / (k (k + 1) (k + 2)) of the significance, which sums to all of it for any number of them, and leaves
+    more to the third to tenth than 1 / (k (k + 1)) does: shares of a few percent show by these.
     """
     if before < MIN_RUNS:
         return None
@@ -77,6 +78,6 @@ def first_excess(bad: Sequence[bool], earlier: float, before: float, level: floa
     for number, wrong in enumerate(bad, start=1):
         k += wrong
         spent = 4.0 * (k - 1) / (k * (k + 1) * (k + 2)) if wrong else 0.0
-        if wrong and beta_binomial_tail(k, number, a, b) <= level * spent:
+        if wrong and beta_binomial_tail(k, number, a, b) <= _SIGNIFICANCE * spent:
             return k, number
     return None

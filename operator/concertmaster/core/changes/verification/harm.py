@@ -23,7 +23,6 @@ from concertmaster.core.stats.comparison import MIN_RUNS, CommonFactor
 from concertmaster.core.stats.rate_increase import first_excess
 from concertmaster.core.text import count, duration, memory, memory_quantity
 
-FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
 QUIET_RUNS = 10  # runs without an OOM kill before the change for one kill after it to count as evidence
 CLEARLY_LONGER = 1.5  # times the longest run before
 _RATE_RUNS = 12  # runs before a change that show how often runs occur
@@ -53,7 +52,7 @@ def killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMe
 def failing(before_after: BeforeAfter) -> str | None:
     """More failing runs than the failure rate before explains."""
     earlier = sum(_bad(r) for r in before_after.before)
-    found = first_excess([_bad(r) for r in before_after.after], earlier, len(before_after.before), FAILURE_LEVEL)
+    found = first_excess([_bad(r) for r in before_after.after], earlier, len(before_after.before))
     if found is None:
         return None
     return f"{found[0]} of {found[1]} runs after it failed, {earlier} of {len(before_after.before)} before"
@@ -79,7 +78,7 @@ def too_small(
     before = len(before_after.before)
     # Runs that this share is worth.
     worth = max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
-    times = first_excess(bad, lowered.accepted * worth, worth, FAILURE_LEVEL) if certain else (sum(bad), len(bad))
+    times = first_excess(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
     if times is None or not new:
         return None
     (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])

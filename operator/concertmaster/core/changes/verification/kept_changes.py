@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, out_of_memory
-from concertmaster.core.changes.verification.harm import FAILURE_LEVEL
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import MIN_RUNS
@@ -57,9 +56,9 @@ def _risen(
     """That runs are bad more often than ``earlier`` ones, or than is ``accepted`` (a share; None: nothing is). ``each``: bad
     runs in a row do not count as one."""
     times, before = (bad, earlier) if each else (_first(bad), _first(earlier))
-    found = first_excess(times, sum(before), len(before), FAILURE_LEVEL)
+    found = first_excess(times, sum(before), len(before))
     if found is None and accepted is not None and len(earlier) >= MIN_RUNS:
-        found = first_excess(times, accepted * _KNOWN, _KNOWN, FAILURE_LEVEL)
+        found = first_excess(times, accepted * _KNOWN, _KNOWN)
     if found is None:
         return None
     runs = count(found[1], "run")
