@@ -23,7 +23,7 @@ from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES, Resource
 from testbed.services.cluster import Cluster
 from testbed.services.kinds import install_kinds
-from tests.support.cluster.bed_jobs import until
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 API = "concertmaster.dev/v1alpha1"

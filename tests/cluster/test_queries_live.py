@@ -17,7 +17,8 @@ from concertmaster.prometheus.collect.reading import Collection, CollectOptions,
 from concertmaster.settings import MetricsSource
 from testbed.series.lives import KUBELET_JOB
 from testbed.services.cluster import Cluster
-from tests.support.cluster.bed_jobs import job, pods_of, unix, until
+from tests.support.cluster.bed_jobs import job, pods_of, unix
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def look(client: PrometheusClient, namespace: str, since: float) -> Collection:
 
 def collected(client: PrometheusClient, namespace: str, since: float, count: int) -> dict[str, PodFact]:
     """Facts by Job, as soon as there are ``count`` pods."""
-    found = until(lambda: facts if len(facts := look(client, namespace, since).facts) >= count else None, timeout=60)
+    found = until(lambda: facts if len(facts := look(client, namespace, since).facts) >= count else None, seconds=60)
     return {fact.owner_name or "": fact for fact in found}
 
 
@@ -88,10 +89,7 @@ def test_kills_that_a_restart_in_the_pod_makes_good(cluster: Cluster, namespace:
     first = job("first", {"sim/duration": "15"})
     first["spec"]["template"]["spec"]["initContainers"] = [{"name": "fetch", "image": "git:1"}]
     cluster.apply(job("rescued", killed, restart="OnFailure"), first, namespace=namespace)
-    started = [p for p in until(lambda: pods_of(cluster, namespace, "first")) if p["status"].get("phase") == "Running"]
-    (pod,) = started or until(
-        lambda: [p for p in pods_of(cluster, namespace, "first") if p["status"].get("phase") == "Running"]
-    )
+    (pod,) = until(lambda: [p for p in pods_of(cluster, namespace, "first") if p["status"].get("phase") == "Running"])
     (status,) = pod["status"]["initContainerStatuses"]
     ended = status["state"]["terminated"] | {"reason": "OOMKilled", "exitCode": 137}
     patch = {"status": {"initContainerStatuses": [status | {"restartCount": 1, "lastState": {"terminated": ended}}]}}

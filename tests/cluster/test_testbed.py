@@ -23,7 +23,8 @@ from testbed.series.openmetrics import ContainerLife, Grid, JobLife, PodLife, re
 from testbed.services.cluster import Cluster, KubectlError
 from testbed.services.controlplane import ControlPlane, Options
 from testbed.services.prometheus import PrometheusServer, scrapes_of
-from tests.support.cluster.bed_jobs import job, pods_of, unix, until
+from tests.support.cluster.bed_jobs import job, pods_of, unix
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -47,7 +48,7 @@ def test_nothing_is_left_of_a_cluster_that_was(tmp_path: Path, end: str) -> None
         stdout=subprocess.DEVNULL,
     )
     try:
-        until(state.exists, 60)
+        until(state.exists, seconds=60)
         cluster = Cluster.attach(state)
         prometheus = cluster.endpoints["prometheus"].rpartition(":")[2]
         started = {**processes_with(str(cluster.directory)), **processes_with(f"127.0.0.1:{prometheus}")}
@@ -64,8 +65,8 @@ def test_nothing_is_left_of_a_cluster_that_was(tmp_path: Path, end: str) -> None
         for process in (bed, owner):
             process.kill()
             process.wait()
-    until(lambda: not any(Path(f"/proc/{number}").exists() for number in started), 10)
-    until(lambda: not cluster.directory.exists(), 10)
+    until(lambda: not any(Path(f"/proc/{number}").exists() for number in started), seconds=10)
+    until(lambda: not cluster.directory.exists(), seconds=10)
 
 
 def processes_with(text: str) -> dict[int, str]:
@@ -233,7 +234,7 @@ def test_a_deleted_pod_is_gone_at_once(cluster: Cluster, namespace: str) -> None
     cluster.apply(job("long", {"sim/duration": "1000"}), namespace=namespace)
     until(lambda: [pod for pod in pods_of(cluster, namespace, "long") if pod["status"]["phase"] == "Running"])
     cluster.kubectl("delete", "job", "long", "-n", namespace, "--timeout=20s")
-    until(lambda: not pods_of(cluster, namespace, "long"), 20)
+    until(lambda: not pods_of(cluster, namespace, "long"), seconds=20)
 
 
 def test_prometheus_scrapes_state_and_simulated_usage_of_a_job(cluster: Cluster, namespace: str) -> None:
@@ -267,7 +268,7 @@ def test_prometheus_scrapes_state_and_simulated_usage_of_a_job(cluster: Cluster,
     assert [series["metric"].get("container", "") for series in received] == [""]
     # The two targets are scraped at different moments: the end may be known before the first scrape without the container.
     now = f'container_memory_working_set_bytes{{namespace="{namespace}",container="main"}}'
-    assert until(lambda: not query(now), 30), "the series ends with the container"
+    assert until(lambda: not query(now)), "the series ends with the container"
 
 
 def test_a_server_of_the_tests_own_scrapes_the_shared_cluster(

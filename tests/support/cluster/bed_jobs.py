@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from testbed.services.cluster import Cluster
-
-
-def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """The first true result of `probe`; fails after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"nothing within {timeout} s from {probe}")
 
 
 def unix(timestamp: str) -> float:

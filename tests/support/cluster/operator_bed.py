@@ -26,6 +26,7 @@ from testbed.series.openmetrics import render
 from testbed.series.runs import runs_of_cronjob as runs_of_cronjob
 from testbed.services.cluster import Cluster
 from testbed.services.kinds import CRDS, install_kinds
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,14 +47,7 @@ PATIENCE = 240.0
 
 def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pause: float = 0.3) -> Any:
     """The first true result of ``check``; fails with ``what`` after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    last: Any = None
-    while time.monotonic() < deadline:
-        last = check()
-        if last:
-            return last
-        time.sleep(pause)
-    raise AssertionError(f"waited {seconds:.0f} s in vain for: {what}; last seen: {last!r}")
+    return until(check, what, seconds, pause)
 
 
 def install_crds(cluster: Cluster) -> None:
