@@ -44,7 +44,8 @@ class _Columns(NamedTuple):
 def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[ExecutedRun | None]:
     """The executed graphs of the runs that are regular on ``layout``; None for the others."""
     none: list[ExecutedRun | None] = [None] * len(runs)
-    if len(runs) < MIN_RUNS or any(limit.size < len(limit.steps or layout.names) for limit in layout.limits):
+    limited = any(limit.size < len(limit.steps or layout.names) for limit in layout.limits)
+    if len(runs) < MIN_RUNS or limited or not layout.names:
         return none
     columns = [_columns(run, layout) for run in runs]
     regular = [k for k, column in enumerate(columns) if column is not None]

@@ -326,6 +326,11 @@ def test_runs_that_cannot_be_replayed_say_why() -> None:
     assert critical_share(prepare([blind, empty], GRAPH)) == {}
 
 
+def test_runs_of_a_workflow_without_any_step_cannot_be_replayed_however_many_they_are() -> None:
+    runs = [run_record(workflow=KEY, run=str(n), start=BEGIN, end=BEGIN + 60.0) for n in range(9)]
+    assert [found.usable for found in prepare(runs, WorkflowGraph())] == [False] * 9
+
+
 def test_a_cycle_in_the_declared_graph_is_reported_and_survived() -> None:
     cycle = WorkflowGraph((StepSpec("a", ("b",)), StepSpec("b", ("a",))))
     record = engine(graph=WorkflowGraph((StepSpec("a"), StepSpec("b", ("a",)))), work={"a": [5], "b": [6]}).run()
