@@ -70,7 +70,7 @@ def lived() -> dict[str, object]:
         "because": "20 of 30 runs (14d) had inputs seen before",
         "category": "Performance",
         "current": "no cache",
-        "expected": "likely 1each run 0% shorter (41s)",
+        "expected": "each run 10% shorter (41s)",
         "how": commands.explain("lived", "demo", "cache-step.extract"),
         "proposed": "a cache by inputs",
     }
