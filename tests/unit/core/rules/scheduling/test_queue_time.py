@@ -160,6 +160,12 @@ def test_waiting_beside_a_longer_step_is_silent() -> None:
     assert scenario(calm, 20, lambda _: {"a": value(600)}).recommended("queue-time") == []
 
 
+def test_runs_that_begin_and_end_within_a_second_are_silent() -> None:
+    """Their times have whole seconds, so that they take none."""
+    short = scenario(argo(task("a")), 20, lambda _: {"a": Pod(0.0, wait=0.0, startup=0.0)})
+    assert short.recommended("queue-time") == []
+
+
 def test_steps_that_take_turns_at_a_lock_wait_for_it() -> None:
     value = noise()
     lock = {"synchronization": {"mutex": {"name": "db"}}}
