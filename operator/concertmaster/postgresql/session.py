@@ -209,8 +209,9 @@ class Session:
 
 def _process_of(connection: _Bounded) -> tuple[Any, ...]:
     """The process behind a connection at this moment, by its number and its server's start: a name may lead to several
-    servers, whose processes may have the same numbers."""
-    return connection.execute("SELECT pg_backend_pid(), pg_postmaster_start_time()", prepare=False).fetchone() or ()
+    servers, whose processes may have the same numbers. As a number, which no setting of the server writes in another way."""
+    query = "SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::float8"
+    return connection.execute(query, prepare=False).fetchone() or ()
 
 
 @lru_cache(maxsize=1024)

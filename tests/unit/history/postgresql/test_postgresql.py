@@ -220,6 +220,14 @@ def test_servers_whose_processes_have_the_same_number_by_chance_are_no_pooler(ow
         assert session.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_a_server_that_writes_dates_in_another_style_is_used(own: PostgresServer) -> None:
+    """No driver reads them: the operator ended with a traceback."""
+    with psycopg.connect(own.url, password=own.password, autocommit=True) as other:
+        other.execute("ALTER ROLE concertmaster SET datestyle TO German")
+    with closing(history_session(_address(own))) as session:
+        assert session.execute("SELECT current_date::text = to_char(now(), 'DD.MM.YYYY')").fetchone() == (True,)
+
+
 def test_a_locked_table_is_not_waited_for_without_end(
     place: Schema, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
