@@ -104,7 +104,7 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
     saved = (pods.items - left) * pods.overhead
     name = evidence.title(pods.step)
     if gains is not None:
-        expected = f"{gain_sentence(*gains)}, and {text.duration(saved)} of pod time"
+        expected = f"{gain_sentence(*gains)}, and {text.duration(saved)} less pod time"
     else:
         fewer = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer"
         expected = f"{fewer}; no impact on run duration"

@@ -116,7 +116,7 @@ def _finding(
         return None
     name = evidence.title(step.step)
     edits = _edits(evidence, spec, hours)
-    money = f"{text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
+    money = f"{text.money(saving.likely, analysis.pricing.currency)} less a month" if saving is not None else ""
     first = (
         gain_sentence(*gains)
         if gains is not None

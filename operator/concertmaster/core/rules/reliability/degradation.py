@@ -140,6 +140,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
             f"{evidence.title(step)} takes {text.duration(new)} instead of {text.duration(old)}: work may have moved"
         )
     name, of_them = evidence.title(rise.step), f" with {rise.step}" if some else ""
+    among = f" ({text.percent(often.likely)} of all)" if some else ""
     return Finding(
         step=rise.step,
         action=_action(rise, name, seen),
@@ -152,9 +153,8 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
         proposed=median_before(now / truly.likely, was),
-        expected=gain_sentence(share, seconds, f"each run{of_them}")
-        + (f", at most if no work came from {evidence.title(shorter[0])}" if shorter is not None else "")
-        + (f", {text.percent(often.likely)} of all" if some else ""),
+        expected=gain_sentence(share, seconds, f"each run{of_them}{among}")
+        + (f", at most if no work came from {evidence.title(shorter[0])}" if shorter is not None else ""),
         confidence=rise.point.confidence,
         gain_seconds=mean,
         gain_share=whole,

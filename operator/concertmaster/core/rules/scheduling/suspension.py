@@ -84,7 +84,7 @@ def find(evidence: Evidence) -> Finding | None:
         otherwise=f"every run keeps ending {text.duration(seconds.likely)} later than it could",
         current=f"{text.duration(median(waits))} per run (median)",
         proposed=remedy,
-        expected=f"{gain_sentence(*gains)}, before the run begins, {assumption('suspension')}",
+        expected=f"from creation to end, {gain_sentence(*gains)}, {assumption('suspension')}",
         confidence=0.5,
         gain_seconds=gains[1],
         gain_share=gains[0],

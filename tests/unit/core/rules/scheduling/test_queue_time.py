@@ -199,6 +199,7 @@ def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> No
     item = held.one("queue-time")
     assert item.id == "queue-time.suspended"
     assert item.action.startswith("Reduce the time runs are suspended in ClusterQueue batch: 10m")
+    assert item.expected.startswith("from creation to end, each run ")
     assert item.gain_seconds is not None
     assert (item.gain_seconds.likely, item.gain_seconds.high) == pytest.approx((300, 600), rel=0.1)
     assert "66% of the time from creation to end" in item.because or "67% of the time" in item.because
