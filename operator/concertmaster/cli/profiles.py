@@ -85,7 +85,11 @@ def _where(client: KubeClient, name: str, known: Iterable[Mapping[str, Any]]) ->
 
 
 def failed(error: KubeError, namespace: str | None = None) -> UserError:
-    """The message about a request for profiles of a namespace (None: of the cluster) that failed."""
+    """The message about a list of the profiles of a namespace (None: of the cluster) that failed."""
+    if isinstance(error, NotFound):
+        return UserError(
+            "the kind WorkflowProfile is not installed in this cluster: install the chart, or choose another --context"
+        )
     remedy = connection_remedy(error)
     if not remedy and isinstance(error, Forbidden):
         remedy = (
@@ -110,10 +114,6 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
     """All profiles of a namespace (None: of the cluster), those with the labels of ``selector``. Raises UserError."""
     try:
         yield from client.items(PROFILES.path(namespace), label_selector=selector)
-    except NotFound:
-        raise UserError(
-            "the kind WorkflowProfile is not installed in this cluster: install the chart, or choose another --context"
-        ) from None
     except KubeError as error:
         raise failed(error, namespace) from None
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from concertmaster.api.scale import common_scale
 from concertmaster.core.model.policy import Pricing
+from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, PROFILES
 from concertmaster.kube.operator_service import OperatorService
@@ -86,18 +87,19 @@ class MemoryReader:
 
 class ClusterReader:
     """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept
-    for a short time, so that paging and sorting do not read ten thousand objects again. All is read with the client by
-    which the ``operator`` is asked."""
+    for a short time, so that paging and sorting do not read ten thousand objects again. ``client``: what
+    lists objects; by default that by which the ``operator`` is asked, which does not wait long."""
 
     def __init__(
         self,
         operator: OperatorService,
         *,
+        client: KubeClient | None = None,
         namespaces: Sequence[str] = (),
         selector: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client = operator.client
+        self._client = client or operator.client
         self._operator = operator
         self._namespaces = namespaces
         self._selector = selector
@@ -133,8 +135,8 @@ class ClusterReader:
             profiles = [
                 p for place in places for p in self._client.items(PROFILES.path(place), label_selector=self._selector)
             ]
-        except NotFound:
-            raise Unavailable("The kind WorkflowProfile is not installed in this cluster.") from None
+        except NotFound as error:
+            raise Unavailable("The kind WorkflowProfile is not installed in this cluster.") from error
         except Forbidden as error:
             raise NotAllowed(f"{error}. Name namespaces you may read: --namespace NAME.") from error
         except KubeError as error:

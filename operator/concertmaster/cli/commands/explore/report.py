@@ -18,6 +18,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core.text import count, listing, plain
 from concertmaster.core.units import DAY
+from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report import result as results
@@ -98,8 +99,9 @@ def command(
     Prometheus when one is given.
     """
     if facts_file is None and not source.named:
-        asked = details.connect(operator, kubeconfig, context)
-        made = from_cluster(asked, span.namespaces, selector, days=days, label=label, now=span.until or time.time())
+        client, asked = profiles.connect(kubeconfig, context), details.connect(operator, kubeconfig, context)
+        now = span.until or time.time()
+        made = from_cluster(client, asked, span.namespaces, selector, days=days, label=label, now=now)
     else:
         span = replace(span, window=span.window or days * DAY)
         made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
@@ -115,6 +117,7 @@ def command(
 
 
 def from_cluster(
+    client: KubeClient,
     operator: OperatorService,
     namespaces: Sequence[str],
     selector: str | None,
@@ -125,11 +128,11 @@ def from_cluster(
 ) -> PeriodReport:
     """From statuses and what the ``operator`` keeps, with the reader's own rights."""
     try:
-        reader = ClusterReader(operator, namespaces=namespaces, selector=selector, clock=lambda: now)
+        reader = ClusterReader(operator, client=client, namespaces=namespaces, selector=selector, clock=lambda: now)
         view, unread = reader.fleet()
     except Unavailable as error:
-        why = error.__cause__
-        raise profiles.failed(why) if isinstance(why, KubeError) else UserError(str(error)) from None
+        why, places = error.__cause__, listing(list(namespaces)) if namespaces else None
+        raise profiles.failed(why, places) if isinstance(why, KubeError) else UserError(str(error)) from None
     history = OperatorHistory(operator)
     kept = history.days(view.profiles)
     rows, problem = kept.rows, kept.problem

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
 from concertmaster.cli.commands.explore.report import command, figures_of, from_cluster
+from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report.period.render import document
@@ -95,7 +96,7 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         return Answer(body={"items": [profile()], "metadata": {}})
 
     with serving(answer) as (_, client):
-        made = from_cluster(asking(client), ["etl"], None, days=30, label=None, now=NOW)
+        made = from_cluster(client, asking(client), ["etl"], None, days=30, label=None, now=NOW)
     assert made.summary.workflows == 1
     assert any(note.startswith("WorkflowChanges could not be read") for note in made.notes)
     assert any(note.startswith("Ranked by default prices, a run-hour counted as 2.5") for note in made.notes)
@@ -114,13 +115,35 @@ def test_a_namespace_named_twice_is_counted_once(monkeypatch: pytest.MonkeyPatch
     assert (made["scope"], made["summary"]["workflows"]) == ("Namespaces etl", 1)
 
 
+@pytest.mark.parametrize(
+    ("answer", "namespaces", "remedy"),
+    [
+        (failure(403, "Forbidden", "no right"), ["etl"], "ask for the ClusterRole view in namespace etl"),
+        (failure(403, "Forbidden", "no right"), [], "name namespaces that you may read with -n NAMESPACE"),
+        (failure(404, "NotFound"), [], "install the chart, or choose another --context"),
+    ],
+)
+def test_from_the_cluster_a_list_that_fails_has_its_remedy(answer: Answer, namespaces: list[str], remedy: str) -> None:
+    with serving([answer]) as (_, client), pytest.raises(UserError, match=remedy):
+        from_cluster(client, asking(client), namespaces, None, days=30, label=None, now=NOW)
+
+
+def test_only_the_operator_is_asked_by_the_client_that_does_not_wait_long() -> None:
+    """A list of thousands of profiles may take longer, and is tried again more often."""
+    listed = Answer(body={"items": [profile()], "metadata": {}})
+    with serving(lambda _: listed) as (cluster, client), serving(lambda _: listed) as (operator, hasty):
+        from_cluster(client, asking(hasty), [], None, days=30, label=None, now=NOW)
+    assert {"proxy" in r.path for r in cluster.requests} == {False}
+    assert {"proxy" in r.path for r in operator.requests} == {True}
+
+
 def test_from_the_cluster_changes_belong_to_the_profiles_selected() -> None:
     def answer(request: Request) -> Answer:
         items = [change(), change(1, profile="other")] if "workflowchanges" in request.path else [profile()]
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        made = from_cluster(asking(client), [], "team=data", days=30, label="team", now=NOW)
+        made = from_cluster(client, asking(client), [], "team=data", days=30, label="team", now=NOW)
     assert made.summary.waiting_changes == 1
     assert made.scope == "All namespaces, team=data"
     assert server.requests[0].query["labelSelector"] == "team=data"
@@ -179,6 +202,7 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
 
     with serving(answer) as (_, client):
         made = from_cluster(
+            client,
             asking(client),
             [],
             None,
@@ -232,7 +256,7 @@ def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        made = from_cluster(asking(client), [], None, days=100, label=None, now=NOW)
+        made = from_cluster(client, asking(client), [], None, days=100, label=None, now=NOW)
     assert sum("proxy" in r.path for r in server.requests) == 1
     assert any("--role=concertmaster-explain" in note for note in made.notes)
     assert (made.counted, made.months, made.cost_by_step, made.adopted) == (0, (), (), None)
