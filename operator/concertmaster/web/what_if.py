@@ -91,8 +91,10 @@ def sentence(predicted: Gain, over: str) -> str:
     way = "shorter" if likely >= 0 else "longer"
     ends = sorted((low, high), key=abs)
     span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
-    share = text.percent(abs(predicted.share.likely))
-    return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {over}."
+    shorter = f"{text.duration(abs(likely))} ({text.percent(abs(predicted.share.likely))}) {way} per run"
+    if predicted.reason:  # why there is no interval
+        return f"{shorter}, over {over} ({predicted.reason})."
+    return f"{shorter}, 90% interval {span}, over {over}."
 
 
 def _newest(count: int) -> str:

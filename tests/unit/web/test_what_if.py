@@ -47,6 +47,14 @@ def test_an_answer_takes_some_thousand_calls() -> None:
     assert all_calls(lambda: VIEW.what_if({"scale.train": "0.5", "scale.extract": "0.9", "no-retries": "1"})) < 20_000
 
 
+def test_one_run_has_no_interval() -> None:
+    """It says nothing about how much runs differ."""
+    succeeded = next(r for r in DOCUMENT["recent"]["runs"] if r["outcome"] == "Succeeded")
+    one = WorkflowView(PROFILE, {**DOCUMENT, "recent": {**DOCUMENT["recent"], "runs": [succeeded]}}, "", (), NOW)
+    found = one.what_if({"scale.train": "0.5"})[1]
+    assert found.text.endswith(" shorter per run, over the newest run (one run only: no interval).")
+
+
 @pytest.mark.parametrize("value", ["", "nan", "inf", "-5", "1e400", "x", "0x1", "999999999"])
 def test_whatever_a_query_holds_is_bounded(value: str) -> None:
     change = change_of({"scale.train": value, "pods": value, "scale.unknown": "0.5"}, ["train"])

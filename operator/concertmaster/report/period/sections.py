@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from concertmaster.api.views.fleet import CostGroup, PeriodReport
 from concertmaster.core import text
@@ -27,7 +27,7 @@ class ReportSection:
     header: Sequence[str] = ()
     rows: Sequence[Sequence[object]] = ()
     lines: Sequence[str] = ()
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
     otherwise: str = ""
 
     @property
@@ -98,8 +98,8 @@ def _adoption(report: PeriodReport) -> list[ReportSection]:
         (
             when(r.since),
             f"{r.namespace}/{r.profile}",
-            r.action,
-            "rolled back or overwritten" if r.undone else r.verdict or "measuring",
+            f"{r.action} (rolled back or overwritten)" if r.undone else r.action,
+            r.verdict or (DASH if r.undone else "measuring"),
             r.promised or DASH,
             r.measured or DASH,
             amounts(r.saving),
