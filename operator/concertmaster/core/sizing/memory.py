@@ -177,7 +177,7 @@ def _size(
     """``judged``: the models of inputs with the best margin of each."""
     u, t = use.peaks, use.durations
     largest = float(np.maximum.reduce(u))
-    request = _with_authors(max(best.margin, FLOOR), use.current, u, largest, bound, evidence)
+    request = _with_authors(max(best.margin, FLOOR, largest), use.current, u, largest, bound, evidence)
     model = None
     if judged is not None:
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.

@@ -61,14 +61,27 @@ def _grid(n: int, shape: float, share: float) -> CandidateLevels:
 
 
 class Tail(NamedTuple):
-    """Predictive distribution of the next value of a sample of ``n``: a level ``excess`` times x above the ``largest`` is
-    exceeded with probability (1 + x) ** -shape / (n + 1). ``shape``: number of gaps, including the prior one; ``excess``:
-    sum of the gaps."""
+    """Predictive distribution of the next value of a sample.
 
-    n: int
+    ``ordered``: observed values, ascending. ``shape``: number of gaps, including the prior one. ``excess``: sum of the gaps.
+    """
+
+    ordered: Floats
     largest: float
     shape: float
     excess: float
+
+    @property
+    def n(self) -> int:
+        """The number of observed values."""
+        return self.ordered.size
+
+    def exceedance(self, level: float) -> float:
+        """Probability (0 to 1) that the next value exceeds ``level``; decreases with the level."""
+        over = level - self.largest
+        if over < 0.0:
+            return (self.n - int(self.ordered.searchsorted(level, side="right")) + 1.0) / (self.n + 1.0)
+        return math.pow(1.0 + over / self.excess, -self.shape) / (self.n + 1.0)
 
     def grid(self, share: float) -> CandidateLevels:
         """Candidates, including those around the exceedance probability ``share``."""
@@ -86,8 +99,7 @@ class Tails:
     def each(self) -> list[Tail]:
         """The tail of each sample."""
         largest, excess = self.ordered[:, -1].tolist(), self.excess[:, 0].tolist()
-        n = self.ordered.shape[-1]
-        return [Tail(n, top, self.shape, gaps) for top, gaps in zip(largest, excess, strict=True)]
+        return [Tail(row, largest[at], self.shape, excess[at]) for at, row in enumerate(self.ordered)]
 
     def excess_beyond(self, level: Floats) -> Floats:
         """Expected excess of the next value over each ``level``, by row, counting only values above the largest observed."""

@@ -42,31 +42,61 @@ class ExpectedLoss(NamedTuple):
     """Expected loss per run of one sample as a function of the margin on a prediction.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
-    would have needed (of their logs if a factor). ``reserved`` and ``used``: mean of what runs hold per unit of margin (s;
-    byte-seconds if a factor), and of that times their own margins. ``burn``: byte-seconds lost by a failing run. ``bound``:
-    largest accepted share of failing attempts. ``typical``: bytes to which an additive margin is added.
+    would have needed (of their logs if a factor). ``margins``: these, by run. ``held``: what each run holds per unit of
+    margin (s; byte-seconds if a factor). ``reserved`` and ``used``: mean of what runs hold, and of that times their own
+    margins. ``burn``: byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts.
+    ``typical``: bytes to which an additive margin is added.
     """
 
     is_factor: bool
     tail: Tail
+    margins: Floats
+    held: Floats
     reserved: float
     used: float
     burn: float
     bound: float
     typical: float = 0.0
 
+    def with_seen(self, best: BestMargin) -> BestMargin:
+        """The best margin of ``best`` and those that as many observed runs would exceed as the bound allows."""
+        n = self.tail.n
+        seen = min(n - 1, int(self.bound * (n + 1.0)))
+        if not seen:
+            return best
+        larger = self.margins.argsort(kind="stable")[: n - seen - 1 : -1]
+        held = self.held[larger]  # by runs that exceed the largest but one, the largest but two, ...
+        of_larger = zip(
+            (held.cumsum() / n).tolist(), ((held * self.margins[larger]).cumsum() / n).tolist(), strict=True
+        )
+        for level, (reserved, used) in zip(self.tail.ordered[-2 : -2 - seen : -1].tolist(), of_larger, strict=True):
+            once = self.tail.exceedance(level)
+            failing = once + self.tail.exceedance(self._retried(level))
+            if failing > self.bound:
+                break
+            margin = math.exp(min(level, MAX_LOG)) if self.is_factor else level
+            idle = max(0.0, margin * (self.reserved - reserved) - (self.used - used))
+            loss = idle + once * self.burn + FAILURE_PRICE * failing
+            if loss <= best.loss:
+                best = BestMargin(margin, loss)
+        return best
+
     @property
     def figures(self) -> tuple[float, ...]:
         """What a margin is judged by: of the tail, of what is reserved, and how far its retry lies above the largest value,
-        a factor of and a summand to the distance of the margin from it, in units of ``Tail.excess``. A factor of the size
-        is a summand of logarithms."""
+        a factor of and a summand to the distance of the margin from it, in units of ``Tail.excess``."""
         tail = self.tail
         farther = 1.0 if self.is_factor else RETRY_FACTOR
-        retried = math.log(RETRY_FACTOR) if self.is_factor else (RETRY_FACTOR - 1.0) * (tail.largest + self.typical)
-        more, rare = retried / tail.excess, tail.n + 1.0
+        more, rare = (self._retried(tail.largest) - tail.largest) / tail.excess, tail.n + 1.0
         return (
             tail.largest, tail.excess, -tail.shape, rare, self.reserved, self.used, self.burn, self.bound, farther, more
         )  # fmt: skip
+
+    def _retried(self, level: float) -> float:
+        """The level of the request after a kill; a factor of the size is a summand of logarithms."""
+        if self.is_factor:
+            return level + math.log(RETRY_FACTOR)
+        return RETRY_FACTOR * (level + self.typical) - self.typical
 
 
 def fit_losses(peaks: Floats, durations: Floats, bound: float) -> list[ExpectedLoss]:
@@ -77,7 +107,7 @@ def fit_losses(peaks: Floats, durations: Floats, bound: float) -> list[ExpectedL
     for tail, u, t, mean in zip(fit_tails(peaks).each(), peaks, durations, seconds, strict=True):
         used = float(u @ t) / n
         # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
-        found.append(ExpectedLoss(False, tail, mean, used, RETRY_FACTOR * used, bound_of(mean, bound)))
+        found.append(ExpectedLoss(False, tail, u, t, mean, used, RETRY_FACTOR * used, bound_of(mean, bound)))
     return found
 
 
@@ -92,26 +122,30 @@ def fit_models(
     scale[: len(added), :, 0] = np.maximum.reduce(peaks, axis=-1)
     used, seconds = (np.add.reduce(v, axis=-1) / n for v in (peaks * durations, durations))
     margins, factors = peaks - added, peaks / multiplied
-    of_margins, reserved = (np.add.reduce(v, axis=-1) / n for v in (margins * durations, multiplied * durations))
+    held = multiplied * durations
+    of_margins, reserved = (np.add.reduce(v, axis=-1) / n for v in (margins * durations, held))
     tails = fit_tails(np.concatenate([margins, np.log(factors)]).reshape(-1, n), scale.reshape(-1, 1)).each()
     sizes, found = middle(added)[:, :, 0], []
     for step, (mean, spent) in enumerate(zip(seconds.tolist(), used.tolist(), strict=True)):
         own, least, burn = iter(tails[step::count]), bound_of(mean, bound * share), RETRY_FACTOR * spent
         losses = [
-            ExpectedLoss(False, tail, mean, over, burn, least, size)
-            for over, size, tail in zip(of_margins[:, step].tolist(), sizes[:, step].tolist(), own, strict=False)
+            ExpectedLoss(False, tail, margin, durations[step], mean, over, burn, least, size)
+            for margin, over, size, tail in zip(
+                margins[:, step], of_margins[:, step].tolist(), sizes[:, step].tolist(), own, strict=False
+            )
         ]
         losses += [
-            ExpectedLoss(True, tail, whole, spent, burn, least)
-            for whole, tail in zip(reserved[:, step].tolist(), own, strict=True)
+            ExpectedLoss(True, tail, factor, of_runs, whole, spent, burn, least)
+            for factor, of_runs, whole, tail in zip(
+                factors[:, step], held[:, step], reserved[:, step].tolist(), own, strict=True
+            )
         ]
         found.append(losses)
     return found
 
 
 def bests(losses: Sequence[ExpectedLoss]) -> list[BestMargin]:
-    """The best margin of each, which no observed run would have exceeded; the smallest of several, and the largest where
-    none is within the bound."""
+    """The best margin of each; the smallest of several, and the largest where none is within the bound."""
     grids = [loss.tail.grid(loss.bound) for loss in losses]
     over, exceeded = grids[0].over, grids[0].exceeded
     if any(grid is not grids[0] for grid in grids):
@@ -127,8 +161,9 @@ def bests(losses: Sequence[ExpectedLoss]) -> list[BestMargin]:
     total = np.maximum(margin * reserved - used, 0.0) + exceeded * burn + FAILURE_PRICE * failing
     within = failing <= bound
     within[:, -1] = True
-    best = enumerate(np.where(within, total, np.inf).argmin(axis=-1).tolist())
-    return [BestMargin(float(margin[at]), float(total[at])) for at in best]
+    places = enumerate(np.where(within, total, np.inf).argmin(axis=-1).tolist())
+    found = (BestMargin(float(margin[at]), float(total[at])) for at in places)
+    return [loss.with_seen(best) for loss, best in zip(losses, found, strict=True)]
 
 
 def bound_of(duration: float, bound: float) -> float:

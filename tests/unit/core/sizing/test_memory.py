@@ -52,6 +52,29 @@ def test_a_higher_price_per_failure_never_lowers_the_request(monkeypatch: pytest
     assert requests == sorted(requests)
 
 
+@pytest.mark.parametrize("bound", [0.05, 0.1])
+def test_a_larger_failure_bound_leaves_more_of_what_inputs_do_not_explain_to_retries(bound: float) -> None:
+    chance = np.random.default_rng(5)
+    inputs = 1e9 * chance.lognormal(0.0, 0.7, 2200)
+    used = (0.3 * GIB + 0.7 * GIB * inputs / 1e9) * chance.lognormal(0.0, 0.2, 2200)
+    sizes = [
+        memory_request(used[:200], np.full(200, 600.0), inputs=inputs[:200], bound=share) for share in (0.01, bound)
+    ]
+    careful, bold = (
+        np.array([size.model.request(x) for x in inputs[200:]]) for size in sizes if size is not None and size.model
+    )
+    assert bold.sum() < 0.9 * careful.sum()
+    assert np.mean(used[200:] > bold) <= bound
+    assert np.mean(used[200:] > careful) <= 0.01
+
+
+def test_a_larger_failure_bound_leaves_the_largest_of_growing_peaks_to_retries() -> None:
+    used = 2 * GIB * np.random.default_rng(4).lognormal(0.0, 0.2, 200) * np.exp(np.linspace(0.0, 0.5, 200))
+    careful, bold = (memory_request(used, np.full(200, 600.0), bound=share) for share in (0.01, 0.05))
+    assert careful is not None and bold is not None and careful.drifting
+    assert used.max() < bold.request < 0.95 * careful.request
+
+
 def test_few_runs_never_go_below_their_largest_peak() -> None:
     used = np.r_[peaks(14), 30 * GIB]
     size = memory_request(used[np.random.default_rng(0).permutation(15)], np.full(15, 3600.0))
