@@ -116,16 +116,14 @@ def without_seasons(times: Floats, logs: Sequence[Floats]) -> list[Floats]:
     return [_less(values, explained_by_weekend(calendar, values)) for values in left]
 
 
-def within_hours(times: Floats, values: Floats) -> Floats:
-    """What is left of ``values`` (at these ``times``, as above) beside the mean of their hour of the day, on weekends and on
-    other days; all of them where there are too few of each hour."""
+def hours_by_kind(times: Floats) -> Indices | None:
+    """The hour of the day (several as one where that takes enough runs) of each of ``times`` (as above), on weekends apart
+    from other days, by number; None where there are too few of each hour."""
     calendar = Calendar(times)
     if calendar.hours is None:
-        return values
+        return None
     hours = calendar.hours.of + calendar.on_weekends(float(calendar.hours.number))
-    kinds, of = np.unique(hours, return_inverse=True)
-    left: Floats = values - _means(values[None, :], _Groups.made(of, kinds.size))[0]
-    return left
+    return np.unique(hours, return_inverse=True)[1]
 
 
 def _less(values: Floats, explained: Floats | None) -> Floats:

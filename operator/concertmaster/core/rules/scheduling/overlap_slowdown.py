@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.starts import Starts
-from concertmaster.core.arrays import Flags, Floats
+from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.changepoint.inputs import explained_by
-from concertmaster.core.changepoint.seasons import within_hours, without_seasons
+from concertmaster.core.changepoint.seasons import hours_by_kind, without_seasons
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.stats.quantiles import student_quantile
@@ -56,7 +56,7 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
     earlier, later = (np.array([o[k] for _, o, _ in timed]) for k in (1, 2))
     beside, long = (earlier > 0.0).astype(np.float64), later > 0.0
     begun = np.array([span.begin for span, _, _ in timed])
-    logs = _without_seasons(begun, logs if explained is None else logs - explained, beside)
+    logs, hours = _without_seasons(begun, logs if explained is None else logs - explained, beside)
     whole, level = np.array([seconds for _, _, seconds in timed]), _levels(logs)
     # The other run may matter as long as it is there, or to what the run begins with. Those over before the next begins
     # vary less where few runs are long.
@@ -64,7 +64,7 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
         _Form(*effect, whole, amount, together)
         for amount, together in ((earlier, earlier + later), (beside, np.maximum(beside, long)))
         for of in (np.full(logs.size, True), ~long)
-        if (effect := _effect(logs, level, amount, of)) is not None
+        if (effect := _effect(logs, level, amount, of, hours)) is not None
     ]
     if not found:
         return None
@@ -114,17 +114,20 @@ class _Form(NamedTuple):
         return Interval(*(float(np.mean(self.whole * -np.expm1(-rate * beside))) for rate in self.rate))
 
 
-def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[float, tuple[float, float, float]] | None:
+def _effect(
+    logs: Floats, level: Floats, beside: Floats, of: Flags, hours: Indices | None
+) -> tuple[float, tuple[float, float, float]] | None:
     """What one other run adds to the logarithm of the run time, if significant by the runs ``of``: Student's t, and the
-    amount with its 90% interval. ``level``: as of ``_levels``."""
+    amount with its 90% interval. ``level``: as of ``_levels``; ``hours``: as of ``_without_seasons``."""
     usual = of & (np.abs(level - array_median(level)) <= _MAX_DEVIATIONS * mad_sigma(level))
     usual[0] = False  # the one before it is not known
     kept = np.flatnonzero(usual)
     if kept.size < _MIN_RUNS:
         return None
-    shift = amount_shift(logs[kept], beside[kept], level[kept])
+    amount = beside[kept] if hours is None else _within(hours[kept], beside[kept])
+    shift = amount_shift(logs[kept], amount, level[kept])
     y, before, x = (
-        residuals(values, level[kept] - level[kept].mean()) for values in (logs[kept], logs[kept - 1], beside[kept])
+        residuals(values, level[kept] - level[kept].mean()) for values in (logs[kept], logs[kept - 1], amount)
     )
     beyond = amount_shift(y, x, before)
     apart = beyond.information >= _MIN_UNEXPLAINED * shift.information
@@ -133,19 +136,30 @@ def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[flo
         return None
     quantile = student_quantile(0.95, shift.degrees)
     # A covariate that is known with an error leaves a part of what is due to it.
-    if amount_shift((logs - level)[kept], beside[kept]).t() < quantile:
+    if amount_shift((logs - level)[kept], amount).t() < quantile:
         return None
     likely = shift.solve(0.0, 0.0)
     low, high = (shift.solve(t, likely) for t in (quantile, -quantile))
     return (shift.t(), (low, likely, high)) if low > 0.0 and math.isfinite(high) else None
 
 
-def _without_seasons(begun: Floats, logs: Floats, beside: Floats) -> Floats:
-    """The logarithms without what hours and weekends explain and overlapping does not: runs overlap in rows, which fill some
-    hours of a few days. The effect of overlapping is that between runs of the same hours (Frisch, Waugh 1933)."""
-    within = within_hours(begun, beside)
-    slowed = beside * (amount_shift(logs, within).solve(0.0, 0.0) if within.any() else 0.0)
-    return without_seasons(begun, [logs - slowed])[0] + slowed
+def _without_seasons(begun: Floats, logs: Floats, beside: Floats) -> tuple[Floats, Indices | None]:
+    """The logarithms without what hours and weekends explain and overlapping does not, and the hours, if they explain any:
+    runs overlap in rows, which fill some hours of a few days. The effect of overlapping is that between runs of the same
+    hours (Frisch, Waugh 1933), and where hours were removed, only these tell how well it is known."""
+    hours, slowed = hours_by_kind(begun), 0.0 * beside
+    within = beside if hours is None else _within(hours, beside)
+    if within.any():
+        slowed = beside * amount_shift(logs, within).solve(0.0, 0.0)
+    rest = logs - slowed
+    (left,) = without_seasons(begun, [rest])
+    return left + slowed, None if left is rest else hours
+
+
+def _within(groups: Indices, values: Floats) -> Floats:
+    """What is left of the values beside the mean of their group."""
+    sizes = np.bincount(groups)
+    return np.asarray(values - (np.bincount(groups, values) / np.maximum(1, sizes))[groups])
 
 
 def _levels(logs: Floats) -> Floats:
