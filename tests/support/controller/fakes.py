@@ -21,7 +21,7 @@ class MemoryClient(KubeClient):
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str, Any]] = []
-        self.faults: dict[tuple[str, str], list[Exception]] = {}
+        self.faults: dict[tuple[str, str], list[BaseException]] = {}
         self.lists: dict[str, Exception] = {}
         self.on_request: Callable[[str, str], None] = lambda *_: None
         self._uid = 0

@@ -165,6 +165,22 @@ def test_one_failure_does_not_stop_the_others() -> None:
     assert sum(r.outcome is WriteOutcome.WRITTEN for r in results) == 18
 
 
+@pytest.mark.parametrize("parallelism", [1, 4])
+def test_an_operator_that_stops_learns_what_was_written_before(parallelism: int) -> None:
+    """What was written is remembered, and its transitions become Events."""
+    client = MemoryClient()
+    updates = [
+        StatusUpdate(ref(f"p{i}", client.put(PROFILES, "demo", f"p{i}")["metadata"]["uid"]), STATUS, None)
+        for i in range(6)
+    ]
+    for i in range(3, 6):
+        client.faults["PATCH", f"{PROFILES.path('demo', f'p{i}')}/status"] = [
+            errors.Stopped("the operator is stopping")
+        ]
+    outcomes = [r.outcome for r in StatusWriter(client, parallelism=parallelism).write(updates)]
+    assert outcomes == [WriteOutcome.WRITTEN] * 3 + [WriteOutcome.FAILED] * 3
+
+
 class Waits(threading.Event):
     """How long each of several threads was to wait; none does."""
 

@@ -116,8 +116,10 @@ def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
     assert "namespace" not in posted(client)[0]["regarding"]
 
 
-@pytest.mark.parametrize("fault", [errors.Unreachable("x"), errors.NotFound("x", status=404), errors.Busy("x")])
-def test_a_failing_event_fails_nothing(fault: Exception) -> None:
+@pytest.mark.parametrize(
+    "fault", [errors.Unreachable("x"), errors.NotFound("x", status=404), errors.Busy("x"), errors.Stopped("x")]
+)
+def test_a_failing_event_fails_nothing(fault: BaseException) -> None:
     client = MemoryClient()
     client.faults["POST", EVENTS.path("demo")] = [fault]
     recorder = EventRecorder(client, instance="x", clock=Clock(START))
