@@ -64,9 +64,9 @@ class Reader:
         sources = MetricsSources(settings, keeper, stop=threading.Event(), readers=self.readers)
         try:
             for _ in range(60):
-                demand = CollectionRequest("default", self.definitions, 30 * DAY, time.time() + clock, True)
-                more = sources.collect(demand, lambda _: None).more
-                sources.go_on(demand.now)
+                request = CollectionRequest("default", self.definitions, 30 * DAY, time.time() + clock, True)
+                more = sources.collect(request, lambda _: None).more
+                sources.store_read_ahead(request.now)
                 self.apart += self.readers is not None and self.readers.running
                 if not more:
                     break

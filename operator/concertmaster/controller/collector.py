@@ -59,7 +59,7 @@ class Collector:
     reports: Mapping[str, SourceReport] = field(default_factory=dict)
     _more_archived: bool = False
     _read: dict[str, float] = field(default_factory=dict)
-    _asked: list[CollectionRequest] = field(default_factory=list)  # in this cycle
+    _requests: list[CollectionRequest] = field(default_factory=list)  # in this cycle
     _faults: dict[str, _Outage] = field(default_factory=dict)
 
     @property
@@ -70,14 +70,14 @@ class Collector:
     def collect(self, requests: Sequence[CollectionRequest], now: float) -> Mapping[str, SourceReport]:
         """Read every source that is requested; reports of sources nobody asks for any more are dropped."""
         reports: dict[str, SourceReport] = {}
-        self._asked = []
-        for request in requests:
-            name = request.source
+        self._requests = []
+        for requested in requests:
+            name = requested.source
             due = not recent(self._read.get(name), now, _MIN_INTERVAL_SHARE * self.interval)
-            demand = replace(request, due=due)
-            self._asked.append(demand)
+            request = replace(requested, due=due)
+            self._requests.append(request)
             try:
-                reports[name] = self.sources.collect(demand, self.health.heartbeat)
+                reports[name] = self.sources.collect(request, self.health.heartbeat)
             except Exception as error:
                 log.exception("reading source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)
@@ -89,23 +89,23 @@ class Collector:
         self.reports = self._settled(reports, now)
         return self.reports
 
-    def go_on(self, now: float) -> None:
+    def store_read_ahead(self, now: float) -> None:
         """Store what the sources have answered ahead of the next reading, in the cycle of ``now``. A fault does not delay
         the analyses."""
         try:
-            self.sources.go_on(now)
+            self.sources.store_read_ahead(now)
         except Exception:
-            log.exception("storing what was asked for ahead failed in an unexpected way")
+            log.exception("storing what was read ahead failed in an unexpected way")
 
-    def ask_users(self) -> Mapping[str, SourceReport]:
+    def run_user_queries(self) -> Mapping[str, SourceReport]:
         """Run users' queries against the sources that were read in this cycle. Returns the reports, completed with the
         results."""
         reports = dict(self.reports)
         self.sources.begin_queries()
-        for demand in self._asked:
-            name = demand.source
+        for request in self._requests:
+            name = request.source
             try:
-                reports[name] = self.sources.ask_users(demand, reports[name], self.health.heartbeat)
+                reports[name] = self.sources.run_user_queries(request, reports[name], self.health.heartbeat)
             except Exception as error:
                 log.exception("users' queries to source %s failed in an unexpected way", name)
                 reports[name] = self._broken(name, error)

@@ -90,9 +90,9 @@ class Cycle:
             self._collect(profiles, now, record)
         # Changes in progress are verified first, because other stages may take long.
         with record.stage("verify", self.telemetry):
-            self._follow(snapshot, profiles, now, record)
+            self._verify(snapshot, profiles, now, record)
         with record.stage("queries", self.telemetry):
-            self._ask_users(record)
+            self._run_user_queries(record)
         with record.stage("analyze", self.telemetry):
             self._analyze(profiles, now, record)
         with record.stage("changes", self.telemetry):
@@ -143,10 +143,10 @@ class Cycle:
         self.profile_reconciler.record_changes(archived.changed)
         record.note(*archived.notes)  # the metrics have what archives lack
 
-    def _ask_users(self, record: CycleLog) -> None:
+    def _run_user_queries(self, record: CycleLog) -> None:
         """Run users' own queries, whose faults affect their authors alone. Afterwards the reports of the sources are
         complete."""
-        reports = self.collector.ask_users()
+        reports = self.collector.run_user_queries()
         self.telemetry.sources.observe(reports)
         for report in reports.values():
             if not report.ok:
@@ -172,16 +172,16 @@ class Cycle:
         begun = perf_counter()
         for batch in batches:
             yield batch
-            self.collector.go_on(now)
+            self.collector.store_read_ahead(now)
             if self.collector.more and perf_counter() - begun > (_MIN_PAST_SECONDS if self.awaited() else _ANALYSES):
                 return
 
-    def _follow(
+    def _verify(
         self, snapshot: ClusterSnapshot, profiles: Sequence[ResolvedProfile], now: float, record: CycleLog
     ) -> None:
         """Verify changes in progress."""
         if self.changes is not None:
-            for problem in self.changes.follow(self._changes_input(snapshot, profiles, now)):
+            for problem in self.changes.advance(self._changes_input(snapshot, profiles, now)):
                 record.problem(problem)
 
     def _change(

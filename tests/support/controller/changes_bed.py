@@ -288,7 +288,7 @@ class Bed:
         seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}
         reports = {"default": report(data_until=until, **seen)}
         given = CycleInput(scenario, profiles, reports, self.now, behind=self.behind)
-        self.problems = self.changes.follow(replace(given, reports={}) if unread else given)
+        self.problems = self.changes.advance(replace(given, reports={}) if unread else given)
         if early:
             return {}
         outcome = self.changes(given)

@@ -84,23 +84,23 @@ class FakeSources:
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         return source not in self.denied or namespace_labels.get("trusted") == "true"
 
-    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
-        self.asked.append(demand)
+    def collect(self, request: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
+        self.asked.append(request)
         self.order.append("collect")
         heartbeat("collect")
-        if demand.source in self.broken:
+        if request.source in self.broken:
             raise RuntimeError("a fault of our own")
-        report = replace(self.reports[demand.source], changed=frozenset(self.changed))
+        report = replace(self.reports[request.source], changed=frozenset(self.changed))
         self.changed.clear()
         return report
 
-    def go_on(self, now: float) -> None:
+    def store_read_ahead(self, now: float) -> None:
         """Nothing is asked for ahead."""
 
     def begin_queries(self) -> None:
         self.begun += 1
 
-    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
+    def run_user_queries(self, request: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         self.order.append("queries")
         answered = frozenset(self.answered)
         self.answered.clear()

@@ -1106,8 +1106,8 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     order = bed.sources.order
 
     class Changes:
-        def follow(self, *_: Any, **__: Any) -> list[str]:
-            order.append("follow")
+        def advance(self, *_: Any, **__: Any) -> list[str]:
+            order.append("advance")
             return ["a change could not be rolled back"]
 
         def __call__(self, *_: Any, **__: Any) -> ChangesOutcome:
@@ -1118,7 +1118,7 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     analyze = bed.analyzer
     bed.analyze = lambda request: (order.append("analyze"), analyze(request))[1]
     bed.run()
-    assert order == ["collect", "follow", "queries", "analyze", "changes"]
+    assert order == ["collect", "advance", "queries", "analyze", "changes"]
 
 
 def test_a_cycle_ends_where_the_operator_stops(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1200,17 +1200,17 @@ def test_each_profile_that_discovery_writes_is_a_sign_of_life() -> None:
 def test_thousands_of_profiles_are_written_over_several_cycles_each_of_which_verifies_changes_first() -> None:
     """They took minutes, in which no change was rolled back."""
     bed = Bed()
-    followed: list[float] = []
+    advanced: list[float] = []
 
-    class Following:
-        def follow(self, *_: object, **__: object) -> list[str]:
-            followed.append(bed.now)
+    class Advancing:
+        def advance(self, *_: object, **__: object) -> list[str]:
+            advanced.append(bed.now)
             return []
 
         def __call__(self, *_: object, **__: object) -> ChangesOutcome:
             return ChangesOutcome()
 
-    bed.assemble(changes=Following())
+    bed.assemble(changes=Advancing())
 
     def slow(method: str, path: str) -> None:
         if method in ("POST", "PATCH", "DELETE") and "/workflowprofiles" in path and not path.endswith("/status"):
@@ -1239,7 +1239,7 @@ def test_thousands_of_profiles_are_written_over_several_cycles_each_of_which_ver
     bed.now += INTERVAL
     assert 3 <= cycles() <= 5
     assert bed.objects(PROFILES) == []
-    pauses = [b - a for a, b in zip([begun, *followed], followed, strict=False)]
+    pauses = [b - a for a, b in zip([begun, *advanced], advanced, strict=False)]
     assert max(p for p in pauses if p < INTERVAL) <= 45.0
 
 

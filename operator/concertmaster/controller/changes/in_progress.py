@@ -39,7 +39,7 @@ class InProgress:
         self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are requested later in this cycle
         self._unknown: set[str] = set()  # changes, by uid, that were orphaned because the journal does not hold them
 
-    def follow(
+    def advance(
         self, context: WorkflowContext, change: WorkflowChangeView, *, early: bool = False
     ) -> WorkflowChangeView | None:
         """Apply the next step of one change in progress. ``early``: before the queries of users, which say what the newest

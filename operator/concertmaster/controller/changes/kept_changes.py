@@ -82,7 +82,7 @@ class KeptChanges:
                 manager = last_write(raw["metadata"].get("managedFields"))[0]
                 context.put(self._writer.carry_out(change, written.replaced(change.status, manager), context.now))
 
-    def follow(self, context: WorkflowContext) -> None:
+    def check(self, context: WorkflowContext) -> None:
         """Check each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be
         announced, remains due."""
         for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:

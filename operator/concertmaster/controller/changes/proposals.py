@@ -53,7 +53,7 @@ class Proposals:
         """Take the next step of each plan ``proposed`` so far, and propose plans of the ``candidates`` (best first) as long
         as few wait. Plans whose recommendation is no longer a candidate end. Raises KubeError and HistoryError."""
         waiting = {c.recommendation: c for c in proposed if c.phase == ChangePhase.PROPOSED}
-        bare = [c for c in proposed if c.phase != ChangePhase.PROPOSED]
+        unplanned = [c for c in proposed if c.phase != ChangePhase.PROPOSED]
         open_ = sum(c.decision is None for c in waiting.values())
         scope = context.scope
         for candidate in candidates:
@@ -78,28 +78,32 @@ class Proposals:
                 made = self._plan(context, own, raw)
             except Refused:
                 continue
-            orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
+            orphan = next(
+                (c for c in unplanned if c.name.startswith(object_name(made)) and c.digest == made.digest), None
+            )
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
                 caution = caution_of(made, self._situation(context, own, made, approved=False))
                 asks = context.policy.apply.mode is not ApplyMode.AUTO
                 context.put(self._apply.adopt(orphan, made, context.now, caution, asks=asks))
-                bare.remove(orphan)
+                unplanned.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(context, own, made):
                 open_ += 1
         for change in waiting.values():
-            self._become(context, change, transitions.superseded("the recommendation behind it is no longer active"))
-        for change in bare:
+            self._transition(
+                context, change, transitions.superseded("the recommendation behind it is no longer active")
+            )
+        for change in unplanned:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
             # Proposed by a process that died before it wrote the plan.
             if alone and self._writer.journal.proposed(change.digest):
-                self._become(
+                self._transition(
                     context, change, transitions.superseded("the recommendation has changed since it was made")
                 )
             else:
                 text = "the operator did not create this object; it is not applied"
-                self._become(context, change, transitions.forged(text))
+                self._transition(context, change, transitions.forged(text))
 
-    def _become(self, context: WorkflowContext, change: WorkflowChangeView, step: Transition) -> None:
+    def _transition(self, context: WorkflowContext, change: WorkflowChangeView, step: Transition) -> None:
         context.put(self._writer.carry_out(change, step, context.now))
 
     def _plan(self, context: WorkflowContext, candidate: Candidate, raw: Mapping[str, Any]) -> Plan:
@@ -149,7 +153,7 @@ class Proposals:
     ) -> None:
         """Take the next step of a proposal: end it, keep it waiting or apply it, as decided."""
         if (end := transitions.before_planning(change.state, change.forged(context.scope))) is not None:
-            self._become(context, change, end)
+            self._transition(context, change, end)
             return
         made = self._confirmed(context, change, candidate, raw)
         if made is None:
@@ -169,7 +173,7 @@ class Proposals:
             return
         if approved or not needs_decision(results):
             self._blocked(context, blocking(results, proposing=False))
-        self._become(context, change, step)
+        self._transition(context, change, step)
 
     def _confirmed(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, raw: Mapping[str, Any]
@@ -186,10 +190,10 @@ class Proposals:
                 made=self._writer.journal.proposed(change.digest),
             )
         except Refused as error:
-            self._become(context, change, transitions.replanned(error))
+            self._transition(context, change, transitions.replanned(error))
             return None
         if made is None:
-            self._become(context, change, transitions.replanned())
+            self._transition(context, change, transitions.replanned())
         return made
 
     def _recheck_and_write(
@@ -203,19 +207,19 @@ class Proposals:
         if fresh is None or not self._writer.as_read(change):
             return  # somebody decided or changed the plan this very moment: the next cycle reads again
         if raw is None:
-            self._become(context, change, conflict("the target was deleted", applied=False))
+            self._transition(context, change, conflict("the target was deleted", applied=False))
             return
         if (wrong := fresh.forged(self._scope_now(context, fresh))) is not None:
-            self._become(context, fresh, transitions.forged(wrong))
+            self._transition(context, fresh, transitions.forged(wrong))
             return
         made = self._confirmed(context, fresh, candidate, raw)
         if made is None:
             return
         facts = context.read(made, raw)
         situation = self._situation(context, candidate, made, approved=approved)
-        shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
-        if self._blocked(context, shut):
-            self._become(context, fresh, transitions.hold(shut))
+        blocked_by = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
+        if self._blocked(context, blocked_by):
+            self._transition(context, fresh, transitions.hold(blocked_by))
             return
         if not context.may_write(new=True):
             return

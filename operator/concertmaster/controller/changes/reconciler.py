@@ -76,7 +76,7 @@ class _Call:
 
     context: CycleContext
     early: bool = False  # only for changes in progress
-    followed: Mapping[str, str] | None = None  # versions by uid as the early call left them; None: it could not read
+    advanced: Mapping[str, str] | None = None  # versions by uid as the early call left them; None: it could not read
     unrecovered: frozenset[Workflow] = frozenset()  # of changes deleted in progress
     outcome: ChangesOutcome = field(default_factory=ChangesOutcome)
 
@@ -104,19 +104,19 @@ class Changes:
         self._recovery = Recovery(writer, reach.reads)
         self._events = events
         self._candidates = candidates
-        self._left: dict[str, str] | None = None  # by the early call of this cycle: see ``_Call.followed``
+        self._advanced: dict[str, str] | None = None  # by the early call of this cycle: see ``_Call.advanced``
 
-    def follow(self, given: CycleInput) -> list[str]:
+    def advance(self, given: CycleInput) -> list[str]:
         """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
         Returns the problems."""
-        self._left = None
+        self._advanced = None
         return self._run(_Call(CycleContext.of(given, self._reach), early=True)).problems
 
     def __call__(self, given: CycleInput) -> ChangesOutcome:
-        """Process every change and every policy that allows changes. What ``follow`` left in progress is skipped unless
+        """Process every change and every policy that allows changes. What ``advance`` left in progress is skipped unless
         somebody wrote it since."""
-        call = _Call(CycleContext.of(given, self._reach), followed=self._left)
-        self._left = None
+        call = _Call(CycleContext.of(given, self._reach), advanced=self._advanced)
+        self._advanced = None
         return self._run(call)
 
     def _run(self, call: _Call) -> ChangesOutcome:
@@ -140,8 +140,8 @@ class Changes:
         if listed is None:
             return
         if call.early:
-            self._left = {}
-        if call.followed is None:
+            self._advanced = {}
+        if call.advanced is None:
             self._writer.begin()
             call.unrecovered = self._recovery.recover(begun, listed, call.context, call.outcome.guarded)
         else:
@@ -152,7 +152,7 @@ class Changes:
                 self._kept.begin(listed, self._reach.reads)
         unread = [p for p in given.profiles if p.policy is None]
         invalid = {(p.entry.namespace, p.entry.name): p.resolved.finding.message for p in unread}
-        for orphans in self._workflows(call, listed):
+        for orphans in self._reconcile_workflows(call, listed):
             self._writer.tally.count_in_progress(orphans)
             for change in orphans:
                 with call.outcome.guarded(str(change.ref)):
@@ -161,7 +161,9 @@ class Changes:
         for note in self._writer.events(refs):
             self._events.post(note)
 
-    def _workflows(self, call: _Call, listed: Sequence[WorkflowChangeView]) -> Iterable[list[WorkflowChangeView]]:
+    def _reconcile_workflows(
+        self, call: _Call, listed: Sequence[WorkflowChangeView]
+    ) -> Iterable[list[WorkflowChangeView]]:
         """Each workflow with changes, or whose policy allows some. Returns those without a profile to read, if not early."""
         given, all_changes = call.context.given, ListedChanges(listed)
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
@@ -179,14 +181,14 @@ class Changes:
             context = WorkflowContext(
                 call.context, profile, profile.policy, mine, all_changes, control.of(profile), collected
             )
-            self._follow(context, call)
+            self._advance(context, call)
             if not call.early:
                 with call.outcome.guarded(f"changes of {context.workflow} that were kept"):
                     if (profile.entry.namespace, profile.entry.name) not in call.unrecovered:
                         self._kept.note_replaced(context)
-                    self._kept.follow(context)
+                    self._kept.check(context)
                 with call.outcome.guarded(f"changes of {context.workflow}"):
-                    self._workflow(context, call.unrecovered)
+                    self._reconcile_proposals(context, call.unrecovered)
             if (source := profile.policy.source) is not None:
                 call.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
             if not call.early:
@@ -218,18 +220,18 @@ class Changes:
 
     # --- one workflow
 
-    def _follow(self, context: WorkflowContext, call: _Call) -> None:
+    def _advance(self, context: WorkflowContext, call: _Call) -> None:
         """One step of each change in progress, except those that are as the early call left them. A fault of one must not
         delay the rollback of another."""
-        known = call.followed or {}
+        known = call.advanced or {}
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
             with call.outcome.guarded(str(change.ref)):
-                after = self._in_progress.follow(context, change, early=call.early)
+                after = self._in_progress.advance(context, change, early=call.early)
                 context.put(after)
-                if self._left is not None and change.uid not in self._in_progress.waiting:
-                    self._left[change.uid] = (after or change).version
+                if self._advanced is not None and change.uid not in self._in_progress.waiting:
+                    self._advanced[change.uid] = (after or change).version
 
-    def _workflow(self, context: WorkflowContext, unrecovered: frozenset[Workflow]) -> None:
+    def _reconcile_proposals(self, context: WorkflowContext, unrecovered: frozenset[Workflow]) -> None:
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not context.policy.apply.allows_changes:
             step = superseded(f"{context.why_not}: the plan is withdrawn", Reason.POLICY_GONE)

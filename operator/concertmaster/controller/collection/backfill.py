@@ -33,13 +33,13 @@ LONG = 120.0  # seconds: where reading the past takes more, the newest runs are 
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What a reading that had no time for more left behind, for what is stored between analyses."""
+class _Progress:
+    """How far a reading has come that had no time for more, for what is read ahead and stored between analyses."""
 
     store: Store
     reading: Reading  # of its own: the other one was reported
     lows: dict[WorkflowKey, float]
-    want: float
+    horizon: float
 
 
 class PastReader:
@@ -64,24 +64,24 @@ class PastReader:
         self._pace = BackfillPace()
         self._depth = FirstDepth()
         self._ahead: ReadAhead | None = None
-        self._known: _Known | None = None
+        self._progress: _Progress | None = None
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
         self._long = False  # whether that takes long
 
-    def read(self, reading: Reading, want: float) -> None:
-        """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
+    def read(self, reading: Reading, horizon: float) -> None:
+        """Read on towards ``horizon`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
         what was stored before stays."""
-        demand, begun = reading.demand, self._clock()
+        request, begun = reading.request, self._clock()
         ahead, self._ahead = self._ahead, None
-        known, self._known = self._known, None
-        if known is not None:
-            reading.changed |= known.reading.changed
-            reading.unassigned += known.reading.unassigned
+        previous, self._progress = self._progress, None
+        if previous is not None:
+            reading.changed |= previous.reading.changed
+            reading.unassigned += previous.reading.unassigned
         started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
-        lows = self._source.marks.lows((d.key for d in demand.workflows), self._source.newest(demand.now), started)
-        lacking = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
-        reading.lack(lows, want)  # also where reading on fails
-        use = _Known(self._source.history.store, reading, lows, want)
+        lows = self._source.marks.lows((d.key for d in request.workflows), self._source.newest(request.now), started)
+        lacking = {key: low for key, low in lows.items() if low > horizon + MIN_PAST_SECONDS}
+        reading.lack(lows, horizon)  # also where reading on fails
+        progress = _Progress(self._source.history.store, reading, lows, horizon)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
 
@@ -89,36 +89,41 @@ class PastReader:
             return self._stop.is_set() or self._late(lacking, lows, begun)
 
         late = False
-        for top, namespaces in self._next(self._parts(use), ahead):
+        for top, namespaces in self._next(self._parts(progress), ahead):
             asked = ahead if ahead is not None and ahead.span == self._queried(reading, namespaces, top) else None
-            if asked is not None and not asked.newest.done() and known is not None and known.reading.changed:
+            if asked is not None and not asked.newest.done() and previous is not None and previous.reading.changed:
                 self._ahead, late = asked, True  # there is enough to analyse until it comes
             else:
-                late = self._read_back(use, namespaces, top, asked, enough)
+                late = self._read_back(progress, namespaces, top, asked, enough)
             if late:
                 break
-        reading.more = reading.lack(lows, want) or reading.more
+        reading.more = reading.lack(lows, horizon) or reading.more
         reading.long = self._since is not None and self._takes_long(lacking, lows, begun)
         if not reading.unread:
             self._reader.close()
         if late:
-            self._known = replace(use, reading=Reading(demand, reading.heartbeat))
+            self._progress = replace(progress, reading=Reading(request, reading.heartbeat))
             if self._ahead is None:
-                self._ask_on(self._known)
+                self._query_next(self._progress)
 
     def _read_back(
-        self, use: _Known, namespaces: list[str], top: float, asked: ReadAhead | None, enough: Callable[[], bool]
+        self,
+        progress: _Progress,
+        namespaces: list[str],
+        top: float,
+        asked: ReadAhead | None,
+        enough: Callable[[], bool],
     ) -> bool:
         """Read the past of these namespaces from ``top`` back until something ended in it. ``asked``: what was queried of
         it ahead. Returns whether there is ``enough`` to analyse first."""
-        newest = self._source.newest(use.reading.demand.now)
-        since, span = top, self._span(use.reading, namespaces, newest - top)
-        while since > use.want + MIN_PAST_SECONDS:
+        newest = self._source.newest(progress.reading.request.now)
+        since, span = top, self._span(progress.reading, namespaces, newest - top)
+        while since > progress.horizon + MIN_PAST_SECONDS:
             until = since
-            some, since = self._read_span(use, namespaces, max(use.want, since - span), until, asked)
+            some, since = self._read_span(progress, namespaces, max(progress.horizon, since - span), until, asked)
             asked = None
             if some and until > newest - RECENT_SECONDS:
-                self._learn_depth(use.reading, namespaces, until)
+                self._learn_depth(progress.reading, namespaces, until)
             span *= 2  # of a long time in which nothing ended, all at once
             if enough():
                 return True
@@ -127,52 +132,52 @@ class PastReader:
         return False
 
     def _read_span(
-        self, use: _Known, namespaces: list[str], since: float, until: float, asked: ReadAhead | None
+        self, progress: _Progress, namespaces: list[str], since: float, until: float, asked: ReadAhead | None
     ) -> tuple[bool, float]:
         """Whether anything ended in that span, and how far back it was read."""
-        reading = use.reading
+        reading = progress.reading
         count = len(reading.definitions(namespaces))
         if asked is not None:
             chunks, some = asked.chunks(), asked.some
         else:
-            asking = self._source.query(reading, namespaces)
-            chunks, some = self._chunks(reading.demand.now, asking, namespaces, count, since, until), False
+            query = self._source.query(reading, namespaces)
+            chunks, some = self._chunks(reading.request.now, query, namespaces, count, since, until), False
         position = until
         for chunk in chunks:
-            self._store(chunk, namespaces, count, use)
+            self._store(chunk, namespaces, count, progress)
             some, position = some or bool(chunk.facts), chunk.since
             if self._stop.is_set():
                 break
         return some, position
 
-    def go_on(self, now: float) -> None:
+    def store_read_ahead(self, now: float) -> None:
         """Store the answers to queries sent ahead, as far as they have arrived, and send the next ones. A fault of the
         source is left to the next reading. ``now``: of the cycle, which must have read before. Raises HistoryError."""
-        ahead, known = self._ahead, self._known
-        if ahead is None or known is None:
+        ahead, progress = self._ahead, self._progress
+        if ahead is None or progress is None:
             return
-        if known.reading.demand.now != now:
-            if abs(now - known.reading.demand.now) > _FORGET_AFTER:
-                self._ahead = self._known = None
+        if progress.reading.request.now != now:
+            if abs(now - progress.reading.request.now) > _FORGET_AFTER:
+                self._ahead = self._progress = None
                 self._reader.close()
             return
         if not ahead.newest.done() or self._stop.is_set():
             return
         self._ahead = None
-        if known.store is not self._source.history.store:
+        if progress.store is not self._source.history.store:
             return  # what was known to be in it may not be in this one
         try:
             chunk = ahead.newest.result()
         except MetricsError as error:
-            log.info("what was asked for ahead is asked for again: %s", error)
+            log.info("what was queried ahead is queried again: %s", error)
             return
         if chunk is not None:
             namespaces = ahead.span.namespaces
-            self._store(chunk, namespaces, len(known.reading.definitions(namespaces)), known)
+            self._store(chunk, namespaces, len(progress.reading.definitions(namespaces)), progress)
         if chunk is not None and chunk.since > ahead.since:
             self._ahead = ahead.after(chunk)
         else:
-            self._ask_on(known)
+            self._query_next(progress)
 
     def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
         """Whether what was read since ``begun`` is analysed before more is read: soon, where that continues meanwhile."""
@@ -190,65 +195,65 @@ class PastReader:
         self._long = self._long or spent + (now - begun) * (len(lacking) - read) / max(read, 1) > LONG
         return self._long
 
-    def _store(self, chunk: Collection, namespaces: Sequence[str], count: int, known: _Known) -> None:
+    def _store(self, chunk: Collection, namespaces: Sequence[str], count: int, progress: _Progress) -> None:
         """One chunk of the past of ``count`` workflows."""
-        reading, source = known.reading, self._source
+        reading, source = progress.reading, self._source
         self._pace.learn(chunk, count)
         reading.heartbeat("collect")
-        recent = chunk.complete_until >= reading.demand.now - RECENT_SECONDS
+        recent = chunk.complete_until >= reading.request.now - RECENT_SECONDS
         source.keep(chunk, namespaces, reading, present=recent)
         blind = bool(source.gaps.blind) and not chunk.facts
-        source.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
+        source.marks.lower(progress.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
 
-    def _ask_on(self, known: _Known) -> None:
-        """Ask for the first span of what comes next."""
-        reading, now = known.reading, known.reading.demand.now
-        if self._stop.is_set() or not reading.lack(known.lows, known.want):
+    def _query_next(self, progress: _Progress) -> None:
+        """Query the first span of what comes next."""
+        reading, now = progress.reading, progress.reading.request.now
+        if self._stop.is_set() or not reading.lack(progress.lows, progress.horizon):
             return
-        for top, namespaces in self._parts(known)[:1]:
+        for top, namespaces in self._parts(progress)[:1]:
             span = self._span(reading, namespaces, self._source.newest(now) - top)
-            self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
+            self._ahead = self._query_ahead(reading, namespaces, max(progress.horizon, top - span), top)
 
-    def _parts(self, known: _Known) -> list[tuple[float, list[str]]]:
+    def _parts(self, progress: _Progress) -> list[tuple[float, list[str]]]:
         """What comes next: namespaces that are queried together, each with the moment down to which they were read."""
-        now = known.reading.demand.now
-        return known.reading.behind(lambda names: self._source.oversize.groups(names, now), _MAX_WORKFLOWS)
+        now = progress.reading.request.now
+        return progress.reading.behind(lambda names: self._source.oversize.groups(names, now), _MAX_WORKFLOWS)
 
     def _queried(self, reading: Reading, namespaces: Sequence[str], until: float) -> QueriedSpan:
         return QueriedSpan(tuple(namespaces), until, self._source.query(reading, namespaces))
 
-    def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
-        """Seconds of the past that are read at once for these workflows, of which ``known`` seconds are read already.
+    def _span(self, reading: Reading, namespaces: Sequence[str], done: float) -> float:
+        """Seconds of the past that are read at once for these workflows, of which ``done`` seconds are read already.
         With many workflows the first spans are shorter: the newest runs of all come before the older ones of any."""
         few = len(reading.definitions(namespaces)) <= MAX_FULL_SPEED_WORKFLOWS
-        return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, known))
+        return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, done))
 
     def _learn_depth(self, reading: Reading, namespaces: Sequence[str], until: float) -> None:
         keys = [d.key for d in reading.definitions(namespaces)]
         if len(keys) > MAX_FULL_SPEED_WORKFLOWS:
-            self._depth.learn(self._source.history.store.begun(keys).values(), reading.demand.min_runs, until)
+            self._depth.learn(self._source.history.store.begun(keys).values(), reading.request.min_runs, until)
 
     def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: ReadAhead | None) -> list[tuple[float, list[str]]]:
         """``parts``, first of them what was queried ahead."""
         begun = ahead.span.namespaces if ahead is not None else ()
         return sorted(parts, key=lambda part: tuple(part[1]) != begun)
 
-    def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> ReadAhead:
+    def _query_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> ReadAhead:
         queried, count = self._queried(reading, namespaces, until), len(reading.definitions(namespaces))
-        chunks = self._chunks(reading.demand.now, queried.asking, namespaces, count, since, until)
+        chunks = self._chunks(reading.request.now, queried.query, namespaces, count, since, until)
         return ReadAhead(queried, since, next_of(chunks), chunks)
 
     def _chunks(
-        self, now: float, asking: PodQuery, namespaces: list[str], count: int, since: float, until: float
+        self, now: float, query: PodQuery, namespaces: list[str], count: int, since: float, until: float
     ) -> Iterator[Collection]:
         """The span in chunks, newest first, of which the source evaluates one while another is used."""
-        options = replace(asking.options, longest=self._pace.longest(count, asking.options.longest))
+        options = replace(query.options, longest=self._pace.longest(count, query.options.longest))
         return self._reader.backfill(
             namespaces=namespaces,
             since=since,
             until=until,
             now=now,
-            label_keys=asking.label_keys,
+            label_keys=query.label_keys,
             options=options,
             apart=self._long,
         )

@@ -26,10 +26,10 @@ class ForwardReader:
     def read(self, reading: Reading, horizon: float) -> None:
         """Read on; where a namespace begins anew, back to ``horizon`` at most. Namespaces with the same watermark share
         queries. Raises MetricsError and HistoryError; what was stored before stays."""
-        history, marks, now = self.source.history, self.source.marks, reading.demand.now
+        history, marks, now = self.source.history, self.source.marks, reading.request.now
         end = self.source.newest(now)
         groups = dict[tuple[float, bool], list[str]]()
-        marks.read_without(keys := [d.key for d in reading.demand.workflows])
+        marks.read_without(keys := [d.key for d in reading.request.workflows])
         for namespace in sorted({key.namespace for key in keys}):
             until = marks.until(namespace)
             if until is None or (until > now and not history.owns(namespace)):
@@ -39,7 +39,7 @@ class ForwardReader:
                 marks.begin_anew(namespace)  # newest first, as what was never read: the present stays known
                 continue
             groups.setdefault(self.source.gaps.start(namespace, until, horizon), []).append(namespace)
-        known = [d for d in reading.demand.workflows if d.fingerprint]
+        known = [d for d in reading.request.workflows if d.fingerprint]
         history.store.note_definitions(
             {d.key: d.fingerprint for d in known if d.fingerprint},
             now,
@@ -76,13 +76,13 @@ class ForwardReader:
     ) -> Iterator[Collection]:
         """Read a span in consecutive readings, each stored before it is yielded. Ends early where pods are held back
         until their source is up again."""
-        asking, settled = self.source.query(reading, namespaces), self.source.settled
+        query, settled = self.source.query(reading, namespaces), self.source.settled
         ask = partial(
-            collect, self.source.client, now=reading.demand.now, label_keys=asking.label_keys, namespaces=namespaces
+            collect, self.source.client, now=reading.request.now, label_keys=query.label_keys, namespaces=namespaces
         )
         while since < until and not self.stop.is_set():
             reading.heartbeat("collect")
-            options = replace(asking.options, settled=settled.known(namespaces, since))
+            options = replace(query.options, settled=settled.known(namespaces, since))
             collected = ask(since=since, until=until, options=options)
             self.source.keep(collected, namespaces, reading, present=present)
             yield collected

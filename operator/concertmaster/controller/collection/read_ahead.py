@@ -17,7 +17,7 @@ class QueriedSpan:
 
     namespaces: tuple[str, ...]
     until: float
-    asking: PodQuery
+    query: PodQuery
 
 
 @dataclass(frozen=True, slots=True)

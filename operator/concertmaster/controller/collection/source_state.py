@@ -29,7 +29,7 @@ log = logging.getLogger("concertmaster.sources")
 class Reading:
     """The result of one collection so far."""
 
-    demand: CollectionRequest
+    request: CollectionRequest
     heartbeat: Heartbeat
     more: bool = False
     changed: set[WorkflowKey] = field(default_factory=set)
@@ -37,9 +37,9 @@ class Reading:
     unread: dict[WorkflowKey, float] = field(default_factory=dict)
     long: bool = False  # the past takes long
 
-    def lack(self, lows: Mapping[WorkflowKey, float], want: float) -> bool:
-        """Note which workflows were not read down to ``want`` (unix seconds); whether there are any."""
-        self.unread = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
+    def lack(self, lows: Mapping[WorkflowKey, float], horizon: float) -> bool:
+        """Note which workflows were not read down to ``horizon`` (unix seconds); whether there are any."""
+        self.unread = {key: low for key, low in lows.items() if low > horizon + MIN_PAST_SECONDS}
         return bool(self.unread)
 
     def behind(
@@ -48,7 +48,7 @@ class Reading:
         """The namespaces in groups, each with the moment down to which it was read. The least read come first, so that
         all workflows get their newest runs early. A group has namespaces that may be queried ``together``, with at most
         ``most`` workflows, or one."""
-        sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
+        sizes, tops = Counter(d.key.namespace for d in self.request.workflows), dict[str, float]()
         for key, low in self.unread.items():
             tops[key.namespace] = max(low, tops.get(key.namespace, low))
         parts = list[tuple[float, list[str]]]()
@@ -66,7 +66,7 @@ class Reading:
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
         """The workflows of these namespaces."""
         places = set(namespaces)
-        return [d for d in self.demand.workflows if d.key.namespace in places]
+        return [d for d in self.request.workflows if d.key.namespace in places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class SourceState:
             log.info("source %s: %s", name, warning)
         if collected.left_out:
             log.warning("source %s: %s", name, left_out_of(collected.left_out))
-            self.oversize.record(collected.left_out, reading.demand.now)
+            self.oversize.record(collected.left_out, reading.request.now)
         self.gaps.learn(collected, namespaces, present=present)
         if self.pods is not None:
             collected = replace(collected, facts=self.pods.labelled(collected.facts))

@@ -113,20 +113,20 @@ class MetricsSources:
         for source in self._sources.values():
             source.state.client.close()
 
-    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
+    def collect(self, request: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
-        reading, source = Reading(demand, heartbeat), self._source(demand.source)
+        reading, source = Reading(request, heartbeat), self._source(request.source)
         state, client = source.state, source.state.client
         before = client.requests
-        spaces = {d.key.namespace for d in demand.workflows}
-        state.begin(demand.workflows, demand.now)
-        ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
+        spaces = {d.key.namespace for d in request.workflows}
+        state.begin(request.workflows, request.now)
+        ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {request.source} succeeded"
         client.beat = lambda: heartbeat("collect")
-        source_traits.learn_interval(client, demand.now)
+        source_traits.learn_interval(client, request.now)
         try:
-            state.gaps.labels = source_traits.series_labels(client, demand.now, state.gaps.labels)
-            horizon = demand.now - self._reach(demand)
-            if demand.due:
+            state.gaps.labels = source_traits.series_labels(client, request.now, state.gaps.labels)
+            horizon = request.now - self._reach(request)
+            if request.due:
                 source.forward.read(reading, horizon)
             source.past.read(reading, horizon)
         except MetricsError as error:
@@ -141,7 +141,7 @@ class MetricsSources:
             ok, reason, message = False, Reason.SERIES_MISSING, state.gaps.blind
         complete = state.marks.complete(spaces)
         return SourceReport(
-            demand.source,
+            request.source,
             ok,
             reason,
             message,
@@ -156,9 +156,9 @@ class MetricsSources:
             unassigned=dict(reading.unassigned),
             unplaced=state.placer.unplaced,
             namespace_unplaced=state.placer.namespace_unplaced,
-            left_out=state.oversize.notes(demand.now, self._history.full),
-            nodes=self._nodes.of(client, demand.now, answers=ok),
-            in_quotas=self._nodes.in_quotas(client, demand.now, answers=ok),
+            left_out=state.oversize.notes(request.now, self._history.full),
+            nodes=self._nodes.of(client, request.now, answers=ok),
+            in_quotas=self._nodes.in_quotas(client, request.now, answers=ok),
             clock_ahead=client.clock.end_reading(),
         )
 
@@ -166,21 +166,21 @@ class MetricsSources:
         """A new cycle of users' queries, of which all sources share the number."""
         self._queries.begin()
 
-    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
+    def run_user_queries(self, request: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         """Run users' own queries, after ``collect``: the report, completed with their results. Faults are in the report. A
         source that has just failed is not asked."""
-        client = self.client(demand.source)
+        client = self.client(request.source)
         client.beat = lambda: heartbeat("queries")
-        return self._queries.add_to(report, client, demand, self._reach(demand))
+        return self._queries.add_to(report, client, request, self._reach(request))
 
-    def go_on(self, now: float) -> None:
+    def store_read_ahead(self, now: float) -> None:
         """Store what was queried ahead of the next reading, as far as it has arrived. Called between the analyses of the
         cycle of ``now``, and short. Faults are left to that reading."""
         for name, source in self._sources.items():
             try:
-                source.past.go_on(now)
+                source.past.store_read_ahead(now)
             except HistoryError as error:  # the next reading meets it as well, and reports it
-                log.warning("source %s: what was asked for ahead is not stored: %s", name, error)
+                log.warning("source %s: what was read ahead is not stored: %s", name, error)
 
     def extras(
         self,
@@ -195,9 +195,9 @@ class MetricsSources:
         """``runs`` with the values of users' extra metrics, and what is wrong with a query (empty: nothing)."""
         return self._queries.extras(self.client(source), definition, metrics, runs, now=now, window=window)
 
-    def _reach(self, demand: CollectionRequest) -> float:
+    def _reach(self, request: CollectionRequest) -> float:
         """Seconds back that are worth reading."""
-        return min(demand.window_seconds, float(self._settings.limits.backfill.seconds))
+        return min(request.window_seconds, float(self._settings.limits.backfill.seconds))
 
     def client(self, name: str) -> PrometheusClient:
         """The client of one source. Raises KeyError for an unknown one."""

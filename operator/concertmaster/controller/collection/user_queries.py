@@ -46,8 +46,8 @@ class _Durations:
 class UserQueries:
     """Runs users' queries within a number per cycle, which sources share. ``begin`` starts a new cycle."""
 
-    def __init__(self, keeper: HistoryProvider, most: int, pool: QueryPool | None = None) -> None:
-        self._keeper = keeper
+    def __init__(self, history: HistoryProvider, most: int, pool: QueryPool | None = None) -> None:
+        self._history = history
         self._pool = pool or QueryPool(most)
         self._cycle = 0
         self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
@@ -67,25 +67,25 @@ class UserQueries:
             self._served = {space: cycle for space, cycle in self._served.items() if space in spaces}
 
     def add_to(
-        self, report: SourceReport, client: PrometheusClient, demand: CollectionRequest, reach: float
+        self, report: SourceReport, client: PrometheusClient, request: CollectionRequest, reach: float
     ) -> SourceReport:
         """Send the users' queries for a source that has just been read, over the last ``reach`` seconds. Returns its
         report, completed with their results."""
         before = client.requests
         answered, changed = self.arrived(), set[WorkflowKey]()
-        if demand.due and report.ok:
+        if request.due and report.ok:
             try:
-                changed = self.durations(client, demand.workflows, now=demand.now, reach=reach)
+                changed = self.durations(client, request.workflows, now=request.now, reach=reach)
             except HistoryError as error:
                 if isinstance(error, HistoryDamaged):
-                    self._keeper.renew()
+                    self._history.renew()
                 report = replace(report, ok=False, reason=Reason.STALE, message=str(error))
         return replace(
             report,
             queries=report.queries + client.requests - before,
             changed=report.changed | answered | changed,
             answered=frozenset(answered),
-            query_problems=self.problems(demand.workflows),
+            query_problems=self.problems(request.workflows),
         )
 
     def arrived(self) -> set[WorkflowKey]:
@@ -152,7 +152,7 @@ class UserQueries:
         for since, until in self._spans(source, definition, end, horizon):
             if not self._pool.may(definition.key.namespace, queries):
                 return served
-            call = partial(_ask_durations, client, definition, since, until)
+            call = partial(_query_durations, client, definition, since, until)
             self._take(source, definition, self._pool.ask(author, call), changed)
             served = True
         return True
@@ -163,7 +163,7 @@ class UserQueries:
         for step, answers in durations.by_step.items():
             if self._store(definition, step, answers, durations.until):
                 changed.add(definition.key)
-        DurationMarks(self._keeper.store, source, definition).extend(durations.since, durations.until)
+        DurationMarks(self._history.store, source, definition).extend(durations.since, durations.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
         """Store runs and outcomes not known before. Where no query gives the end of a run, it ended when its duration
@@ -177,7 +177,7 @@ class UserQueries:
         }
         if not fresh:
             return False
-        self._keeper.store.add({definition.key: {run: [execution] for run, execution in fresh.items()}})
+        self._history.store.add({definition.key: {run: [execution] for run, execution in fresh.items()}})
         known.update({(run, step): execution.outcome for run, execution in fresh.items()})
         return True
 
@@ -189,7 +189,7 @@ class UserQueries:
                 del self._known[other]
             self._known[identity] = {
                 (run.run, e.step): e.outcome
-                for run in self._keeper.store.runs(definition.key)
+                for run in self._history.store.runs(definition.key)
                 for e in run.steps
                 if (e.uid or "").startswith(QUERIED)
             }
@@ -199,7 +199,7 @@ class UserQueries:
         self, source: str, definition: WorkflowDefinition, end: float, horizon: float
     ) -> Iterator[tuple[float, float]]:
         """What is still to be read: first what is new, then the past a day at a time."""
-        marks = DurationMarks(self._keeper.store, source, definition)
+        marks = DurationMarks(self._history.store, source, definition)
         since, until = marks.span()
         if (
             until is not None and until > end + MIN_PAST_SECONDS
@@ -264,7 +264,7 @@ class UserQueries:
         if not runs:
             return runs, problem
         with suppress(HistoryError):  # queried again next time; the fault of the history is reported elsewhere
-            self._keeper.store.add_amounts(definition.key, read)
+            self._history.store.add_amounts(definition.key, read)
         return [with_metrics(r, read) for r in runs], problem
 
 
@@ -273,7 +273,9 @@ def _asks(definition: WorkflowDefinition) -> bool:
     return any(step.queries for step in definition.graph.steps)
 
 
-def _ask_durations(client: PrometheusClient, definition: WorkflowDefinition, since: float, until: float) -> _Durations:
+def _query_durations(
+    client: PrometheusClient, definition: WorkflowDefinition, since: float, until: float
+) -> _Durations:
     from concertmaster.prometheus.collect.extra import step_values
 
     by_step = {

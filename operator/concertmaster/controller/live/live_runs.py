@@ -260,7 +260,7 @@ class LiveRuns:
         wanted: dict[str, frozenset[Covered]] = {}
         for new in observed - self._covered:
             wanted[new[0].namespace] = wanted.get(new[0].namespace, frozenset()) | {new}
-        listed, errors = self._earlier.go_on(wanted, self._list, heartbeat)
+        listed, errors = self._earlier.advance(wanted, self._list, heartbeat)
         for namespace, error in errors.items():
             self._note(f"finished runs in namespace {namespace} are not known yet: {error}")
         self._covered = observed & (self._covered | listed)

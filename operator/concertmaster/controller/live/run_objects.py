@@ -86,7 +86,7 @@ class EarlierRuns(Generic[T]):
         self._clock = clock
         self._under_way: dict[str, tuple[frozenset[T], Iterator[object]]] = {}
 
-    def go_on(
+    def advance(
         self, wanted: Mapping[str, frozenset[T]], begin: Callable[[str], Iterator[object]], heartbeat: Heartbeat
     ) -> tuple[set[T], dict[str, KubeError]]:
         """The ``wanted`` objects of each namespace whose list is complete, and the errors of namespaces that failed.

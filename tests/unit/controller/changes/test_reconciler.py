@@ -1609,16 +1609,16 @@ def test_what_is_in_flight_is_handled_before_the_analysis_and_once() -> None:
 
 def test_a_rejection_during_the_analysis_takes_effect_in_the_same_cycle() -> None:
     bed = applied()
-    follow = bed.changes.follow
+    advance = bed.changes.advance
 
     def and_then(*arguments: Any, **more: Any) -> list[str]:
-        problems = follow(*arguments, **more)
+        problems = advance(*arguments, **more)
         bed.decide("Reject")
         raw = bed.client.objects[bed.one().ref.path]
         raw["metadata"]["resourceVersion"] = "decided"
         return problems
 
-    bed.changes.follow = and_then  # type: ignore[method-assign]
+    bed.changes.advance = and_then  # type: ignore[method-assign]
     bed.run()
     assert bed.cpu() == "2"
 
@@ -1627,8 +1627,8 @@ def test_each_change_in_flight_takes_one_step_a_cycle(monkeypatch: pytest.Monkey
     bed = applied()
     later(bed, 1)
     seen = []
-    follow = InProgress.follow
-    monkeypatch.setattr(InProgress, "follow", lambda *a, **k: (seen.append(a[2].uid), follow(*a, **k))[1])
+    advance = InProgress.advance
+    monkeypatch.setattr(InProgress, "advance", lambda *a, **k: (seen.append(a[2].uid), advance(*a, **k))[1])
     bed.run()
     assert len(seen) == 1
 

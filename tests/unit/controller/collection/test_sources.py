@@ -200,8 +200,8 @@ class Reader:
 
     def read(self, *names: str, due: bool = True, window: float = 2 * DAY, namespace: str = "demo") -> SourceReport:
         definitions = tuple(cronjob(n, namespace) for n in names)
-        demand = CollectionRequest("default", definitions, window, self.now, due)
-        return self.sources.collect(demand, lambda _: None)
+        request = CollectionRequest("default", definitions, window, self.now, due)
+        return self.sources.collect(request, lambda _: None)
 
     def read_all(self, *names: str, **more: Any) -> SourceReport:
         """Until there is nothing more to read."""
@@ -265,8 +265,8 @@ def test_the_past_of_many_workflows_is_read_in_parts(
         for name in ("etl", "load")[: 1 + (namespace == "b")]
     ]
     harness.pods = [p for d in definitions for p in hourly(d.key.name, 5, namespace=d.key.namespace)]
-    demand = CollectionRequest("default", tuple(definitions), 2 * DAY, NOW, True)
-    report = reader.sources.collect(demand, lambda _: None)
+    request = CollectionRequest("default", tuple(definitions), 2 * DAY, NOW, True)
+    report = reader.sources.collect(request, lambda _: None)
     assert report.more
     spans = {
         names: sorted((since, until) for _, n, since, until in harness.looks if n == names)
@@ -294,7 +294,7 @@ class SlowStart:
             CollectionRequest("default", definitions, self.window, now, **more), lambda _: None
         )
         for _ in range(self.between):
-            self.reader.sources.go_on(now)
+            self.reader.sources.store_read_ahead(now)
             time.sleep(0.002)
         return report
 
@@ -361,7 +361,7 @@ def test_what_was_stored_between_analyses_is_analysed_before_more_is_waited_for(
     limit = time.monotonic() + 30.0
     while not slow.asked("c"):
         assert time.monotonic() < limit
-        slow.reader.sources.go_on(NOW)
+        slow.reader.sources.store_read_ahead(NOW)
     assert slow.runs() == [20, 20, 0]
     second = slow.cycle(NOW + 100.0)
     assert cronjob("etl", "b").key in second.changed
@@ -416,9 +416,9 @@ def test_what_reads_apart_is_ended_when_nobody_asks_for_the_source_any_more(slow
     slow.reader.readers = apart = Apart()
     slow.reader.restart()
     assert slow.cycle(NOW).more
-    slow.reader.sources.go_on(NOW + 300.0)
+    slow.reader.sources.store_read_ahead(NOW + 300.0)
     assert apart.over == 0
-    slow.reader.sources.go_on(NOW + 3_700.0)
+    slow.reader.sources.store_read_ahead(NOW + 3_700.0)
     assert apart.over == 1
     reports = [slow.cycle(NOW + 3_700.0)]
     while reports[-1].more:
@@ -448,7 +448,7 @@ def test_what_has_come_is_stored_between_analyses_and_told_by_the_next_reading(s
     limit = time.monotonic() + 30.0
     while slow.runs() != [20, 20, 20]:
         assert time.monotonic() < limit
-        slow.reader.sources.go_on(NOW)
+        slow.reader.sources.store_read_ahead(NOW)
     second = slow.cycle(NOW + 100.0)
     assert second.changed >= {cronjob("etl", n).key for n in ("b", "c")}
     assert not second.more and not second.unread
@@ -526,7 +526,7 @@ def test_nothing_is_stored_between_analyses_in_a_history_that_has_begun_anew(slo
     (tmp_path / "slow.db").unlink()
     slow.reader.keeper.renew()
     for _ in range(20):
-        slow.reader.sources.go_on(NOW)
+        slow.reader.sources.store_read_ahead(NOW)
         time.sleep(0.002)
     assert slow.runs() == [0, 0, 0]
     while slow.cycle(NOW + 100.0).more:
@@ -540,7 +540,7 @@ def test_nothing_is_stored_between_analyses_of_a_cycle_that_did_not_read(slow: S
     slow.cycle(NOW)
     slow.await_asked("b")
     for _ in range(20):
-        slow.reader.sources.go_on(NOW + 100.0)
+        slow.reader.sources.store_read_ahead(NOW + 100.0)
         time.sleep(0.002)
     assert slow.runs() == [20, 0, 0]
 
@@ -553,10 +553,10 @@ def test_a_fault_between_analyses_is_left_to_the_next_reading(slow: SlowStart) -
     limit = time.monotonic() + 30.0
     while not harness.failed:
         assert time.monotonic() < limit
-        slow.reader.sources.go_on(NOW)
+        slow.reader.sources.store_read_ahead(NOW)
         time.sleep(0.005)
     for _ in range(20):
-        slow.reader.sources.go_on(NOW)
+        slow.reader.sources.store_read_ahead(NOW)
         time.sleep(0.002)
     report = slow.cycle(NOW + 100.0)
     assert (report.ok, report.message) == (False, "reset.")
@@ -793,8 +793,8 @@ def test_held_back_pods_hold_the_watermark_and_do_not_spin(reader: Reader, harne
 
 def test_namespaces_share_their_queries(reader: Reader, harness: Harness) -> None:
     definitions = tuple(cronjob("etl", f"ns-{i}") for i in range(20))
-    demand = CollectionRequest("default", definitions, DAY, NOW)
-    while reader.sources.collect(demand, lambda _: None).more:
+    request = CollectionRequest("default", definitions, DAY, NOW)
+    while reader.sources.collect(request, lambda _: None).more:
         pass
     harness.looks.clear()
     reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + 300.0), lambda _: None)
@@ -833,9 +833,9 @@ def test_only_workflows_of_a_namespace_that_fills_the_history_are_told(reader: R
     reader.keeper.close()
     reader.keeper = reader.sources._history = HistoryProvider(str(reader.path), most=MemoryQuantity("5Ki"))  # type: ignore[assignment]
     harness.pods = [*hourly("etl", 40), *hourly("load", 5, namespace="other")]
-    demand = CollectionRequest("default", (cronjob("etl"), cronjob("load", "other")), 2 * DAY, NOW, True)
+    request = CollectionRequest("default", (cronjob("etl"), cronjob("load", "other")), 2 * DAY, NOW, True)
     for _ in range(3):
-        report = reader.sources.collect(demand, lambda _: None)
+        report = reader.sources.collect(request, lambda _: None)
     assert report.notes(cronjob("load", "other").key) == ()
     (note,) = report.notes(cronjob("etl").key)
     assert note == (
@@ -1141,9 +1141,9 @@ def test_a_quiet_namespace_beside_a_busy_one_is_not_read_again_and_again(
     harness.pods = hourly("etl", 40, namespace="busy")
 
     def read(*namespaces: str) -> SourceReport:
-        demand = CollectionRequest("default", tuple(cronjob("etl", n) for n in namespaces), 2 * DAY, reader.now, True)
+        request = CollectionRequest("default", tuple(cronjob("etl", n) for n in namespaces), 2 * DAY, reader.now, True)
         for _ in range(50):
-            if not (report := reader.sources.collect(demand, lambda _: None)).more:
+            if not (report := reader.sources.collect(request, lambda _: None)).more:
                 return report
         raise AssertionError("it never ends")
 
@@ -1244,8 +1244,8 @@ def test_labels_of_one_namespaces_profiles_do_not_make_everybodys_queries_too_lo
 ) -> None:
     """Each key stands in a query several times, and a metrics source refuses one of 10 MB."""
     flood = [naming(500, "theirs", f"p{i}") for i in range(3)]
-    demand = CollectionRequest("default", (cronjob("etl"), naming(3, "other", "q"), *flood), DAY, NOW, True)
-    while (report := reader.sources.collect(demand, lambda _: None)).more:
+    request = CollectionRequest("default", (cronjob("etl"), naming(3, "other", "q"), *flood), DAY, NOW, True)
+    while (report := reader.sources.collect(request, lambda _: None)).more:
         pass
     assert {names for _, names, _, _ in harness.looks} == {("demo", "other"), ("theirs",)}
     assert list(report.left_out) == ["theirs"]

@@ -283,8 +283,8 @@ def test_sources_share_the_number_of_queries_of_a_cycle(keeper: HistoryProvider)
     clients: list[Any] = [FakeClient(durations_at({}), source=FakeSource(name)) for name in ("a", "b")]
     queries.begin()
     for client in clients:
-        demand = CollectionRequest(client.source.name, (graph(name=client.source.name),), DAY, NOW)
-        queries.add_to(report(), client, demand, 3 * DAY)
+        request = CollectionRequest(client.source.name, (graph(name=client.source.name),), DAY, NOW)
+        queries.add_to(report(), client, request, 3 * DAY)
     assert sum(len(client.asked) for client in clients) == 4
 
 

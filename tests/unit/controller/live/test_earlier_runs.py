@@ -30,7 +30,7 @@ class Lists:
 
     def cycle(self, *namespaces: str) -> set[str]:
         wanted = {name: frozenset({name}) for name in namespaces or self.sizes}
-        listed, errors = self.earlier.go_on(wanted, self.begin, lambda _: None)
+        listed, errors = self.earlier.advance(wanted, self.begin, lambda _: None)
         assert set(errors) <= self.failing
         return listed
 
