@@ -393,7 +393,7 @@ def test_runs_are_listed_and_the_slow_one_is_explained(harness: Harness) -> None
 
 def test_a_change_is_tried_on_the_past(harness: Harness) -> None:
     answer = harness.ask("what-if", "etl", "--scale", "transform=0.5")
-    shorter = re.search(r": (\d+)m(\d+)s shorter", answer)
+    shorter = re.search(r"(\d+)m(\d+)s \(\d+%\) shorter per run", answer)
     assert shorter, answer
     good = [of["transform"] for n, of in enumerate(harness.seconds) if n not in FAILED]
     assert int(shorter[1]) * 60 + int(shorter[2]) == pytest.approx(statistics.mean(good) / 2, rel=0.05)

@@ -48,16 +48,21 @@ def refused_anew(
     pods, what a single pod exceeds: one that waits until others have ended is not refused for good."""
     whole, rejected = [replace(q, used={}) for q in quotas if not q.scoped], dict[Refusal, None]()
     for change in changes:
-        before, after = (tuple(_certain(pod, ranges, whole)) for pod in (change.before, change.after))
+        before, after = (_certain(pod, ranges, whole) for pod in (change.before, change.after))
         rejected |= dict.fromkeys(() if before else after)
     return list(rejected)
 
 
-def _certain(pod: Pod, ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
-    """What rejects one pod for the values it has."""
-    completed = defaulted(pod, ranges)
-    yield from (r for r in _limited(completed, ranges) if not r.missing)
-    yield from _exceeded(PodChange(Pod(()), completed), quotas)
+def _certain(pod: Pod, ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]) -> Sequence[Refusal]:
+    """What rejects one pod for the values it has; empty when it would pass with the defaults of another LimitRange."""
+    found: list[Refusal] = []
+    for order in _orders(ranges):
+        completed = defaulted(pod, order)
+        found = [r for r in _limited(completed, order) if not r.missing]
+        found += _exceeded(PodChange(Pod(()), completed), quotas)
+        if not found:
+            break
+    return found
 
 
 def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:

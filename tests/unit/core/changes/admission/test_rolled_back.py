@@ -42,6 +42,14 @@ def test_a_maximum_between_both_requests_refuses_the_earlier_one(ranges: list[Li
     assert refused_by_ranges(BACK, ranges) == refused
 
 
+def test_defaults_of_two_limit_ranges_refuse_nothing_that_one_of_them_lets_pass() -> None:
+    """The server takes either first."""
+    low, high = (LimitRange(f"r{cores}", "Container", default={"cpu": cores}) for cores in (1.0, 4.0))
+    assert refused_by_ranges(BACK, [low])
+    assert refused_by_ranges(BACK, [low, high]) is None
+    assert refused_by_ranges(BACK, [high, low]) is None
+
+
 @pytest.mark.parametrize(("least", "refused"), [(1.5, True), (1.0, False), (3.0, False)])
 def test_so_does_a_minimum(least: float, refused: bool) -> None:
     back = planned(recommended(cpu("1", "2")), template(resources={"requests": {"cpu": "1"}})).inverse
