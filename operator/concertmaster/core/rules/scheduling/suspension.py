@@ -66,7 +66,8 @@ def find(evidence: Evidence) -> Finding | None:
     least = evidence.settings.number("minSharePercent", 10.0) / 100
     if seconds is None or seconds.low < _MIN_SECONDS or seconds.likely < least * whole:
         return None
-    share = Interval(*(v / whole for v in (seconds.low, seconds.likely, seconds.high)))
+    rest = whole - seconds.likely  # a longer suspension makes the whole longer, too
+    share = Interval(*(v / (v + rest) for v in (seconds.low, seconds.likely, seconds.high)))
     gains = attainable((share, seconds))
     holders = Counter(suspension.by for suspension in held if suspension.by)
     by = holders.most_common(1)[0][0] if holders else None

@@ -223,6 +223,17 @@ def _later(e: StepExecution, seconds: float) -> StepExecution:
     return replace(e, **moved, ready=e.ready if e.step == "c" else (e.ready or 0.0) + seconds)
 
 
+def test_runs_get_no_more_than_all_of_their_time_shorter_without_suspension() -> None:
+    """Suspended for 2 to 8 minutes, with 1 minute of work: the mean of five is known to 60%."""
+    plain = scenario(argo(task("a")), 5, lambda _: {"a": 60.0})
+    waits = (100.0, 300.0, 500.0, 200.0, 150.0)
+    runs = tuple(replace(r, suspension=Suspension(w)) for r, w in zip(plain.runs, waits, strict=True))
+    item = replace(plain, runs=runs).one("queue-time")
+    assert item.gain_share is not None and item.gain_seconds is not None
+    assert item.gain_seconds.high > 250.0 + 63.0, "more than runs take on average"
+    assert item.gain_share.high < 1.0
+
+
 def test_since_a_change_all_runs_wait_and_not_some() -> None:
     value = noise()
     made = scenario(argo(task("a")), 42, lambda i: {"a": Pod(value(300), wait=400.0 if i >= 27 else 1.0)})
