@@ -95,7 +95,7 @@ class WorkflowContext:
         or it is not known). Whoever owns its spec may write an annotation every minute, which dates it as well."""
         target = self._target(change.task)
         planned = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
-        present = _generation(target.unpack()) if target is not None else None
+        present = target.generation if target is not None else None
         if target is None or (isinstance(planned, int) and present is not None and present <= planned + 1):
             return 0.0
         return target.written[1]
@@ -119,9 +119,10 @@ class WorkflowContext:
         dated = [t.written[1] for t in (own, *starters) if t is not None]
         if change.task is None:
             dated = [self._own_edited(change), *(t.written[1] for t in starters)]
-        edited, present = max(dated, default=0.0), _generation(self.listed())
-        edition = (present, *(_generation(t.unpack()) for t in (*starters, *self.profile.held)))
-        return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
+        listed = self._target(None)
+        present = listed.generation if listed is not None else None
+        edition = (present, *(t.generation for t in (*starters, *self.profile.held)))
+        return observed(before, definition, edition, edited=max(dated, default=0.0), now=self.now - self.ahead)
 
     @property
     def target_versions(self) -> tuple[tuple[str, str], ...]:
@@ -214,11 +215,6 @@ class WorkflowContext:
         # tells that somebody else changed it.
         present = client.state(change, client.read(change))
         return TargetState.UNKNOWN if present is TargetState.AS_WRITTEN else present
-
-
-def _generation(raw: Mapping[str, Any] | None) -> int | None:
-    found = ((raw or {}).get("metadata") or {}).get("generation")
-    return found if isinstance(found, int) else None
 
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:

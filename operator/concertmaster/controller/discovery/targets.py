@@ -41,6 +41,7 @@ class Target:
     starts: tuple[str, str] | None = None
     shed_labels: frozenset[str] = frozenset()
     written: tuple[str, float] = ("", 0.0)  # who wrote its spec last, and when (unix seconds; 0: not known)
+    generation: int | None = None  # of its metadata
 
     @property
     def id(self) -> TargetId:
@@ -243,7 +244,8 @@ def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Ta
         shed = (known.shed_labels | known.labels.keys()) - labels.keys()
     started = trigger(obj)
     starts = (started.target_kind, started.target_name) if started is not None else None
-    return Target(ref, labels, version, _pack(obj), starts, shed, last_write(meta.get("managedFields")))
+    written, generation = last_write(meta.get("managedFields")), meta.get("generation")
+    return Target(ref, labels, version, _pack(obj), starts, shed, written, generation)
 
 
 def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target | None:
