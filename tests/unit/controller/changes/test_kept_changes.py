@@ -91,6 +91,23 @@ def test_failures_between_an_edit_and_one_back_are_not_blamed_on_it_where_nobody
     assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
 
 
+def test_the_journal_notes_once_a_day_that_nobody_has_edited_the_workflow_of_a_kept_change() -> None:
+    """Thousands may be kept, and each note is on the disk before the cycle goes on."""
+    bed = kept()
+    bed.run(60.0)
+    noted = bed.pages.journal("times/")
+    for _ in range(20):
+        bed.run(HOUR)
+    assert bed.pages.journal("times/") == noted
+    bed.edit(CPU, "1")
+    bed.edit(CPU, "1500m")
+    bed.run(60.0)
+    edited = bed.pages.journal("times/")
+    assert edited != noted
+    bed.run(DAY)
+    assert bed.pages.journal("times/") != edited
+
+
 def test_one_run_of_another_image_does_not_end_the_monitoring() -> None:
     bed = kept()
     known = bed.history.runs_of["etl"]

@@ -11,9 +11,12 @@ from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.start_times import StartTimes, still_known
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.units import HOUR
+from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.units import DAY, HOUR
 
-_NOTED_EVERY = HOUR  # seconds after which the journal has them anew, although nothing was edited
+# Seconds after which the journal has them anew, although nothing was edited. Each note is on the disk before the cycle goes
+# on, and thousands of changes may be kept: of theirs, only the beginning of a span in which no cycle looked is read again.
+_NOTED_EVERY, _NOTED_EVERY_KEPT = HOUR, DAY
 
 
 class KeptStartTimes:
@@ -23,17 +26,21 @@ class KeptStartTimes:
         self._writer = writer
         self._times: dict[str, StartTimes] = {}
         self._noted: dict[str, StartTimes] = {}  # in the journal
+        self._tidied = 0.0  # when those of changes that ended were forgotten (unix seconds)
 
     def of(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> StartTimes:
         """When the workflow could be started since ``change``. Raises HistoryError."""
         if change.uid not in self._times:
-            self._times, self._noted = still_known(self._times, context.now), still_known(self._noted, context.now)
+            if self._tidied != context.now:  # once a cycle
+                self._times, self._noted = still_known(self._times, context.now), still_known(self._noted, context.now)
+                self._tidied = context.now
             noted = self._writer.journal.start_times(change.uid)
             if noted is not None:
                 self._times[change.uid] = self._noted[change.uid] = noted
         times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
         noted = self._noted.get(change.uid)
-        if noted is None or times.at - noted.at >= _NOTED_EVERY or not _alike(times, noted):
+        every = _NOTED_EVERY_KEPT if change.phase == ChangePhase.COMPLETED else _NOTED_EVERY
+        if noted is None or times.at - noted.at >= every or not _alike(times, noted):
             note = partial(self._writer.journal.note_start_times, change.uid, times, context.now)
             if self._writer.noted(note):
                 self._noted[change.uid] = times
