@@ -108,7 +108,7 @@ def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneI
     )
 
 
-def _self_contained(view: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+def self_contained(view: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """The view with the next step in place of commands that ask an operator, which need not be there."""
     items = [_with_next_step(item, view["workflow"], arguments) for item in view["recommendations"]]
     return {**view, "recommendations": items}
@@ -133,7 +133,7 @@ def _with_next_step(item: dict[str, Any], workflow: dict[str, Any], arguments: S
 
 
 def _render(views: list[dict[str, Any]], output: str, arguments: Sequence[str]) -> str:
-    views = [_self_contained(view, arguments) for view in views]
+    views = [self_contained(view, arguments) for view in views]
     if output == "markdown":
         return markdown.render(views)
     if output == "table":

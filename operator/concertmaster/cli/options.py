@@ -228,6 +228,11 @@ FACTS = click.option(
 )
 
 
+def source_arguments(facts_file: Path | None, source: SourceOptions) -> list[str]:
+    """With what another command reads the facts that ``read_facts`` returns."""
+    return ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
+
+
 def read_facts(facts_file: Path | None, source: SourceOptions, span: SpanOptions) -> Facts:
     """Facts from a file, or else from the source the options name. Raises UserError."""
     if facts_file is None and not source.named:

@@ -92,6 +92,5 @@ def command(
     if with_trends:
         lengths = tuple(p for p in Period if not periods or p.value in periods)
         trends = TrendOptions(lengths, zone, history_file)
-    again = ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
-    again += span.arguments()
+    again = [*options.source_arguments(facts_file, source), *span.arguments()]
     print_report(reading.result(), output, trends, window=span.window, names=names, min_runs=min_runs, arguments=again)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import click
 
 from concertmaster.cli import cluster_options, details, gather, options, policies
 from concertmaster.cli.analysis import analyzed
+from concertmaster.cli.analyze_report import self_contained
 from concertmaster.cli.commands.explore.report import profile_of
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -60,7 +61,8 @@ def command(
     reader: Reader
     whose = ""
     if facts_file is not None or source.named:
-        reader = _examined(options.read_facts(facts_file, source, span), span.window)
+        again = [*options.source_arguments(facts_file, source), *span.arguments()]
+        reader = examined(options.read_facts(facts_file, source, span), span.window, again)
     else:
         asked = details.connect(operator, kubeconfig, context)
         reader = ClusterReader(asked, namespaces=span.namespaces, selector=selector)
@@ -89,8 +91,8 @@ def _read_ahead(reader: Reader) -> None:
         reader.fleet()
 
 
-def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
-    """An analysis made now."""
+def examined(facts: gather.Facts, window: float | None, arguments: Sequence[str]) -> MemoryReader:
+    """An analysis made now. ``arguments``: with what another command reads the same facts."""
     workflows = list(analyzed(facts, window=window))
     raw = [profile_of(w) for w in workflows]
     histories = {
@@ -104,7 +106,7 @@ def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
 
     documents = {
         (str(p["metadata"]["namespace"]), str(p["metadata"]["name"])): detail.document(
-            results.view(w.result), w.result.profile, None, recent_runs(w.result.analysis)
+            self_contained(results.view(w.result), arguments), w.result.profile, None, recent_runs(w.result.analysis)
         )
         for p, w in zip(raw, workflows, strict=True)
     }
