@@ -204,14 +204,14 @@ class Apply:
         other_writers = may_change_back(raw or {}, fields, FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target.state(change, raw)
-        if result is None and self._writer.target.may_land(change, raw):
+        if result is None and self._writer.target.may_still_be_stored(change, raw):
             return change  # a later cycle reads the outcome
         step = written.settled(
             target,
             other_writers=other_writers,
-            undo=change.undo(),
+            rollback_command=change.rollback_command(),
             expected=expected,
-            unclear=result is None and self._writer.target.may_be_undone(change, raw),
+            unclear=result is None and self._writer.target.may_be_overwritten(change, raw),
         )
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)

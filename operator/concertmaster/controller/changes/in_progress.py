@@ -61,8 +61,8 @@ class InProgress:
         if decision.resume:
             change = self._writer.carry_out(change, resumed(), now) or change
         match decision.step:
-            case Step.DISTRUST:
-                return self._rollback.distrust(change, decision.reason, now)
+            case Step.END_FORGED:
+                return self._rollback.end_forged(change, decision.reason, now)
             case Step.SETTLE:
                 return self._apply.settle(change, now)
             case Step.SETTLE_AND_ORPHAN:
@@ -101,7 +101,7 @@ class InProgress:
         if decision.step is Step.WITHDRAW:
             return self._writer.carry_out(change, superseded(decision.reason, decision.because), now)
         if (wrong := change.forged()) is not None:
-            return self._rollback.distrust(change, wrong, now)
+            return self._rollback.end_forged(change, wrong, now)
         state = TargetState.UNKNOWN
         if change.phase == ChangePhase.VERIFYING:
             with suppress(Forbidden):  # where the right to read went as well, it is an orphan all the same

@@ -137,12 +137,12 @@ class Recovery:
         None where none allows changes; ``definition``: the workflow's as it is now."""
         raw = self._writer.target.read(change)
         if raw is None or self._writer.target.state(change, raw) is not TargetState.AS_WRITTEN:
-            return not self._writer.target.may_land(change, raw)
+            return not self._writer.target.may_still_be_stored(change, raw)
         obstacle = "no policy allows changes now" if bounds is None else change.out_of_bounds(bounds)
         if obstacle is not None:
             text = f"it was deleted during its verification and is left as it is, because {obstacle}"
-            self._writer.problems.append(f"{change.ref}: {text}. To roll the change back: {change.undo()}")
-            note = f"{text}. To roll it back: {change.undo()}"
+            self._writer.problems.append(f"{change.ref}: {text}. To roll the change back: {change.rollback_command()}")
+            note = f"{text}. To roll it back: {change.rollback_command()}"
             if len(f"{change.name}: {note}".encode()) > MAX_NOTE:  # half a command is none
                 note = f"{text}. The operator's log has the command that rolls it back"
             self._writer.report(change, ChangeEvent("ChangeOrphaned", note))

@@ -109,17 +109,17 @@ class Rollback:
                 note = f"{announced.ref} is not rolled back yet: {result.message}"
                 if result.outcome in NOT_TAKEN:
                     self._writer.tally.wait(note)
-                    end = written.refused(why, result.message, announced.undo())
+                    end = written.refused(why, result.message, announced.rollback_command())
                 else:
                     self._writer.problems.append(note)
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
-    def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:
+    def end_forged(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:
         """End a change in progress whose status is not what was proposed. Its status is not used for any write."""
-        text = f"{wrong}; the target is left as it is. {self._undo_of(change)}"
+        text = f"{wrong}; the target is left as it is. {self._command_for(change)}"
         return self._writer.carry_out(change, conflict(text, applied=change.applied is not None), now)
 
-    def _undo_of(self, change: WorkflowChangeView) -> str:
+    def _command_for(self, change: WorkflowChangeView) -> str:
         """The command by which a person rolls it back: from the journal, if that still has the proposed plan. The
         journal's plan was for the profile's workflow when it was written, even if the profile names another one now."""
         bodies: dict[str, Mapping[str, Any]] = {}
@@ -127,4 +127,4 @@ class Rollback:
         kept = WorkflowChangeView(bodies.get(change.uid) or {})
         if kept.digest != change.digest or kept.forged() is not None:
             return "What it was before is in the object's own history"
-        return f"To roll the change back, as the journal has it: {kept.undo()}"
+        return f"To roll the change back, as the journal has it: {kept.rollback_command()}"

@@ -217,7 +217,7 @@ class WorkflowChangeView:
         """Whether its scope cannot be determined now: the Pipeline was not listed."""
         return of is not None and of.tasks is None and self.task is not None
 
-    def undo(self) -> str:
+    def rollback_command(self) -> str:
         """The command that rolls it back, for a person."""
         target, inverse = self.target, self.operations("inverse")
         if target is None or inverse is None or self.forged() is not None:
@@ -234,4 +234,4 @@ class WorkflowChangeView:
     def orphaned(self, reason: Reason, text: str) -> Transition:
         """The transition when the operator may not write any more."""
         known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
-        return orphaned(reason, text, self.undo(), str(known) if known else None)
+        return orphaned(reason, text, self.rollback_command(), str(known) if known else None)

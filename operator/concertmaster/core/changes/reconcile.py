@@ -30,7 +30,7 @@ class Step(StrEnum):
     ORPHAN = "orphan"  # write nothing more; report how to roll back by hand
     SETTLE_AND_ORPHAN = "settle, then orphan"
     CONFLICT = "conflict"  # another writer took over: end the change and leave the target unchanged
-    DISTRUST = "distrust"  # its status is not what was proposed: end it and write nothing based on it
+    END_FORGED = "end forged"  # its status is not what was proposed: end it and write nothing based on it
     WITHDRAW = "withdraw"  # end a change that was not written
     RELEASE = "release"  # monitor a kept change no longer
 
@@ -105,7 +105,7 @@ def in_flight(change: ChangeState, observed: ObservedState) -> NextStep:
     if not observed.decidable:
         return NextStep(Step.WAIT)
     if observed.forged is not None:
-        return NextStep(Step.DISTRUST, observed.forged)
+        return NextStep(Step.END_FORGED, observed.forged)
     if change.phase == ChangePhase.APPLIED:
         return NextStep(Step.SETTLE) if observed.allowed else NextStep(Step.SETTLE_AND_ORPHAN, observed.why_not)
     if not observed.allowed:

@@ -41,7 +41,7 @@ STATES = [
     ("change", "observed", "step"),
     [
         (ChangeState("Verifying"), ObservedState(decidable=False, forged="x"), Step.WAIT),
-        (ChangeState("Verifying"), ObservedState(forged="the plan is not the one of spec.planDigest"), Step.DISTRUST),
+        (ChangeState("Verifying"), ObservedState(forged="the plan is not the one of spec.planDigest"), Step.END_FORGED),
         (ChangeState("Applied"), ObservedState(), Step.SETTLE),
         (ChangeState("Applied"), ObservedState(allowed=False), Step.SETTLE_AND_ORPHAN),
         (ChangeState("Verifying"), ObservedState(allowed=False), Step.ORPHAN),

@@ -15,7 +15,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import ObjectRef, target_resource
 
-LANDING = 90.0
+MAX_UNANSWERED = 90.0
 """Seconds after which a write without an answer is not stored any more: the API server gives a request 60 seconds (its
 ``--request-timeout``); the rest is for the way to it."""
 
@@ -68,20 +68,20 @@ class TargetClient:
             return WriteResult(PatchOutcome.GONE)
         return patch_object(self._client, ref, operations, dry_run=dry_run)
 
-    def may_land(self, change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
+    def may_still_be_stored(self, change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
         """Whether a write of the plan that was begun and never answered, perhaps by an earlier process, may still be stored
         in ``raw``, the target as it is before it. The write tests the target's version, so that it fails on another one."""
         target, version = change.target, ((raw or {}).get("metadata") or {}).get("resourceVersion")
         as_before = self.state(change, raw) is TargetState.AS_BEFORE
         if as_before and target is not None and target.resource_version == version:
             since = self._unanswered.setdefault(change.uid, self._clock())
-            if self._clock() - since < LANDING:
+            if self._clock() - since < MAX_UNANSWERED:
                 return True
         self._unanswered.pop(change.uid, None)
         return False
 
     @staticmethod
-    def may_be_undone(change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
+    def may_be_overwritten(change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
         """Whether a write that was begun and never answered may have been stored and overwritten since: that makes two
         generations of ``raw``, an edit that kept it from being stored makes one."""
         before = ((change.status.get("plan") or {}).get("target") or {}).get("generation")

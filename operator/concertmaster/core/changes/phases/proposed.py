@@ -69,13 +69,13 @@ def checked(
         return asked(question) if news else Transition(None)
     if approved and news and undecided:
         return superseded(f"it was approved before this was known: {news}; a new proposal asks again")
-    shut = blocking(results, proposing=False)
-    return hold(shut) if shut else None
+    blocked_by = blocking(results, proposing=False)
+    return hold(blocked_by) if blocked_by else None
 
 
-def hold(shut: Sequence[CheckResult]) -> Transition:
+def hold(blocked_by: Sequence[CheckResult]) -> Transition:
     """Reports the checks that block a decided change."""
-    message = f"waits for {', '.join(r.check for r in shut)}: {shut[0].message}"
+    message = f"waits for {', '.join(r.check for r in blocked_by)}: {blocked_by[0].message}"
     return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.CHECK_BLOCKED, message),))
 
 

@@ -68,8 +68,8 @@ def conflict(text: str, *, applied: bool) -> Transition:
     )
 
 
-def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transition:
-    """Nothing more is written; ``undo``: command that rolls the change back. Reported once: ``known`` is the reason it is
+def orphaned(reason: Reason, text: str, rollback_command: str, known: str | None) -> Transition:
+    """Nothing more is written; ``rollback_command`` is for a person. Reported once: ``known`` is the reason it is
     already orphaned for, if it is. What keeps the operator from writing may be another thing by now: that is said anew,
     without an Event."""
     resumes = reason in (Reason.POLICY_GONE, Reason.PROFILE_GONE, Reason.INVALID_SPEC)
@@ -77,7 +77,7 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
         return Transition(None)
     # Once it resumes, to delete it rolls it back.
     keep = "" if resumes else " To keep it, delete this object."
-    message = f"{text}; nothing more is written.{keep} To roll the change back: {undo}"
+    message = f"{text}; nothing more is written.{keep} To roll the change back: {rollback_command}"
     event = ChangeEvent("ChangeOrphaned", text) if known != reason.value else None
     return Transition(None, (ConditionUpdate(C.ORPHANED, True, reason, message),), event=event)
 

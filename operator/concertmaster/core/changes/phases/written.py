@@ -24,7 +24,7 @@ _REASONS = {
 
 
 def settled(
-    target: TargetState, *, other_writers: Sequence[str], undo: str, expected: str, unclear: bool = False
+    target: TargetState, *, other_writers: Sequence[str], rollback_command: str, expected: str, unclear: bool = False
 ) -> Transition:
     """Outcome of a write that was begun, from the state of the target: applied, not applied, or overwritten.
     ``other_writers``: other owners of the object; ``expected``: the predicted effect; ``unclear``: the write may have been
@@ -46,7 +46,9 @@ def settled(
     if target is not TargetState.AS_WRITTEN:
         return conflict("somebody else changed the target before it was written", applied=False)
     fight = f"; {' and '.join(other_writers[:3])} may change it back" if other_writers else ""
-    done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to roll it back manually: {undo}")
+    done = ConditionUpdate(
+        C.APPLIED, True, Reason.APPLIED, f"written{fight}; to roll it back manually: {rollback_command}"
+    )
     next_ = ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected")
     event = ChangeEvent("ChangeApplied", expected, warning=False)
     return Transition(ChangePhase.VERIFYING, (done, next_), event=event)
@@ -108,10 +110,10 @@ def announced(message: str) -> str:
     return message.removeprefix(_INTENT).partition(_REFUSED)[0]
 
 
-def refused(why: str, text: str, undo: str) -> Transition:
+def refused(why: str, text: str, rollback_command: str) -> Transition:
     """The API server does not take an announced rollback, for which ``why`` is the reason. It is tried again, later and
-    later; ``undo``: command for a person who may do more."""
-    message = f"{_INTENT}{why}{_REFUSED}{text}. To roll the change back: {undo}"
+    later; ``rollback_command`` is for a person who may do more."""
+    message = f"{_INTENT}{why}{_REFUSED}{text}. To roll the change back: {rollback_command}"
     return Transition(None, (ConditionUpdate(C.RESTORED, None, Reason.WRITE_FAILED, message),))
 
 

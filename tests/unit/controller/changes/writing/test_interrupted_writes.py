@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.changes.writing.target import LANDING
+from concertmaster.controller.changes.writing.target import MAX_UNANSWERED
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
@@ -45,10 +45,10 @@ def cut_off(bed: Bed, *, killed: bool) -> Callable[[], Any]:
 def test_a_write_that_is_stored_after_its_process_gave_up_is_verified_all_the_same(killed: bool) -> None:
     bed = Bed()
     land = cut_off(bed, killed=killed)
-    bed.run(LANDING / 3)
+    bed.run(MAX_UNANSWERED / 3)
     assert bed.one().phase == "Applied"
     land()
-    bed.run(LANDING / 3)
+    bed.run(MAX_UNANSWERED / 3)
     assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
     later(bed, 2, 1500.0)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
@@ -58,7 +58,7 @@ def test_a_write_that_never_arrives_is_begun_again_when_it_cannot_any_more() -> 
     bed = Bed()
     cut_off(bed, killed=True)
     bed.run(1.0)
-    bed.run(LANDING - 1.0)
+    bed.run(MAX_UNANSWERED - 1.0)
     assert bed.one().phase == "Applied"
     bed.run(2.0)
     assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
@@ -130,10 +130,10 @@ def test_a_change_deleted_while_its_write_is_under_way_is_rolled_back_when_that_
     bed = Bed()
     land = cut_off(bed, killed=killed)
     bed.delete(CHANGES, bed.one().name)
-    bed.run(LANDING / 3)
+    bed.run(MAX_UNANSWERED / 3)
     assert bed.pages.journal("change/")
     land()
-    bed.run(LANDING / 3)
+    bed.run(MAX_UNANSWERED / 3)
     assert bed.cpu() == "2"
     assert not bed.pages.journal("change/")
 
@@ -143,7 +143,7 @@ def test_a_change_deleted_before_its_write_arrived_is_forgotten_when_it_cannot_a
     cut_off(bed, killed=True)
     bed.delete(CHANGES, bed.one().name)
     bed.run()
-    bed.run(LANDING + 1.0)
+    bed.run(MAX_UNANSWERED + 1.0)
     assert not bed.pages.journal("change/")
     assert bed.cpu() == "2"
 

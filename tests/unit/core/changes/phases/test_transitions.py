@@ -93,7 +93,7 @@ def test_whatever_finishes_a_written_change_takes_it_out_of_the_journal() -> Non
     ],
 )
 def test_what_became_of_a_write_is_read_from_the_target(target: TargetState, phase: ChangePhase) -> None:
-    step = written.settled(target, other_writers=("Helm release x",), undo=UNDO, expected="less")
+    step = written.settled(target, other_writers=("Helm release x",), rollback_command=UNDO, expected="less")
     assert step.phase is phase
     assert (UNDO in step.conditions[0].message) == (target is TargetState.AS_WRITTEN)
 
