@@ -105,14 +105,14 @@ class LongTermFigures:
 @dataclass(frozen=True, slots=True)
 class EarlierRecommendations:
     """What is known of a workflow's earlier recommendations. ``memory`` comes from its status; ``target`` is the object that
-    defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes, ``verifying`` the
-    recommendations whose change by the operator is being verified."""
+    defines it, last ``written_by`` whom and ``written_at`` when (unix seconds); ``ledger_entries`` are those of its own
+    changes, ``verifying`` the recommendations whose change by the operator is being verified."""
 
     memory: RecommendationHistory = field(default_factory=RecommendationHistory)
     target: Mapping[str, Any] | None = None
-    by: str = ""
-    written: float | None = None
-    lines: Sequence[LedgerEntry] = ()
+    written_by: str = ""
+    written_at: float | None = None
+    ledger_entries: Sequence[LedgerEntry] = ()
     verifying: Collection[str] = ()
     ledger: Ledger = field(default_factory=Ledger)
 

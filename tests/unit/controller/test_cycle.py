@@ -654,7 +654,11 @@ def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
     bed.run()
     past = next(c.past for c in bed.analyzer.requests if c.definition.key.name == "ci")
     assert past.target is not None
-    assert (past.by, past.target["kind"], list(past.target["Task"])) == ("kubectl-edit", "Pipeline", ["compile"])
+    assert (past.written_by, past.target["kind"], list(past.target["Task"])) == (
+        "kubectl-edit",
+        "Pipeline",
+        ["compile"],
+    )
     assert past.target["Task"]["compile"]["spec"] == spec
 
 

@@ -45,8 +45,8 @@ _SEVERITIES = list(Severity)
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Current observations. ``enough``: enough data for a missing recommendation to count as obsolete. ``target``: the
-    object that defines the workflow (None: not available), last written ``by`` at ``written`` (unix seconds).
-    ``dismissals``: active ones, id to text. ``lines``: ledger lines of the operator's own changes of this workflow.
+    object that defines the workflow (None: not available), last ``written_by`` whom and ``written_at`` when (unix seconds).
+    ``dismissals``: active ones, id to text. ``ledger_entries``: those of the operator's own changes of this workflow.
     ``stepless``: rules whose ids do not contain a step. ``spread`` gives the relative standard error with which later runs
     show an effect."""
 
@@ -54,12 +54,12 @@ class Observation:
     given: Sequence[CurrentRecommendation]
     enough: bool = True
     target: Mapping[str, Any] | None = None
-    by: str = ""
-    written: float | None = None
+    written_by: str = ""
+    written_at: float | None = None
     fingerprint: str | None = None
     steps: Sequence[str] = ()
     dismissals: Mapping[str, str] = field(default_factory=dict)
-    lines: Sequence[LedgerEntry] = ()
+    ledger_entries: Sequence[LedgerEntry] = ()
     stepless: Collection[str] = ()
     spread: Callable[[], float] = lambda: 0.0
 
@@ -89,11 +89,11 @@ def _was_implemented(tracked: TrackedRecommendation, seen: Observation) -> bool:
 
 def _implemented(tracked: TrackedRecommendation, seen: Observation) -> ImplementationResult:
     """A newly detected implementation, dated to the last write of the object if plausible."""
-    at = seen.written
+    at = seen.written_at
     if at is None or not tracked.since - CLOCKS <= at <= seen.now + CLOCKS:
         at = seen.now
     action = str(tracked.words.get("action", tracked.id))
-    by = seen.by or "somebody"
+    by = seen.written_by or "somebody"
     # A partial implementation has a proportional prediction.
     done = implemented_share(tracked.fields, seen.target or {})
     promised = _measurable(_scaled(tracked.promised, done), seen.spread())
@@ -118,13 +118,13 @@ def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
 def _upheld(outcome: ImplementationResult, seen: Observation) -> ImplementationResult | None:
     """An outcome under the current definition; None for one reverted before its effect was known. If its fields were too
     long to be stored, the object does not show whether it was reverted."""
-    line = next((x for x in seen.lines if same_change(x, outcome.id, outcome.since)), None)
+    line = next((x for x in seen.ledger_entries if same_change(x, outcome.id, outcome.since)), None)
     # The operator's own change has a verification of its own, and may turn out to do harm after it was kept.
     if line is not None and (outcome.verdict is None or line.verdict is Verdict.WORSE):
         outcome = _judged_elsewhere(outcome, line)
     if seen.target is None or outcome.undone:
         return outcome
-    at = seen.written if seen.written is not None and outcome.since < seen.written <= seen.now else seen.now
+    at = seen.written_at if seen.written_at is not None and outcome.since < seen.written_at <= seen.now else seen.now
     # Half of the way back counts as in place, but what the operator measured is the value that it wrote.
     overwritten = line is not None and line.overwritten and outcome.verdict is not None
     if overwritten or (outcome.fields and not are_implemented(outcome.fields, seen.target)):
@@ -154,7 +154,7 @@ def _given(
 ) -> TrackedRecommendation:
     """The tracked state of a current recommendation."""
     decision = seen.dismissals.get(given.id)
-    undone = rolled_back(given.id, seen.lines, outcomes) if decision is None and not made else None
+    undone = rolled_back(given.id, seen.ledger_entries, outcomes) if decision is None and not made else None
     if undone is not None:
         return _undone(given, known, seen, undone)
     state, since, note = RecommendationState.ACTIVE, seen.now, ""

@@ -106,7 +106,9 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     first = recommend()
     id_, step, value = fields(first)
     assert id_ in [c.recommendation.id for c in first.candidates]
-    second = recommend(first, now=NOW + 60, target=target(**{step: value}), by="kubectl-edit", written=NOW + 30)
+    second = recommend(
+        first, now=NOW + 60, target=target(**{step: value}), written_by="kubectl-edit", written_at=NOW + 30
+    )
     assert states(second)[id_] == "Implemented"
     (outcome,) = second.document["results"]
     assert (outcome["id"], outcome["by"], outcome["since"]) == (id_, "kubectl-edit", "2025-10-09T08:53:50Z")
@@ -131,7 +133,7 @@ def test_another_edit_ends_a_measurement_unless_every_few_runs_have_their_own(
     first = recommend(runs=runs)
     _, step, value = fields(first)
     second = recommend(
-        first, now=NOW + 60, runs=runs, fingerprint="g1", target=target(**{step: value}), written=NOW + 30
+        first, now=NOW + 60, runs=runs, fingerprint="g1", target=target(**{step: value}), written_at=NOW + 30
     )
     third = recommend(second, now=NOW + 120, runs=runs, fingerprint="g2", target=target(**{step: value}))
     (outcome,) = StatusView.of(third.document).memory.outcomes
@@ -147,7 +149,7 @@ def test_a_change_that_was_rolled_back_is_not_advised_or_proposed_again() -> Non
     )  # fmt: skip
     found = first
     for number in (2, 3, 4):
-        found = recommend(found, now=NOW + 60 * number, lines=[line])
+        found = recommend(found, now=NOW + 60 * number, ledger_entries=[line])
         assert states(found)[id_] == "Obsolete"
         assert (
             entry(found, id_)["note"] == "a change of it was measured as Same and rolled back at 2025-10-09T08:54:20Z"
@@ -217,7 +219,7 @@ def test_a_step_that_was_dismissed_or_harmed_is_left_out_of_the_right_sizing(how
     found = (
         recommend(dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
         if how == "dismissed"
-        else recommend(lines=[harm])
+        else recommend(ledger_entries=[harm])
     )
     assert found.ready.reason.value == "Analyzed"
     assert "right-size" in states(recommend())

@@ -71,7 +71,7 @@ def test_a_new_recommendation_is_active_and_its_age_stays() -> None:
 
 @pytest.mark.parametrize("by", ["kubectl-edit", "kustomize-controller", "concertmaster", ""])
 def test_whoever_sets_the_field_the_recommendation_is_implemented(by: str) -> None:
-    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", by=by, written=NOW + 3600))
+    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", written_by=by, written_at=NOW + 3600))
     assert (only(memory).state, only(memory).since) == (RecommendationState.IMPLEMENTED, NOW + 3600)
     (outcome,) = memory.outcomes
     assert (outcome.id, outcome.by, outcome.since) == (ID, by or "somebody", NOW + 3600)
@@ -81,7 +81,7 @@ def test_whoever_sets_the_field_the_recommendation_is_implemented(by: str) -> No
 
 @pytest.mark.parametrize("written", [None, NOW - DAY, NOW + 5 * DAY])
 def test_a_moment_that_cannot_be_is_the_moment_of_the_look(written: float | None) -> None:
-    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", written=written))
+    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", written_at=written))
     assert memory.outcomes[0].since == NOW + DAY
 
 
@@ -186,7 +186,7 @@ def change(verdict: Verdict = Verdict.WORSE, *, restored: bool = True, **more: A
 @pytest.mark.parametrize("retained", [True, False])
 def test_what_was_measured_and_rolled_back_is_not_recommended_again(verdict: Verdict, retained: bool) -> None:
     """Whether the change is still there, or only its result in the status."""
-    more: dict[str, Any] = {"lines": [change(verdict)]} if retained else {}
+    more: dict[str, Any] = {"ledger_entries": [change(verdict)]} if retained else {}
     memory = judged(implemented(), verdict)
     for days in (3, 4, 40):
         memory = advance(memory, look(given("1100Mi", -0.28), now=NOW + days * DAY, **more))
@@ -206,7 +206,7 @@ def test_what_was_measured_and_rolled_back_is_not_recommended_again(verdict: Ver
 )
 def test_what_was_kept_or_not_measured_or_harmed_other_steps_says_nothing_against_it(line: LedgerEntry) -> None:
     id_ = "right-size" if line.harmed else ID
-    memory = advance(RecommendationHistory(), look(given(id_=id_), now=NOW + 3 * DAY, lines=[line]))
+    memory = advance(RecommendationHistory(), look(given(id_=id_), now=NOW + 3 * DAY, ledger_entries=[line]))
     assert only(memory).state is RecommendationState.ACTIVE
 
 
@@ -216,7 +216,7 @@ def test_what_another_recommendation_is_measured_for_says_nothing_of_it() -> Non
     memory = replace(
         judged(implemented(), Verdict.WORSE), outcomes=(other, *judged(implemented(), Verdict.WORSE).outcomes)
     )
-    after = advance(memory, look(given(), now=NOW + 3 * DAY, lines=[change()]))
+    after = advance(memory, look(given(), now=NOW + 3 * DAY, ledger_entries=[change()]))
     assert only(after).state is RecommendationState.OBSOLETE
     undone = replace(other, verdict=Verdict.WORSE, judged=NOW + 2 * DAY, undone=True)
     kept = advance(
@@ -232,9 +232,9 @@ def test_what_somebody_overwrote_in_part_counts_no_longer(fields: bool) -> None:
     if not fields:
         memory = replace(memory, outcomes=tuple(replace(o, fields=()) for o in memory.outcomes))
     line = change(Verdict.IMPROVED, restored=False)
-    kept = advance(memory, look(now=NOW + 3 * DAY, memory="1280Mi", lines=[line]))
+    kept = advance(memory, look(now=NOW + 3 * DAY, memory="1280Mi", ledger_entries=[line]))
     assert (only(kept).state, kept.outcomes[0].undone) == (RecommendationState.IMPLEMENTED, False)
-    after = advance(kept, look(now=NOW + 4 * DAY, memory="1280Mi", lines=[replace(line, overwritten=True)]))
+    after = advance(kept, look(now=NOW + 4 * DAY, memory="1280Mi", ledger_entries=[replace(line, overwritten=True)]))
     assert (only(after).state, only(after).note) == (
         RecommendationState.OBSOLETE,
         "it was applied and overwritten later",
@@ -244,7 +244,7 @@ def test_what_somebody_overwrote_in_part_counts_no_longer(fields: bool) -> None:
 
 def test_the_last_change_of_it_counts() -> None:
     later = change(Verdict.IMPROVED, restored=False, finished=NOW + 5 * DAY, applied=NOW + 4 * DAY)
-    memory = advance(first(), look(given(), now=NOW + 6 * DAY, lines=[change(), later]))
+    memory = advance(first(), look(given(), now=NOW + 6 * DAY, ledger_entries=[change(), later]))
     assert only(memory).state is RecommendationState.ACTIVE
 
 
@@ -258,13 +258,13 @@ def test_the_last_change_of_it_counts() -> None:
 )
 def test_new_evidence_brings_back_what_was_rolled_back(item: CurrentRecommendation, why: str) -> None:
     lines = [change()]
-    undone = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY, lines=lines))
-    back = advance(undone, look(item, now=NOW + 4 * DAY, lines=lines))
+    undone = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY, ledger_entries=lines))
+    back = advance(undone, look(item, now=NOW + 4 * DAY, ledger_entries=lines))
     assert (only(back).state, only(back).since) == (RecommendationState.ACTIVE, NOW + 4 * DAY)
     assert only(back).note == f"back although {UNDONE.format('Worse')}: {why}"
-    still = advance(back, look(given(), now=NOW + 5 * DAY, lines=lines))
+    still = advance(back, look(given(), now=NOW + 5 * DAY, ledger_entries=lines))
     assert (only(still).state, only(still).since) == (RecommendationState.ACTIVE, NOW + 4 * DAY)  # no flicker
-    again = advance(still, look(given(), now=NOW + 9 * DAY, lines=[*lines, change(finished=NOW + 8 * DAY)]))
+    again = advance(still, look(given(), now=NOW + 9 * DAY, ledger_entries=[*lines, change(finished=NOW + 8 * DAY)]))
     assert only(again).state is RecommendationState.OBSOLETE
 
 
@@ -279,7 +279,7 @@ def test_what_was_rolled_back_and_applied_again_since_is_not_obsolete() -> None:
 
 
 def test_an_owner_s_dismissal_counts_before_a_rollback() -> None:
-    memory = advance(first(), look(given(), now=NOW + 3 * DAY, lines=[change()], dismissals={ID: "no"}))
+    memory = advance(first(), look(given(), now=NOW + 3 * DAY, ledger_entries=[change()], dismissals={ID: "no"}))
     assert (only(memory).state, only(memory).dismissal) == (RecommendationState.DISMISSED, "no")
 
 
@@ -339,9 +339,11 @@ def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
 
 
 def test_another_change_of_the_workflow_ends_the_measuring() -> None:
-    same = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", written=NOW + 2 * DAY))
+    same = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", written_at=NOW + 2 * DAY))
     assert same.outcomes == implemented().outcomes  # an edit that leaves the definition as it is does not
-    memory = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", fingerprint="other", written=NOW + 2 * DAY))
+    memory = advance(
+        implemented(), look(now=NOW + 3 * DAY, memory="1Gi", fingerprint="other", written_at=NOW + 2 * DAY)
+    )
     assert memory.outcomes[0].until == NOW + 2 * DAY
     again = advance(memory, look(now=NOW + 4 * DAY, memory="1Gi", fingerprint="third"))
     assert again.outcomes[0].until == NOW + 2 * DAY
@@ -360,19 +362,22 @@ def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
     line = LedgerEntry(
         "demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3
     )
-    (outcome,) = advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[line])).outcomes
+    (outcome,) = advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", ledger_entries=[line])).outcomes
     assert (outcome.verdict, outcome.judged) == (Verdict.SAME, NOW + 9 * DAY)
     assert outcome.promised == RelativeEffect("Cost", -0.2, -0.25, -0.1)
     assert outcome.measured == RelativeEffect("Cost", -0.01)
     other = replace(line, applied=NOW + 5 * DAY)
-    assert advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[other])).outcomes[0].verdict is None
+    assert (
+        advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", ledger_entries=[other])).outcomes[0].verdict
+        is None
+    )
 
 
 def test_a_change_that_turned_out_to_do_harm_after_it_was_kept_is_worse_in_the_results_too() -> None:
     memory = judged(implemented(), Verdict.IMPROVED)
-    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, lines=[change(finished=NOW + 9 * DAY)])).outcomes
+    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, ledger_entries=[change(finished=NOW + 9 * DAY)])).outcomes
     assert (outcome.verdict, outcome.judged, outcome.undone) == (Verdict.WORSE, NOW + 9 * DAY, True)
-    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, memory="1Gi", lines=[change(Verdict.SAME)])).outcomes
+    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, memory="1Gi", ledger_entries=[change(Verdict.SAME)])).outcomes
     assert outcome.verdict is Verdict.IMPROVED
 
 

@@ -56,11 +56,14 @@ def analyze_profile(request: AnalysisRequest) -> ProfileAnalysis:
             complete(definition, request.older)[1],
             (lambda rule: ledger.factor(rule, name)) if request.policy.analysis.learning else (lambda rule: 1.0),
             sizing_history(
-                dismissed(request.profile, request.now), request.past.lines, definition.sized_apart, _proposed(request)
+                dismissed(request.profile, request.now),
+                request.past.ledger_entries,
+                definition.sized_apart,
+                _proposed(request),
             ),
             request.peaks,
             request.days,
-            tuple((c.applied, c.finished) for c in request.past.lines if c.restored and c.applied is not None),
+            tuple((c.applied, c.finished) for c in request.past.ledger_entries if c.restored and c.applied is not None),
         ),
         figures=request.figures,
     )
@@ -131,13 +134,13 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
             results.current(result, past.target),
             enough=analysis.enough,
             target=past.target,
-            by=past.by,
-            written=past.written,
+            written_by=past.written_by,
+            written_at=past.written_at,
             # Where every few runs have an edit of their own, one ends no measurement: runs before had theirs as well.
             fingerprint=None if edited else request.definition.fingerprint,
             steps=steps,
             dismissals=dismissed(request.profile, request.now),
-            lines=past.lines,
+            ledger_entries=past.ledger_entries,
             stepless=_STEPLESS,
             spread=result.spread,
         ),
