@@ -41,7 +41,7 @@ class QueryWords:
         self._costs = dict(words or {})
         self._size = sum(self._costs.values())
 
-    def takes(self, words: Mapping[str, int]) -> bool:
+    def add_if_fits(self, words: Mapping[str, int]) -> bool:
         """Add ``words`` with what each costs, if all of them fit; whether they do."""
         dearer = {word: cost for word, cost in words.items() if cost > self._costs.get(word, 0)}
         size = self._size + sum(cost - self._costs.get(word, 0) for word, cost in dearer.items())
@@ -78,7 +78,7 @@ def affordable(definitions: Sequence[WorkflowDefinition]) -> NeededLabels:
     if sum(labels.words.values()) <= MAX_WORDS:
         return labels
     query = QueryWords()
-    fitting = [definition for definition in definitions if query.takes(labels_in_use([definition]).words)]
+    fitting = [definition for definition in definitions if query.add_if_fits(labels_in_use([definition]).words)]
     return labels_in_use(fitting)
 
 

@@ -70,7 +70,7 @@ class OversizedNamespaces:
         part, query = list[str](), QueryWords()
         for name in namespaces:
             own = self._words.get(name, {})
-            if not query.takes(own):
+            if not query.add_if_fits(own):
                 if part:
                     yield part
                 part, query = [], QueryWords(own)

@@ -50,7 +50,7 @@ class Expansion:
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}
-        self._handed = DataFlow(templates)
+        self._data_flow = DataFlow(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
         self._leaves: dict[tuple[int, str | None], tuple[ResolvedTemplate, LeafTemplate]] = {}  # by body (id) and place
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
@@ -108,7 +108,7 @@ class Expansion:
                 called, place.arguments, where, self.problems, of_run=place.arguments is self._of_workflow.arguments
             ),
         )
-        siblings = self._handed.siblings(called, where)
+        siblings = self._data_flow.siblings(called, where)
         first = len(self.steps)
         exits = self._compose(siblings, inner, waits, where)
         self._limit(called, siblings.tasks, inner, first, where)

@@ -115,8 +115,8 @@ def _rows(value: object) -> list[Mapping[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hands:
-    """What a template hands over besides arguments: shared volumes it mounts, global outputs and locations of artifacts
+class _Transfers:
+    """What a template transfers besides arguments: shared volumes it mounts, global outputs and locations of artifacts
     that it writes and reads."""
 
     volumes: frozenset[str] = frozenset()
@@ -126,8 +126,8 @@ class _Hands:
     fetches: frozenset[str] = frozenset()
 
     @classmethod
-    def of_all(cls, parts: Sequence[_Hands]) -> _Hands:
-        """What several templates hand over together."""
+    def of_all(cls, parts: Sequence[_Transfers]) -> _Transfers:
+        """What several templates transfer together."""
         return cls(*(frozenset[str]().union(*map(attrgetter(f.name), parts)) for f in fields(cls)))
 
 
@@ -139,7 +139,7 @@ class Siblings:
     called: ResolvedTemplate
     tasks: list[Task]
     callees: dict[str, ResolvedTemplate | None]
-    _handed: DataFlow
+    _data_flow: DataFlow
     _places: dict[str, int]
     _known: dict[str, dict[str, bool]] = field(default_factory=dict)
 
@@ -152,7 +152,7 @@ class Siblings:
     def _before(self, task: Task) -> dict[str, bool]:
         own, callee = reads(task.raw), self.callees[task.name]
         out = {
-            name: chosen or name in own.tasks or self._handed.between(self.callees.get(name), callee, own)
+            name: chosen or name in own.tasks or self._data_flow.between(self.callees.get(name), callee, own)
             for name, chosen in task.before.items()
         }
         here = self._places[task.name]
@@ -160,14 +160,14 @@ class Siblings:
 
 
 class DataFlow:
-    """What the templates of one workflow hand to each other besides arguments: global outputs, artifacts stored at a named
-    place, and files on shared volumes. Each template is looked through once."""
+    """What the templates of one workflow transfer to each other besides arguments: global outputs, artifacts stored at a
+    named place, and files on shared volumes. Each template is looked through once."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
         self._volumes = _shared_volumes(templates.spec)
-        self._own: dict[_Frame, tuple[ResolvedTemplate, _Hands, dict[_Frame, ResolvedTemplate]]] = {}
-        self._known: dict[_Frame, _Hands] = {}
+        self._own: dict[_Frame, tuple[ResolvedTemplate, _Transfers, dict[_Frame, ResolvedTemplate]]] = {}
+        self._known: dict[_Frame, _Transfers] = {}
         self._siblings: dict[_Frame, Siblings] = {}
         self._pairs: dict[tuple[_Frame, _Frame], bool] = {}
         self._inline: dict[_Frame, str] = {}  # where templates without a name are
@@ -187,10 +187,10 @@ class DataFlow:
         return self._siblings[frame]
 
     def between(self, above: ResolvedTemplate | None, callee: ResolvedTemplate | None, own: Reads) -> bool:
-        """Whether template ``above`` may hand something to a task that reads ``own`` and calls ``callee``."""
+        """Whether template ``above`` may transfer something to a task that reads ``own`` and calls ``callee``."""
         if above is None:
             return False
-        left = self._hands(above)
+        left = self._transfers(above)
         return (
             (callee is not None and self._linked(above, callee))
             or _meet(left.writes, own.outputs)
@@ -198,10 +198,10 @@ class DataFlow:
         )
 
     def _linked(self, above: ResolvedTemplate, callee: ResolvedTemplate) -> bool:
-        """Whether template ``above`` may hand something to ``callee``, whoever calls them."""
+        """Whether template ``above`` may transfer something to ``callee``, whoever calls them."""
         pair = _frame(above), _frame(callee)
         if pair not in self._pairs:
-            left, right = self._hands(above), self._hands(callee)
+            left, right = self._transfers(above), self._transfers(callee)
             self._pairs[pair] = (
                 _meet(left.volumes, right.volumes)
                 or _meet(left.writes, right.reads)
@@ -209,31 +209,31 @@ class DataFlow:
             )
         return self._pairs[pair]
 
-    def _hands(self, called: ResolvedTemplate) -> _Hands:
-        """The same of a template and of all that it calls, directly or through others; they may call each other."""
+    def _transfers(self, called: ResolvedTemplate) -> _Transfers:
+        """What a template and all that it calls, directly or through others, transfer; they may call each other."""
         frame = _frame(called)
         if frame not in self._known:
-            parts: list[_Hands] = []
+            parts: list[_Transfers] = []
             below = {frame: called}
             todo = [frame]
             while todo:
-                hands, callees = self._itself(below[todo.pop()])
-                parts.append(hands)
+                transfers, callees = self._itself(below[todo.pop()])
+                parts.append(transfers)
                 fresh = [f for f in callees if f not in below]
                 below.update((f, callees[f]) for f in fresh)
                 todo += fresh
-            self._known[frame] = _Hands.of_all(parts)
+            self._known[frame] = _Transfers.of_all(parts)
         return self._known[frame]
 
-    def _itself(self, called: ResolvedTemplate) -> tuple[_Hands, Mapping[_Frame, ResolvedTemplate]]:
-        """What a template hands over itself, and the templates that it calls. It is kept, so that the id of one without a
+    def _itself(self, called: ResolvedTemplate) -> tuple[_Transfers, Mapping[_Frame, ResolvedTemplate]]:
+        """What a template itself transfers, and the templates that it calls. It is kept, so that the id of one without a
         name stays its own."""
         frame = _frame(called)
         if frame not in self._own:
             body = called.body
             volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
             read = reads({"inline": body, "arguments": body.get("inputs")})
-            hands = _Hands(
+            transfers = _Transfers(
                 frozenset(volume for name in _mounted(body) if (volume := volumes.get(name)) is not None),
                 _global_writes(body),
                 read.outputs,
@@ -242,7 +242,7 @@ class DataFlow:
             )
             inside = self.siblings(called, self._inline.get(frame, "")) if called.kind in ("dag", "steps") else None
             callees = {_frame(c): c for c in inside.callees.values() if c is not None} if inside is not None else {}
-            self._own[frame] = called, hands, callees
+            self._own[frame] = called, transfers, callees
         return self._own[frame][1:]
 
 
