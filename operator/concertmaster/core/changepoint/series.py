@@ -47,10 +47,10 @@ def prepare(times: Numbers | None, values: Numbers) -> RunSeries | str:
 
 def prepare_many(many: Sequence[Series]) -> list[RunSeries | str]:
     """``prepare`` of each series."""
-    return in_groups([_Given.of(*each) for each in many], _Given.length, _of_one_length)
+    return in_groups([_RawSeries.of(*each) for each in many], _RawSeries.length, _of_one_length)
 
 
-class _Given(NamedTuple):
+class _RawSeries(NamedTuple):
     """A series as arrays, NaN where something is missing; ``timed``: there are times."""
 
     times: Floats
@@ -59,7 +59,7 @@ class _Given(NamedTuple):
     timed: bool
 
     @classmethod
-    def of(cls, times: Numbers | None, values: Numbers, inputs: Numbers | None) -> _Given:
+    def of(cls, times: Numbers | None, values: Numbers, inputs: Numbers | None) -> _RawSeries:
         data = as_floats(values)
         when = np.full(data.size, np.nan) if times is None else as_floats(times)
         return cls(when, data, None if inputs is None else as_floats(inputs), times is not None)
@@ -70,27 +70,27 @@ class _Given(NamedTuple):
         return n if self.times.size == n and (self.inputs is None or self.inputs.size == n) else -1
 
 
-def _of_one_length(given: list[_Given]) -> list[RunSeries | str]:
+def _of_one_length(given: list[_RawSeries]) -> list[RunSeries | str]:
     """Most series lack nothing and are in order of time: only the logs are left to compute, for all of them at once."""
     n = given[0].length()
     if n < MIN_VALUES:
-        return [_sorted_out(each) for each in given]
+        return [_usable_part(each) for each in given]
     values, times = as_rows([each.values for each in given]), as_rows([each.times for each in given])
     usable = (values > 0.0) & np.isfinite(values) & np.isfinite(times)
     usable[:, 1:] &= times[:, 1:] >= times[:, :-1]
-    tidy = np.asarray(usable.all(axis=1))
-    index, logs = np.arange(n), iter(np.log(values[tidy]))
+    usable_as_given = np.asarray(usable.all(axis=1))
+    index, logs = np.arange(n), iter(np.log(values[usable_as_given]))
     prepared: list[RunSeries | str] = []
-    for each, in_order in zip(given, tidy.tolist(), strict=True):
+    for each, in_order in zip(given, usable_as_given.tolist(), strict=True):
         y = next(logs) if in_order else None
         if y is None or (each.inputs is not None and _few_unknown(each.inputs)):
-            prepared.append(_sorted_out(each))
+            prepared.append(_usable_part(each))
         else:
             prepared.append(RunSeries(index, each.times, y, each.inputs))
     return prepared
 
 
-def _sorted_out(given: _Given) -> RunSeries | str:
+def _usable_part(given: _RawSeries) -> RunSeries | str:
     """The usable values of one series in order of time."""
     when, data, sizes, timed = given
     if given.length() < 0:

@@ -44,7 +44,7 @@ def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
     }
 
 
-def _left_by_size(rows: Sequence[StepExecution]) -> float | None:
+def _cv_at_equal_size(rows: Sequence[StepExecution]) -> float | None:
     """Coefficient of variation of durations (s) over those that a power of the input size predicts; None when sizes are
     unknown."""
     pairs = [(e.input_size, e.duration) for e in rows if e.input_size and e.duration]
@@ -133,7 +133,7 @@ def _in_rhythm(
     """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour,
     a day of the week, or an hour of it, and elsewhere does not: a full load every night is no surprise. So is what varies
     by no more than ``threshold`` at the same hour of days of a kind."""
-    left = _left_by_hour(longest, starts)
+    left = _cv_at_equal_hour(longest, starts)
     if left is not None and left <= threshold:
         return True
     slow, fast = _split(longest, limit)
@@ -152,7 +152,7 @@ def _in_rhythm(
     return False
 
 
-def _left_by_hour(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None]) -> float | None:
+def _cv_at_equal_hour(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None]) -> float | None:
     """What is left of the coefficient of variation of durations at the same hour (UTC), on weekends or on other days; None
     where too few runs share one with runs of another day."""
     groups: dict[tuple[bool, str], list[tuple[str, float]]] = defaultdict(list)
@@ -225,7 +225,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         return None
     if (_spread_of_others(rows) or 0.0) <= threshold:
         return None
-    left = _left_by_size(rows)
+    left = _cv_at_equal_size(rows)
     if left is not None and left <= threshold:
         return None
     starts = {run.run: run.start for run in analysis.runs}

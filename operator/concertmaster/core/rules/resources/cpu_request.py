@@ -52,11 +52,11 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if limit is None:
         return None
     gain: tuple[Interval | None, Interval | None] = (None, None)
-    if _beside(step, container):
+    if _is_sidecar(step, container):
         expected = "no shorter run is predicted: it runs beside the step's own container"
     else:
         expected = "no shorter run: other steps run beside it; the step itself gets faster"
-        predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
+        predicted = _gain_of_limit(evidence, step.step, container, share, limit / container.cpu_limit)
         if predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0:
             gain = predicted.share, predicted.seconds
             expected = gain_sentence(*gain)
@@ -79,7 +79,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         ),
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
-        expected=_after(expected, first) + change_there(evidence, step, container, "cpu", "limits"),
+        expected=_with_prerequisite(expected, first) + change_there(evidence, step, container, "cpu", "limits"),
         confidence=_confidence(len(shares)),
         gain_seconds=gain[1],
         gain_share=gain[0],
@@ -104,12 +104,12 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     )
 
 
-def _beside(step: StepAnalysis, container: ContainerUsage) -> bool:
+def _is_sidecar(step: StepAnalysis, container: ContainerUsage) -> bool:
     """Whether it is a sidecar, declared or injected: how long its pod takes does not follow from its speed."""
     return step.spec is not None and bool(step.spec.sized) and container.name not in step.spec.own
 
 
-def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
+def _gain_of_limit(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
     """Gain of ``factor`` times the limit. A throttled period does not show how much CPU was missing: the interval runs from
     half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
     limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time
@@ -134,7 +134,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
-    if _beside(step, container):
+    if _is_sidecar(step, container):
         return None
     current = container.cpu_request
     comparable = container.runs_with("cpu_request", "cpu_limit")  # throttled time counts as waiting, too
@@ -148,7 +148,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     if not least <= share < 1.0 or len(seen) < options.min_runs:
         return None
     request = _without_waiting(evidence, container, current, seen)
-    gain = _unhindered(evidence, step.step, seen) if request is not None else None
+    gain = _gain_without_waiting(evidence, step.step, seen) if request is not None else None
     if request is None or gain is None:
         return None
     proposed, name = text.cpu_quantity(request), container_title(evidence, step, container)
@@ -165,7 +165,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
-        expected=_after(gain_sentence(*gain), first) + change_there(evidence, step, container, "cpu", "requests"),
+        expected=_with_prerequisite(gain_sentence(*gain), first)
+        + change_there(evidence, step, container, "cpu", "requests"),
         confidence=_confidence(len(seen)),
         gain_seconds=gain[1],
         gain_share=gain[0],
@@ -205,7 +206,7 @@ def _without_waiting(
     return request if request / current - 1 >= least else None
 
 
-def _unhindered(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tuple[Interval, Interval] | None:
+def _gain_without_waiting(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tuple[Interval, Interval] | None:
     """Gain (share and seconds) when the step no longer waits for CPU as in the runs ``seen``, at the least when half of that
     time counted; None when it is too small. Runs that wait most take longest: what counts is the share of all their time,
     as well as it is known from so many."""
@@ -217,7 +218,7 @@ def _unhindered(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tupl
     if gains is None or sure.share is None or sure.seconds is None or most.share is None or most.seconds is None:
         return None
     of_share, seconds = (_as_known(gain, waits) for gain in gains)
-    return _between(of_share, sure.share, most.share), _between(seconds, sure.seconds, most.seconds)
+    return _within(of_share, sure.share, most.share), _within(seconds, sure.seconds, most.seconds)
 
 
 def _as_known(gain: Interval, waits: Sequence[float]) -> Interval:
@@ -226,13 +227,13 @@ def _as_known(gain: Interval, waits: Sequence[float]) -> Interval:
     return gain if mean is None else combined(gain.likely, [gain, mean.scaled(gain.likely / mean.likely)])
 
 
-def _between(gain: Interval, least: Interval, most: Interval) -> Interval:
+def _within(gain: Interval, least: Interval, most: Interval) -> Interval:
     """The gain, at the lowest the ``least`` one, and at the highest that without the step: a mean of few runs may be known
     so badly that more seems possible."""
     return Interval(least.low, gain.likely, max(gain.likely, min(gain.high, most.high)))
 
 
-def _after(expected: str, first: str | None) -> str:
+def _with_prerequisite(expected: str, first: str | None) -> str:
     """The sentence with what must be done ``first``, if anything."""
     return expected if first is None else f"{expected}; {first}"
 
@@ -248,14 +249,14 @@ def _confidence(runs: int) -> float:
     return min(0.9, runs / (runs + 5.0))
 
 
-def held_back(evidence: Evidence, unit: SizingUnit) -> Finding | None:
+def find_slowed(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     """A finding for a container slowed by lack of CPU; None when it is not."""
     return _throttled(evidence, unit.step, unit.container) or _starved(evidence, unit.step, unit.container)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per container slowed by lack of CPU."""
-    yield from by_unit(evidence, "cpu", held_back)
+    yield from by_unit(evidence, "cpu", find_slowed)
 
 
 RULE = Rule(

@@ -46,15 +46,15 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     own = replace(evidence, settings=evidence.analysis.policy.rule(RuleName.CPU_REQUEST))
-    held_back = frozenset(
+    slowed = frozenset(
         (p.step.step, p.container.name, "cpu")
         for p in sizing_units(evidence.analysis, "cpu")
-        if own.settings.enabled and cpu_request.held_back(own, p) is not None
+        if own.settings.enabled and cpu_request.find_slowed(own, p) is not None
     )
     groups: dict[str, list[RequestRow]] = {}
     left_out = _left_out(evidence)
     least = _least(evidence)
-    off = [*(priced(evidence, r) for r in rows(evidence, least, held_back)), *storage_rows(evidence, least)]
+    off = [*(priced(evidence, r) for r in rows(evidence, least, slowed)), *storage_rows(evidence, least)]
     if not any(row.clear for row in off):
         return  # usage is close enough to the target
     for row in off:

@@ -28,14 +28,14 @@ from concertmaster.core.sizing import CpuUse, cpu_requests
 _LACKING = 3
 
 
-def rows(evidence: Evidence, least: Least, held_back: frozenset[tuple[str, str, str]]) -> list[RequestRow]:
-    """A row for every request that is off by at least ``least.change``. ``held_back``: (step, container, resource) that
+def rows(evidence: Evidence, least: Least, slowed: frozenset[tuple[str, str, str]]) -> list[RequestRow]:
+    """A row for every request that is off by at least ``least.change``. ``slowed``: (step, container, resource) that
     another rule covers."""
     sized: dict[str, list[SizingUnit]] = {"cpu": [], "memory": []}
     order: list[tuple[int, str, int]] = []
     for resource, of_resource in sized.items():
         for place, unit in enumerate(sizing_units(evidence.analysis, resource, ("requests",), inits=True)):
-            if _has_row(evidence, unit, resource, held_back):
+            if _has_row(evidence, unit, resource, slowed):
                 order.append((place, resource, len(of_resource)))
                 of_resource.append(defaulted(evidence, unit, resource))
     order.sort(key=lambda at: (not sized[at[1]][at[2]].container.init, at))  # others get what these leave to them
@@ -85,7 +85,7 @@ def _under_present_limit(
     return found if found is not None and not found.lowered else None
 
 
-def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:
+def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, slowed: frozenset[tuple[str, str, str]]) -> bool:
     """Whether a size may be proposed, as far as that does not depend on the size."""
     spec, name = unit.step.spec, unit.container.name
     declared = unit.step.declared(unit.container) is not None
@@ -97,7 +97,7 @@ def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: fro
         return False
     if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:
         return False  # a size of its own for each pod of a run: none is the one to change
-    if any((step, name, resource) in held_back for step in unit.steps):
+    if any((step, name, resource) in slowed for step in unit.steps):
         return False
     return evidence.sizing.excluded(unit.step.step, name, resource) is None
 
