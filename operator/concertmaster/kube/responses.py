@@ -83,12 +83,12 @@ class Page:
         return _DECODER.raw_decode(self._text, self._skip(at))
 
 
-class _Place(msgspec.Struct):  # null is what a server in Go makes of what it never set
+class _ListMeta(msgspec.Struct):  # null is what a server in Go makes of what it never set
     token: str | None = msgspec.field(name="continue", default=None)
     remaining: int | None = msgspec.field(name="remainingItemCount", default=None)
 
 
-class _Metadata(msgspec.Struct):
+class _ObjectMeta(msgspec.Struct):
     """The fields decoded from lists of metadata. All others are skipped unread: managed fields alone are most of the
     text."""
 
@@ -104,15 +104,15 @@ class _Metadata(msgspec.Struct):
 
 
 class _Item(msgspec.Struct):
-    metadata: _Metadata | None = None
+    metadata: _ObjectMeta | None = None
 
 
-class _Listing(msgspec.Struct):
-    metadata: _Place = msgspec.field(default_factory=_Place)
+class _MetadataList(msgspec.Struct):
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
     items: list[_Item] | None = None
 
 
-_LISTING = msgspec.json.Decoder(_Listing)
+_METADATA_LIST = msgspec.json.Decoder(_MetadataList)
 
 
 class MetadataPage(Page):
@@ -121,17 +121,17 @@ class MetadataPage(Page):
     def __init__(self, payload: bytes) -> None:
         """Raises ValueError for what is no list of objects."""
         try:
-            listing = _LISTING.decode(payload)
+            decoded = _METADATA_LIST.decode(payload)
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from error
-        self.token, self._items = listing.metadata.token or "", listing.items or []
-        remaining = listing.metadata.remaining if self.token else 0
+        self.token, self._items = decoded.metadata.token or "", decoded.items or []
+        remaining = decoded.metadata.remaining if self.token else 0
         self.objects = None if remaining is None else len(self._items) + remaining
         """How many there are from this page on; None where the server does not say."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for item in self._items:
-            yield {"metadata": msgspec.to_builtins(item.metadata or _Metadata())}
+            yield {"metadata": msgspec.to_builtins(item.metadata or _ObjectMeta())}
 
 
 P = TypeVar("P", bound=Page)

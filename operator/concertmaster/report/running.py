@@ -12,7 +12,7 @@ from concertmaster.core.times import iso, parse_time
 from concertmaster.core.units import HOUR
 
 MAX_RUNS = 5
-_SHARE = 0.1  # of the run's expected duration: the grid of its moments
+_SHARE = 0.1  # of the run's expected duration: the unit of its moments
 _MIN_ROUNDING = 60.0  # seconds
 
 
@@ -23,13 +23,13 @@ def document(forecasts: Sequence[RunForecast]) -> list[dict[str, Any]]:
 
 
 def _entry(forecast: RunForecast) -> dict[str, Any]:
-    grid = max(_MIN_ROUNDING, _nice(_SHARE * (forecast.end - forecast.start)))
+    unit = max(_MIN_ROUNDING, _rounding_unit(_SHARE * (forecast.end - forecast.start)))
     entry = {
         "deadline": iso(forecast.deadline),
-        "earliestEnd": iso(grid * (forecast.low // grid)),
-        "expectedEnd": iso(grid * round(forecast.end / grid)),
+        "earliestEnd": iso(unit * (forecast.low // unit)),
+        "expectedEnd": iso(unit * round(forecast.end / unit)),
         "late": forecast.late,
-        "latestEnd": iso(grid * -(-forecast.high // grid)),
+        "latestEnd": iso(unit * -(-forecast.high // unit)),
         "name": forecast.run,
         "startTime": iso(forecast.start),
         "step": forecast.by[:63] or None,
@@ -37,7 +37,7 @@ def _entry(forecast: RunForecast) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def _nice(seconds: float) -> float:
+def _rounding_unit(seconds: float) -> float:
     """A whole number of minutes that divides an hour, or of hours."""
     for minutes in (1, 2, 5, 10, 15, 30):
         if seconds < 60.0 * minutes:

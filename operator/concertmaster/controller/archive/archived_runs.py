@@ -64,7 +64,7 @@ class ArchivedRuns:
         self,
         archive: ArchiveTable,
         form: ArchiveFormat,
-        keeper: HistoryProvider,
+        history: HistoryProvider,
         backfill: float,
         *,
         count: Callable[[str], None] = lambda _: None,
@@ -73,7 +73,7 @@ class ArchivedRuns:
     ) -> None:
         self._archive = archive
         self._form = form
-        self._keeper = keeper
+        self._history = history
         self._backfill = backfill
         self._count = count
         self._answers = answers
@@ -85,10 +85,10 @@ class ArchivedRuns:
 
     def _begin(self) -> None:
         """Reset everything remembered of a reading when the store changes: another one may lack what the last one had."""
-        self._store = self._keeper.store
-        self._marks = Watermarks(self._keeper, self._form.source)
+        self._store = self._history.store
+        self._marks = Watermarks(self._history, self._form.source)
         self._recent = NewRuns(self._archive, self._form, self._marks, self._turns)
-        self._past = PastRuns(self._archive, self._form, self._keeper, self._marks, self._turns)
+        self._past = PastRuns(self._archive, self._form, self._history, self._marks, self._turns)
         self._seen = SeenRuns()
         self._asked: dict[str, _Asked] = {}
 
@@ -105,11 +105,11 @@ class ArchivedRuns:
         keys = [key for key in claims.of_kind(self._form.run_kind) if key in reach]
         if not keys:
             return ArchiveReport()
-        if self._keeper.store is not self._store:
+        if self._history.store is not self._store:
             self._begin()
         wants = {key: now - min(reach[key][1], self._backfill) for key in keys}
         most = {key: reach[key][0] for key in keys}
-        runs, notes = RunsOfArchive(self._archive, self._form, self._keeper, claims), list[str]()
+        runs, notes = RunsOfArchive(self._archive, self._form, self._history, claims), list[str]()
         intake = Intake(runs, wants, most, now, heartbeat, self._seen, self._count)
         try:
             if self._failing:
@@ -122,7 +122,7 @@ class ArchivedRuns:
             notes.append(f"{error} Until then finished runs whose objects are gone are known from the metrics only.")
         except HistoryDamaged as error:
             log.error("%s", error)
-            self._keeper.renew()
+            self._history.renew()
         except HistoryError as error:
             notes.append(f"archived runs wait to be stored: {error}")
         self._answers(not self._failing)
@@ -136,7 +136,7 @@ class ArchivedRuns:
     def _compare(self, inputs: Mapping[WorkflowKey, tuple[InputSource, ...]], most: Mapping[WorkflowKey, int]) -> None:
         """Have the past read again of workflows whose inputs changed, and forget what is remembered of namespaces of which
         more or other runs are requested than in the last cycle."""
-        store = self._keeper.store
+        store = self._history.store
         known, shards = store.watermarks(self._form.inputs), self._marks.shards(most)
         sums = {
             shard: float(int(fingerprint(inputs[key])[:12], 16)) if inputs[key] else 0.0
@@ -174,7 +174,7 @@ class ArchivedRuns:
 
     def _untils(self, namespaces: Collection[str]) -> dict[str, float]:
         """Up to when namespaces were read, without those that never were."""
-        marks = self._keeper.store.watermarks(self._form.source)
+        marks = self._history.store.watermarks(self._form.source)
         return {name: marks[name] for name in namespaces if name in marks}
 
     def _away(self, now: float) -> float:
@@ -193,7 +193,7 @@ class ArchivedRuns:
     def _last_outage(self) -> tuple[float, float]:
         """The last outage, also one that an earlier process met. Raises HistoryError."""
         if self._outage is None:
-            kept = self._keeper.store.watermarks("")
+            kept = self._history.store.watermarks("")
             began, ended = (kept.get(shard, 0.0) for shard in self._shards())
             self._outage = began, ended
         return self._outage
@@ -202,7 +202,7 @@ class ArchivedRuns:
         """For the process that comes next, too. A history that is away is no reason to forget it here."""
         self._outage = began, ended
         with suppress(HistoryError):
-            self._keeper.store.set_watermarks("", dict(zip(self._shards(), self._outage, strict=True)))
+            self._history.store.set_watermarks("", dict(zip(self._shards(), self._outage, strict=True)))
 
     def _shards(self) -> tuple[str, str]:
         return f"{_AWAY}{self._form.source}:since", f"{_AWAY}{self._form.source}:until"

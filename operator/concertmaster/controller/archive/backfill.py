@@ -33,11 +33,11 @@ class PastRuns:
     should more be kept one day, it continues from there."""
 
     def __init__(
-        self, archive: ArchiveTable, form: ArchiveFormat, keeper: HistoryProvider, marks: Watermarks, turns: Turns
+        self, archive: ArchiveTable, form: ArchiveFormat, history: HistoryProvider, marks: Watermarks, turns: Turns
     ) -> None:
         self._archive = archive
         self._form = form
-        self._keeper = keeper
+        self._history = history
         self._marks = marks
         self._turns = turns
         self._rooms: dict[WorkflowKey, _Room] = {}
@@ -110,7 +110,7 @@ class PastRuns:
     def _make_room(self, intake: Intake, lows: dict[WorkflowKey, float]) -> None:
         """For workflows that have none; those that have enough runs are not read."""
         for new in lows.keys() - self._rooms.keys():
-            number = intake.most[new] - self._keeper.store.number_after(new, lows[new])
+            number = intake.most[new] - self._history.store.number_after(new, lows[new])
             self._rooms[new] = _Room(lows[new], number)
             if self._rooms[new].full:
                 del lows[new]

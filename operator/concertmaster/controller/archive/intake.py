@@ -120,7 +120,7 @@ class Intake:
         """Store what was taken. Only then it counts as read. Raises HistoryError."""
         records: list[RunRecord] = [r.record for _, r in self._taken if r.record is not None]
         if records:
-            self.changed |= self.runs.keeper.store.add({}, records=records)
+            self.changed |= self.runs.history.store.add({}, records=records)
         taken, self._taken, self._steps = self._taken, [], 0
         self.runs.waiting.clear()
         for row, result in taken:

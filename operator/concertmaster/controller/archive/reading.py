@@ -38,7 +38,7 @@ class RunsOfArchive:
 
     archive: ArchiveTable
     form: ArchiveFormat
-    keeper: HistoryProvider
+    history: HistoryProvider
     claims: Claims
     problems: list[str] = field(default_factory=list)
     waiting: dict[tuple[WorkflowKey, str], RunRecord] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class RunsOfArchive:
             return Result()
         name, count = (definition.key, record.run), "complete" if record.steps else "end"
         lacking = not run.complete and self.form.lacks(raw, parts)
-        known = self.waiting.get(name) or self.keeper.store.live_record(*name)
+        known = self.waiting.get(name) or self.history.store.live_record(*name)
         if known is not None and not adds(record, known):
             return Result(None, definition.key, count, lacking)
         if known is not None and known.created == record.created:  # what Kueue said is not in the archive
@@ -85,7 +85,7 @@ class RunsOfArchive:
         if row.created is None or row.finished is None:
             return None
         for key in observed:
-            record = self.keeper.store.live_record(key, row.name)
+            record = self.history.store.live_record(key, row.name)
             if record is None or not record.steps or record.created != row.created or record.end is None:
                 continue
             if 0.0 <= row.finished - record.end < _TAIL:

@@ -91,7 +91,7 @@ class LiveRuns:
         self,
         client: KubeClient,
         kinds: RunKinds,
-        keeper: HistoryProvider,
+        history: HistoryProvider,
         *,
         count: Callable[[str], None] = lambda _: None,
         pending: PendingRuns | None = None,
@@ -100,7 +100,7 @@ class LiveRuns:
         self._client = client
         self._objects = RunObjects(client)
         self._kinds = kinds
-        self._keeper = keeper
+        self._history = history
         self._count = count
         self._pending = PendingRuns() if pending is None else pending
         self._clock = clock
@@ -110,7 +110,7 @@ class LiveRuns:
         self._changed: set[WorkflowKey] = set()
         self._notes: dict[str, None] = {}
         self._findings: StableFindings[WorkflowKey] = StableFindings()
-        self._store = keeper.store
+        self._store = history.store
         self._watch = WatchPlan()
         self._in_progress = RunsInProgress(lambda ref: as_it_is(ref, self._objects, self._claims))
         self.follow: Callable[[WatchPlan], None] = lambda _: None
@@ -148,10 +148,10 @@ class LiveRuns:
         self._claims = Claims(definitions)
         self._findings.keep_only(self._claims.keys)
         self._kinds.refresh(self._claims.kinds)
-        renewed = self._keeper.store is not self._store
+        renewed = self._history.store is not self._store
         if renewed or self._kinds.present != self._watch.kinds:
             if renewed:  # an empty history: everything that still exists is read once more
-                self._store = self._keeper.store
+                self._store = self._history.store
                 self._pending.forget()
             self._watch = WatchPlan(self._kinds.present, self._watch.edition + renewed)
             self._covered = self._reading(definitions)
@@ -192,10 +192,10 @@ class LiveRuns:
         records = [one.record for one in read if one.record is not None]
         if records:
             try:
-                self._changed |= self._keeper.store.add({}, records=records)
+                self._changed |= self._history.store.add({}, records=records)
             except HistoryDamaged as error:
                 log.error("%s", error)
-                self._keeper.renew()
+                self._history.renew()
                 return False
             except HistoryError as error:
                 self._note(f"live runs wait to be stored: {error}")

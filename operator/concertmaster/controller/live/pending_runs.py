@@ -101,10 +101,10 @@ class PendingRuns:
                 self.refused += 1
             while self._bytes.total() > self._most_bytes:
                 packed_ones = (w for w in reversed(self._waiting.values()) if w.packed is not None)
-                self._unburden(item_to_evict(packed_ones, _namespace, self._bytes))
+                self._drop_object(item_to_evict(packed_ones, _namespace, self._bytes))
 
-    def _unburden(self, waiting: PendingRun) -> None:
-        """Keep its name only."""
+    def _drop_object(self, waiting: PendingRun) -> None:
+        """Keep its name only, and request the object again when its turn comes."""
         if waiting.packed is not None:
             self._bytes[waiting.ref.namespace] -= len(waiting.packed)
             waiting.packed = None
@@ -153,4 +153,4 @@ class PendingRuns:
             return  # a later end of it took its place while it was read
         del self._waiting[waiting.ref.uid]
         self._runs[waiting.ref.namespace] -= 1
-        self._unburden(waiting)
+        self._drop_object(waiting)

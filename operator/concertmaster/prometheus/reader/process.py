@@ -224,7 +224,7 @@ class _Process:
 
     @property
     def gone(self) -> bool:
-        """Whether it has ended: after a while without a question it does."""
+        """Whether it has ended: after a while without a request it does."""
         return self._running.poll() is not None
 
     @property

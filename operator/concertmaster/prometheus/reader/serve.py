@@ -19,7 +19,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.reader.wire import QueryStarted, SpanRead, SpanRequest, receive, send
 
-_IDLE_SECONDS = 600.0  # seconds without a question, after which the process ends
+_IDLE_SECONDS = 600.0  # seconds without a request, after which the process ends
 _GC_THRESHOLD = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
 
 
@@ -28,7 +28,7 @@ class _Gone(Exception):
 
 
 def serve(connection: Connection) -> None:
-    """Answer questions until nobody asks any more: for each the chunks of its span, then that all was read or why not."""
+    """Answer requests until nobody asks any more: for each the chunks of its span, then that all was read or why not."""
     turn = threading.Lock()  # queries are sent by several threads
 
     def reply(message: object) -> None:
@@ -38,7 +38,7 @@ def serve(connection: Connection) -> None:
             except OSError:
                 raise _Gone from None
 
-    def next_question() -> SpanRequest:
+    def next_request() -> SpanRequest:
         try:
             if connection.poll(_IDLE_SECONDS):
                 return receive(connection)  # type: ignore[no-any-return]
@@ -47,21 +47,21 @@ def serve(connection: Connection) -> None:
         raise _Gone
 
     try:
-        question = next_question()
-        with PrometheusClient(question.source) as client:
+        request = next_request()
+        with PrometheusClient(request.source) as client:
             client.beat = lambda: reply(QueryStarted())
             while True:
-                _answer(question, client, reply)
-                question = next_question()
+                _answer(request, client, reply)
+                request = next_request()
     except _Gone:
         return  # the operator has all it wants, or is gone
 
 
-def _answer(question: SpanRequest, client: PrometheusClient, reply: Callable[[object], None]) -> None:
-    client.traits.update(question.traits)
-    client.limit(lambda: question.places)
+def _answer(request: SpanRequest, client: PrometheusClient, reply: Callable[[object], None]) -> None:
+    client.traits.update(request.traits)
+    client.limit(lambda: request.places)
     try:
-        for chunk in question.span.read(client):
+        for chunk in request.span.read(client):
             reply(chunk)
     except MetricsError as error:
         reply(error)
