@@ -26,31 +26,31 @@ class Cause:
         return (self.type, self.status) == ("MetricsAvailable", "False") and self.reason != "QueryInvalid"
 
 
-def _bad(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _not_true(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The conditions of a policy or profile that are not True; a missed objective is no defect."""
     conditions = (raw.get("status") or {}).get("conditions") or []
     return [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
 
 
-def troubled(raw: Mapping[str, Any]) -> bool:
+def is_outdated(raw: Mapping[str, Any]) -> bool:
     """Whether a condition says why a profile is not brought up to date."""
-    return any(c.get("type") != "Ready" or c.get("reason") in ("Stale", "AnalysisFailed") for c in _bad(raw))
+    return any(c.get("type") != "Ready" or c.get("reason") in ("Stale", "AnalysisFailed") for c in _not_true(raw))
 
 
-def learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], Cause]) -> bool:
+def add_conditions(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], Cause]) -> bool:
     """Add the conditions of one object that are not True; whether it has conditions at all. Ready often repeats what
     another condition says, with its reason or as Stale, and does not count then."""
     conditions = (raw.get("status") or {}).get("conditions") or []
-    bad = _bad(raw)
-    others = [c for c in bad if c.get("type") != "Ready"]
+    not_true = _not_true(raw)
+    others = [c for c in not_true if c.get("type") != "Ready"]
     repeated = {"Stale", *(c.get("reason") for c in others)} if others else set()
-    for condition in bad:
+    for condition in not_true:
         if condition.get("type") != "Ready" or condition.get("reason") not in repeated:
             _add(resource, raw, condition, causes)
     return bool(conditions)
 
 
-def orphaned(raw: Mapping[str, Any], causes: dict[tuple[str, str], Cause]) -> None:
+def add_orphaned(raw: Mapping[str, Any], causes: dict[tuple[str, str], Cause]) -> None:
     """Add a change that the operator has applied and does not roll back by itself any more."""
     status = raw.get("status") or {}
     if status.get("phase") in IN_FLIGHT:

@@ -198,17 +198,17 @@ def _below(path: Path) -> list[Path]:
 def _placed(objects: list[Mapping[str, Any]], namespaces: Sequence[str]) -> list[Mapping[str, Any]]:
     """The objects, with the namespace of those that name none; says on stderr where that is a guess."""
 
-    def homeless(raw: Mapping[str, Any]) -> bool:
+    def lacks_namespace(raw: Mapping[str, Any]) -> bool:
         meta = raw.get("metadata")
         anywhere = raw.get("kind") in CLUSTER_KINDS or by_object(raw) is None
         return not anywhere and isinstance(meta, Mapping) and not meta.get("namespace")
 
-    lost = [str(raw["metadata"].get("name")) for raw in objects if homeless(raw)]
+    unplaced = [str(raw["metadata"].get("name")) for raw in objects if lacks_namespace(raw)]
     if len(namespaces) == 1:
         own = {"namespace": namespaces[0]}
-        return [{**raw, "metadata": {**raw["metadata"], **own}} if homeless(raw) else raw for raw in objects]
-    if lost:
-        what = f"{listing(lost, 3)} {'names' if len(lost) == 1 else 'name'} no namespace"
+        return [{**raw, "metadata": {**raw["metadata"], **own}} if lacks_namespace(raw) else raw for raw in objects]
+    if unplaced:
+        what = f"{listing(unplaced, 3)} {'names' if len(unplaced) == 1 else 'name'} no namespace"
         click.echo(plain(f"{what}: taken for the namespace default; give the one they run in with -n"), err=True)
     return objects
 

@@ -13,7 +13,7 @@ from concertmaster import settings
 from concertmaster.archive import ArchiveError, ArchiveTable
 from concertmaster.archive import configured as configured_archives
 from concertmaster.cli import cluster_options, details, options, profiles
-from concertmaster.cli.causes import Cause, learn, name_of, objects, orphaned, troubled
+from concertmaster.cli.causes import Cause, add_conditions, add_orphaned, is_outdated, name_of, objects
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
@@ -214,15 +214,15 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
         try:
             for raw in client.items(resource.path(namespace)):
                 if resource is CHANGES:
-                    orphaned(raw, causes)
+                    add_orphaned(raw, causes)
                     continue
                 watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
-                if not learn(resource, raw, causes):
+                if not add_conditions(resource, raw, causes):
                     created = moment(raw["metadata"].get("creationTimestamp"))
                     young = created is not None and now - created < _FIRST_CYCLE
                     (new if young else unseen).append(name_of(resource, raw))
                 until = moment((raw.get("status") or {}).get("dataUntil"))
-                if until is not None and now - until > OLD and not troubled(raw):
+                if until is not None and now - until > OLD and not is_outdated(raw):
                     left[name_of(resource, raw)] = until
         except KubeError:
             hidden = True  # reported by _installed
