@@ -67,7 +67,7 @@ def moment(context: click.Context, parameter: click.Parameter, value: str | None
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options by which a command names its metrics store."""
+    """The options by which a command names its metrics source."""
 
     url: str | None
     config: Path | None
@@ -182,7 +182,7 @@ class SpanOptions:
         return load_objects(self.definitions, self.namespaces)
 
     def ask(self, source: settings.MetricsSource, objects: Sequence[Mapping[str, Any]]) -> Facts:
-        """The facts of the span from a metrics store. Raises UserError."""
+        """The facts of the span from a metrics source. Raises UserError."""
         return from_prometheus(
             source, namespaces=self.namespaces, window=self.window or WINDOW, objects=objects, now=self.until
         )

@@ -16,7 +16,6 @@ RunRow = tuple[str, float | None, bytes]
 """A row of a run: its name, when the newest that is in it ended (unix seconds), and its bytes."""
 DAILY = ("daily_metrics", "daily")
 """Tables of daily rows, in the order in which they are read."""
-"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class RowsOneByOne:
 
 
 class SqliteEngine:
-    """See ``sql.Engine``."""
+    """See ``sql.DatabaseEngine``."""
 
     def __init__(self, path: str, *, copy: bool = False) -> None:
         """Open ``path`` (":memory:" for none), creating or rebuilding it; ``copy`` works in memory on what it holds."""
@@ -81,7 +81,7 @@ class SqliteEngine:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             try:
                 if durable:  # an entry lost in a power failure could never be rolled back
@@ -114,23 +114,23 @@ class SqliteEngine:
         self.db.execute(f"PRAGMA max_page_count = {max(1, (size + spare) // self._page)}")
 
     def claim(self, names: Iterable[str]) -> None:
-        """See ``sql.Engine``. A transaction has the file to itself."""
+        """See ``sql.DatabaseEngine``. A transaction has the file to itself."""
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock, translated(self.place):
             yield
 
     def shrink(self) -> None:
-        """See ``sql.Engine``. Without room, or beside another process, later: what was deleted is deleted."""
+        """See ``sql.DatabaseEngine``. Without room, or beside another process, later: what was deleted is deleted."""
         with suppress(HistoryFull, HistoryLocked), self.reading():
             give_back(self.db)
 
     def check(self) -> None:
-        """See ``sql.Engine``. A file fails where it is used."""
+        """See ``sql.DatabaseEngine``. A file fails where it is used."""
 
     def close(self) -> None:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             self.db.close()

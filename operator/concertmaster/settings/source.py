@@ -1,4 +1,4 @@
-"""What the operator has to know of a metrics store, as a typed model.
+"""What the operator has to know of a metrics source, as a typed model.
 
 Credentials never stand in it. They are named by file path and read by whoever needs them, at the moment they are
 needed, so that a rotated token is picked up and neither a log line nor a ``repr`` can hold one.
@@ -163,7 +163,7 @@ class LabelNames(Section):
 
 
 class MetricsSource(Section):
-    """One metrics store that speaks the Prometheus HTTP API."""
+    """One metrics source that speaks the Prometheus HTTP API."""
 
     name: DnsName = Field(
         description='Name by which policies refer to it in metricsSource; "default" applies when they name none.'

@@ -1,4 +1,4 @@
-"""Facts from a metrics store: what the command line asks for."""
+"""Facts from a metrics source: what the command line asks for."""
 
 from __future__ import annotations
 

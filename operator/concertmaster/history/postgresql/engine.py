@@ -26,7 +26,7 @@ _CLAIMS = """SELECT pg_advisory_xact_lock{}(?, n)::text FROM unnest(?::int[]) AS
 
 
 class PostgresEngine:
-    """See ``sql.Engine``."""
+    """See ``sql.DatabaseEngine``."""
 
     recovered: str | None = None
     lasting = True
@@ -49,7 +49,7 @@ class PostgresEngine:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             try:
                 with _together(self.db):
@@ -61,8 +61,8 @@ class PostgresEngine:
                 raise
 
     def claim(self, names: Iterable[str]) -> None:
-        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other. Names are locked one by one,
-        beside others of their groups; very many by whole groups, as a server has no more than some thousand locks."""
+        """See ``sql.DatabaseEngine``. In a fixed order, so that two of them never wait for each other. Names are locked one
+        by one, beside others of their groups; very many by whole groups: a server has no more than some thousand locks."""
         numbers = {crc32(name.encode("utf-8", "surrogatepass")) for name in names}
         groups, few = sorted({n % _GROUPS for n in numbers}), len(numbers) <= _MAX_NAMES
         own = sorted(n - 2**31 for n in numbers) if few else []
@@ -71,20 +71,20 @@ class PostgresEngine:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             yield
 
     def shrink(self) -> None:
-        """See ``sql.Engine``. Autovacuum does it."""
+        """See ``sql.DatabaseEngine``. Autovacuum does it."""
 
     def check(self) -> None:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             self.db.check()
 
     def close(self) -> None:
-        """See ``sql.Engine``."""
+        """See ``sql.DatabaseEngine``."""
         with self._lock:
             self.db.close()
             if self._cache is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class MetricsError(Exception):
-    """An answer of a metrics store that cannot be used.
+    """An answer of a metrics source that cannot be used.
 
     ``what`` says what happened, ``where`` the source and the query's name, ``remedy`` what to do about it.
     ``reason`` is a CamelCase word for conditions.

@@ -1,4 +1,4 @@
-"""One reading of a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
+"""One reading of a metrics source: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
 
 An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays where
 it was; a scope with too large an answer is queried again in halves, by namespaces and then by time. The smallest span of

@@ -92,7 +92,7 @@ def pod(name: str, finished: float, namespace: str = "demo") -> PodFact:
 
 @dataclass
 class Harness:
-    """A metrics store: pods, what it lacks, and how it fails. Remembers every span it was asked for."""
+    """A metrics source: pods, what it lacks, and how it fails. Remembers every span it was asked for."""
 
     pods: list[PodFact] = field(default_factory=list)
     jobs: tuple[JobFact, ...] = ()
