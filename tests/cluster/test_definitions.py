@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, refresh
 from concertmaster.kube.client import KubeClient
 from testbed.services.cluster import Cluster
-from tests.support.resources import CRONJOB
+from testbed.services.kinds import ARGO_CRDS, install_kinds
+from tests.support.resources import CRONJOB, known_resource
 
 
 def _cronjob(namespace: str, name: str) -> dict[str, Any]:
@@ -57,6 +60,30 @@ def test_what_changed_is_read_by_a_list_of_its_name(cluster: Cluster, namespace:
         assert asked.take() == ["metadata", "metadata.name=w1", "metadata.name=w3"]
         assert changed.problems == ()
         assert _schedules(changed) == {"w0": "0 4 * * *", "w1": "5 5 * * *", "w3": "0 4 * * *"}
+
+
+@pytest.mark.parametrize("kind", ["CronJob", "CronWorkflow"])
+def test_a_status_is_no_edit_whether_or_not_it_is_a_subresource(kind: str, cluster: Cluster, namespace: str) -> None:
+    install_kinds(cluster, ARGO_CRDS)
+    workflow = {"entrypoint": "main", "templates": [{"name": "main", "container": {"image": "registry.example/x:1"}}]}
+    cron = _cronjob(namespace, "w")
+    resource, status = CRONJOB, ["--subresource=status"]
+    if kind == "CronWorkflow":
+        cron |= {"apiVersion": "argoproj.io/v1alpha1", "kind": kind}
+        cron["spec"] = {"schedules": ["0 4 * * *"], "suspend": True, "workflowSpec": workflow}
+        resource, status = known_resource("argoproj.io/v1alpha1", kind), []
+    cluster.apply(cron)
+    client = KubeClient.connect(cluster.kubeconfig())
+
+    def edition(body: dict[str, Any], *more: str) -> int | str | None:
+        what = (resource.plural, "w", "-n", namespace, "--type=merge", "-p", json.dumps(body))
+        cluster.kubectl("patch", *what, *more)
+        (target,) = refresh(client, [resource], [namespace], NO_TARGETS)
+        return target.edition
+
+    first = edition({"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}, *status)
+    assert first == edition({"status": {"lastScheduleTime": "2026-01-02T00:00:00Z"}}, *status)
+    assert first != edition({"spec": {"suspend": False}})
 
 
 class _Requests:

@@ -95,8 +95,8 @@ class WorkflowContext:
         or it is not known). Whoever owns its spec may write an annotation every minute, which dates it as well."""
         target = self._target(change.task)
         planned = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
-        present = target.generation if target is not None else None
-        if target is None or (isinstance(planned, int) and present is not None and present <= planned + 1):
+        present = target.edition if target is not None else None
+        if target is None or (isinstance(planned, int) and isinstance(present, int) and present <= planned + 1):
             return 0.0
         return target.written[1]
 
@@ -120,8 +120,8 @@ class WorkflowContext:
         if change.task is None:
             dated = [self._own_edited(change), *(t.written[1] for t in starters)]
         listed = self._target(None)
-        present = listed.generation if listed is not None else None
-        edition = (present, *(t.generation for t in (*starters, *self.profile.held)))
+        present = listed.edition if listed is not None else None
+        edition = (present, *(t.edition for t in (*starters, *self.profile.held)))
         return observed(before, definition, edition, edited=max(dated, default=0.0), now=self.now - self.ahead)
 
     @property

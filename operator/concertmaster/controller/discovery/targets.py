@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from concertmaster.controller.discovery.transient_faults import TransientFaults, hidden
@@ -41,7 +42,7 @@ class Target:
     starts: tuple[str, str] | None = None
     shed_labels: frozenset[str] = frozenset()
     written: tuple[str, float] = ("", 0.0)  # who wrote its spec last, and when (unix seconds; 0: not known)
-    generation: int | None = None  # of its metadata
+    edition: int | str | None = None  # another one after each edit
 
     @property
     def id(self) -> TargetId:
@@ -244,8 +245,19 @@ def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Ta
         shed = (known.shed_labels | known.labels.keys()) - labels.keys()
     started = trigger(obj)
     starts = (started.target_kind, started.target_name) if started is not None else None
-    written, generation = last_write(meta.get("managedFields")), meta.get("generation")
-    return Target(ref, labels, version, _pack(obj), starts, shed, written, generation)
+    written = last_write(meta.get("managedFields"))
+    return Target(ref, labels, version, _pack(obj), starts, shed, written, _edition(obj, written[1]))
+
+
+def _edition(obj: Mapping[str, Any], written: float) -> int | str | None:
+    """The object's generation. Each write of a status that has no subresource, as that of a CronWorkflow, counts there as an
+    edit: then what it says otherwise, and when its spec was ``written`` last (unix seconds)."""
+    meta = obj.get("metadata") or {}
+    if "status" not in obj or any(entry.get("subresource") == "status" for entry in meta.get("managedFields") or ()):
+        generation = meta.get("generation")
+        return generation if isinstance(generation, int) else None
+    rest = {key: value for key, value in obj.items() if key not in ("metadata", "status")}
+    return f"{written:.0f}/{sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target | None:

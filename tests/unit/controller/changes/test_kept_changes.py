@@ -91,6 +91,32 @@ def test_failures_between_an_edit_and_one_back_are_not_blamed_on_it_where_nobody
     assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_status_that_counts_as_a_generation_is_no_edit_that_nobody_saw(edited: bool) -> None:
+    """A CronWorkflow's status is no subresource: each of its runs makes another generation."""
+    bed = kept()
+    meta = bed.target["metadata"]
+
+    def write_status() -> None:
+        bed.target["status"] = {"lastScheduledTime": format_time(bed.now)}
+        meta["generation"] += 1
+        meta["resourceVersion"] = f"status-{bed.now}"
+
+    write_status()
+    bed.run(60.0)
+    bed.start()
+    for number in range(20):
+        bed.now += HOUR
+        write_status()
+        outcome = Outcome.SUCCEEDED if number % 3 else Outcome.FAILED
+        bed.runs(1, cpu=0.75, outcome=outcome, seed=9 + number)
+    if edited:  # and back
+        meta["managedFields"] = [{"manager": "vi", "time": format_time(bed.now), "fieldsV1": {"f:spec": {}}}]
+    bed.run(60.0)
+    bed.run(DAY)
+    assert bed.one().verdict is (Verdict.IMPROVED if edited else Verdict.WORSE)
+
+
 def test_the_journal_notes_once_a_day_that_nobody_has_edited_the_workflow_of_a_kept_change() -> None:
     """Thousands may be kept, and each note is on the disk before the cycle goes on."""
     bed = kept()
