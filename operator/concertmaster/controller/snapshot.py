@@ -68,13 +68,13 @@ class _Namespaces:
 class _Planned:
     """A discovery plan with its inputs. Most cycles find the same cluster as the one before."""
 
-    rests_on: tuple[object, ...]
+    inputs: tuple[object, ...]
     targets: Targets
     plan: discovery.DiscoveryPlan
 
-    def stands(self, rests_on: tuple[object, ...], targets: Targets) -> bool:
+    def is_current(self, inputs: tuple[object, ...], targets: Targets) -> bool:
         """Whether the same plan would be made again."""
-        return self.targets is targets and self.rests_on == rests_on
+        return self.targets is targets and self.inputs == inputs
 
 
 class NamespacesUnread(Exception):
@@ -137,10 +137,10 @@ class SnapshotBuilder:
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
         found = seen.workflows, seen.left_out
         changing = frozenset(discovery.changing(registered.changes))
-        rests_on = (policies.edition, reading, frozenset(self._unlabelled), found, registered.profiles, changing)
-        if self._plan is None or not self._plan.stands(rests_on, self._targets):
+        inputs = (policies.edition, reading, frozenset(self._unlabelled), found, registered.profiles, changing)
+        if self._plan is None or not self._plan.is_current(inputs, self._targets):
             plan = self._planned(snapshot, reading, seen, changing)
-            self._plan = _Planned(rests_on, self._targets, plan)
+            self._plan = _Planned(inputs, self._targets, plan)
         return self._carry_out(snapshot, self._plan.plan, heartbeat)
 
     def _planned(

@@ -143,7 +143,7 @@ class InProgress:
         if not context.read_since(applied):
             return None
         change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
-        if self._verifier.stands(context, change, definition):
+        if self._verifier.nothing_new(context, change, definition):
             return None
         result = self._verifier.verify(context, change, definition, applied, early=early)
         if result is None:

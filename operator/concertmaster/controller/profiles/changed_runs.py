@@ -52,8 +52,8 @@ class ChangedRuns:
         news. ``until``: when facts are complete (unix seconds)."""
         entry, key = profile.entry, inputs.definition.key
         last, revision = self._last.get(entry.uid), self._revisions[key]
-        stands = last is not None and last.stands(entry, inputs.fingerprint, now)
-        if last is not None and stands and last.undisturbed(revision, until):
+        current = last is not None and last.is_current(entry, inputs.fingerprint, now)
+        if last is not None and current and last.runs_unchanged(revision, until):
             return None
         analysis = policy.analysis
         found = self._history.runs_digest(
@@ -63,6 +63,6 @@ class ChangedRuns:
             as_of=until,
             after=last.record.runs.newest if last is not None else None,
         )
-        if not stands or key in self._answered:
+        if not current or key in self._answered:
             return found
         return None if self._last.holds(entry, found, revision, urgent=self._urgent(entry)) else found

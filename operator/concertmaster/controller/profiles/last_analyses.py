@@ -88,18 +88,18 @@ class LastAnalysis:
     revision: int
     status: StatusView | None = None  # what the server holds of it; None until it was written
 
-    def stands(self, entry: CachedObject, inputs: str, now: float) -> bool:
+    def is_current(self, entry: CachedObject, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
         it."""
         whole = not self.record.provisional
-        return whole and self.said(entry, inputs) and recent(self.record.at, now, self.record.lasts)
+        return whole and self.matches(entry, inputs) and recent(self.record.at, now, self.record.lasts)
 
-    def said(self, entry: CachedObject, inputs: str) -> bool:
+    def matches(self, entry: CachedObject, inputs: str) -> bool:
         """Whether the inputs are the same and the server holds it."""
         held = self.status.body if self.status is not None else None
         return self.record.inputs == inputs and held is not None and held == entry.status.body
 
-    def undisturbed(self, revision: int, as_of: float) -> bool:
+    def runs_unchanged(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""
         due = self.record.runs.due
         return self.revision == revision and (due is None or as_of < due)

@@ -192,7 +192,7 @@ class ProfileReconciler:
             return known
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         try:
-            settled = early and before is not None and before.said(profile.entry, inputs.fingerprint)
+            settled = early and before is not None and before.matches(profile.entry, inputs.fingerprint)
             digest = None if settled else self._changed.digest(profile, policy, inputs, now, until)
             if digest is None or self.shares.defer_work(profile.entry):
                 return known

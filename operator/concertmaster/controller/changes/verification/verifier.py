@@ -59,7 +59,7 @@ class Verifier:
         self._revision = revision
         self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
 
-    def stands(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+    def nothing_new(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
         """Whether nothing of the workflow has changed since ``verify`` last found no verdict. Thousands of changes may be
         verified for days, and reading the runs of each takes longer than everything else of a cycle in which none ended."""
         self._times.of(context, change, definition)  # observed in every cycle
