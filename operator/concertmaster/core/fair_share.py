@@ -15,15 +15,15 @@ def round_robin(items: Iterable[T], owner: Callable[[T], str | None]) -> Iterato
     waiting: dict[str | None, list[T]] = {}
     for item in items:
         waiting.setdefault(owner(item), []).append(item)
-    lines = [iter(line) for line in waiting.values()]
-    while lines:
+    queues = [iter(queue) for queue in waiting.values()]
+    while queues:
         left = []
-        for line in lines:
-            for item in line:
+        for queue in queues:
+            for item in queue:
                 yield item
-                left.append(line)
+                left.append(queue)
                 break
-        lines = left
+        queues = left
 
 
 def item_to_evict(newest_first: Iterable[T], owner: Callable[[T], str | None], amounts: Counter[str | None]) -> T:

@@ -144,7 +144,7 @@ class Examination:
         return Diagnostic(missing.series, mark, result, missing.fix)
 
     def _anywhere(self, metric: str) -> bool:
-        """Whether the store has a series without extraMatchers, as far as it says: that may be of many clusters."""
+        """Whether the source has a series without extraMatchers, as far as it says: that may be of many clusters."""
         with suppress(MetricsError):
             return bool(self._value(f"count(last_over_time({metric}[{_HOURS}h]))", metric))
         return False

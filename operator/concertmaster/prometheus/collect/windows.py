@@ -61,10 +61,12 @@ def _parted(lives: Sequence[_Life], most: int) -> Iterator[list[_Life]]:
 
 
 def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:
+    """The window of a reading of ``since`` to ``end`` (unix seconds), with the overlap of the ``options``."""
     known = int(end - since + options.overlap)
     return TimeRange(known + LOOKBACK, known)
 
 
-def twice(drafts: Sequence[PodDraft]) -> set[PodName]:
+def reused_names(drafts: Sequence[PodDraft]) -> set[PodName]:
+    """The names that several of the pods bear."""
     names = Counter((draft.namespace, draft.pod) for draft in drafts)
     return {name for name, count in names.items() if count > 1}

@@ -12,7 +12,7 @@ from concertmaster.prometheus.collect.windows import (
     SETTLED,
     by_life,
     latest_moment,
-    twice,
+    reused_names,
 )
 from concertmaster.prometheus.facts.drafts import PodDraft
 
@@ -66,7 +66,9 @@ def test_nothing_ended() -> None:
 def test_a_name_is_reused_where_two_pods_of_a_namespace_bore_it() -> None:
     """Only then is their usage in doubt where its series do not name the pod by uid."""
     names = [("a", "x"), ("a", "x"), ("a", "y"), ("b", "y"), ("b", "x")]
-    assert twice([PodDraft(namespace, name, f"u{n}") for n, (namespace, name) in enumerate(names)]) == {("a", "x")}
+    assert reused_names([PodDraft(namespace, name, f"u{n}") for n, (namespace, name) in enumerate(names)]) == {
+        ("a", "x")
+    }
 
 
 @given(st.floats(0.0, 30 * DAY))

@@ -7,7 +7,7 @@ from functools import partial
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.collect.shard.source import ShardSource
-from concertmaster.prometheus.collect.windows import by_life, twice
+from concertmaster.prometheus.collect.windows import by_life, reused_names
 from concertmaster.prometheus.facts import assemble, gpus, volumes
 from concertmaster.prometheus.facts.container_usage import Usage, join_tails, read_usage, unidentified
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
@@ -34,7 +34,7 @@ class UsageReader:
     def measure(self, drafts: Sequence[PodDraft], targets: ScrapeTargets) -> tuple[PodFact, ...]:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
-        reused = twice(drafts)
+        reused = reused_names(drafts)
         self._rate = of_containers.rate_seconds(self._source.client.scrape_interval or targets.interval)
         covered = self._recorded() if drafts and targets.records and not self._source.scope.usage.renamed else 0
         classes = list(by_life(drafts, self._latest, self._source.options.named_pods))
