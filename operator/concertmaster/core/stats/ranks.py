@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.stats.quantiles import normal_quantile
 
 LARGE = 0.474  # conventional bound of a large effect by ``cliffs_delta`` (Romano et al. 2006)
@@ -13,9 +13,7 @@ LARGE = 0.474  # conventional bound of a large effect by ``cliffs_delta`` (Roman
 
 def midranks(values: Floats) -> Floats:
     """Ranks 1..n of ``values`` (shape (n,), finite); ties share their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2.0)[inverse.ravel()], dtype=np.float64)
+    return _twice_midranks(np.sort(values), values) / 2.0
 
 
 def normal_scores(values: Floats) -> Floats:
@@ -29,16 +27,20 @@ def normal_scores_of_many(values: Floats) -> Floats:
     """``normal_scores`` of each row of ``values`` (shape (rows, n))."""
     rows, n = values.shape
     quantiles = _quantiles(n)
-    order = np.argsort(values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    scores = np.empty((rows, n))
-    np.put_along_axis(scores, order, np.broadcast_to(quantiles[::2], (rows, n)), axis=1)
+    ordered, scores = np.sort(values, axis=1), np.empty((rows, n))
+    scores[np.arange(rows)[:, None], np.argsort(values, axis=1, kind="stable")] = quantiles[::2]
     for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)).tolist():
-        scores[row] = quantiles[(2.0 * midranks(values[row])).astype(np.intp) - 2]
+        scores[row] = quantiles[_twice_midranks(ordered[row], values[row]) - 2]
     return scores
 
 
-@lru_cache(maxsize=64)
+def _twice_midranks(ordered: Floats, values: Floats) -> Indices:
+    """``ordered``: the values in ascending order."""
+    twice: Indices = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1
+    return twice
+
+
+@lru_cache(maxsize=256)  # of lengths: each costs a quantile for each rank, and those up to ``maxRuns`` come back
 def _quantiles(n: int) -> Floats:
     """Normal quantiles of the ranks 1, 1.5, 2 ... of n values, which many series share."""
     return np.array([normal_quantile(twice / (2.0 * (n + 1.0))) for twice in range(2, 2 * n + 1)])

@@ -44,7 +44,7 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
 
     In plain Python, which takes a tenth of the time of NumPy at 30 values."""
     given = values.tolist() if isinstance(values, np.ndarray) else values
-    data = sorted([float(v) for v in given if v is not None and -math.inf < v < math.inf])
+    data = sorted([float(v) for v in given if v is not None and math.isfinite(v)])
     n = len(data)
     if n == 0:
         return Summary(count=0)
