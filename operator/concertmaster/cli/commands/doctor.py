@@ -235,7 +235,7 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
             fix,
         )
     if new:
-        result = f"created less than {text.duration(_FIRST_CYCLE)} ago; the operator's next cycle processes it"
+        result = f"created less than {text.duration(_FIRST_CYCLE)} ago; processed in the operator's next cycle"
         yield Diagnostic(objects(new), DiagnosticStatus.OK, result)
     if unseen:
         fix = f"{_RUNNING} and that its configuration includes the namespace"

@@ -204,7 +204,7 @@ def test_what_was_created_just_now_is_not_unprocessed(client: MemoryClient) -> N
     client.put(PROFILES, "demo", "old", metadata={"creationTimestamp": iso(time.time() - 3600)})
     found = [c for c in doctor.cluster(None, None) if c.name.startswith("WorkflowProfile ")]
     assert [(c.name, c.mark.value, c.result) for c in found] == [
-        ("WorkflowProfile demo/new", "ok", "created less than 10m00s ago; the operator's next cycle processes it"),
+        ("WorkflowProfile demo/new", "ok", "created less than 10m00s ago; processed in the operator's next cycle"),
         ("WorkflowProfile demo/old", "warn", "not processed by any operator yet"),
     ]
 
