@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowRef
@@ -27,7 +28,7 @@ from concertmaster.core.times import parse_time, seconds_outside
 from concertmaster.engines.registry import shared_by
 
 
-@dataclass(slots=True)
+@dataclass
 class WorkflowContext:
     """Everything about one workflow while the stage works on it: one per workflow and call. ``collected``: whether its
     namespace is read in this cycle; ``all_changes``: the changes of every workflow."""
@@ -159,7 +160,7 @@ class WorkflowContext:
         """The definition as listed in this cycle."""
         return self.profile.resolved.definition
 
-    @property
+    @cached_property  # reading a profile validates it, and each question about an object asks for it
     def workflow_ref(self) -> WorkflowRef | None:
         """The object that the profile says defines the workflow."""
         return self.profile.parse().spec.workflow_ref if self.profile.policy is not None else None
