@@ -61,13 +61,13 @@ def costs(groups: Sequence[CostGroup]) -> Sequence[CostGroup]:
     own = [group.name.partition("/")[2] for group in groups]
     copies = Counter(zip(own, (group.currency for group in groups), strict=True))
     named = (
-        g.model_copy(update={"name": together(g.name.partition("/")[0], name, copies[name, g.currency])})
+        g.model_copy(update={"name": _together(g.name.partition("/")[0], name, copies[name, g.currency])})
         for name, g in zip(own, groups, strict=True)
     )
     return summed(named)[:MAX_GROUPS]
 
 
-def together(namespace: str, name: str, namespaces: int) -> str:
+def _together(namespace: str, name: str, namespaces: int) -> str:
     """What the sum over a workflow and its copies is called; ``namespace/name`` of one without any."""
     return f"{name} in {namespaces} namespaces" if namespaces > 1 else f"{namespace}/{name}"
 

@@ -10,6 +10,7 @@ from concertmaster.core import text
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report.costs.groups import MAX_GROUPS
 from concertmaster.report.html.environment import amounts, hours, impact_line, money, when
+from concertmaster.report.html.environment import copies as other_namespaces
 from concertmaster.report.period import copies
 from concertmaster.report.tables import DASH, cell
 from concertmaster.report.workflows.caches import cache_totals
@@ -49,7 +50,7 @@ def sections(report: PeriodReport) -> list[ReportSection]:
 def _actions(report: PeriodReport) -> ReportSection:
     rows = [
         (
-            copies.together(e.namespace, e.workflow or e.profile, e.namespaces),
+            f"{e.namespace}/{e.workflow or e.profile}{other_namespaces(e)}",
             e.action,
             impact_line(e),
             e.severity or DASH,

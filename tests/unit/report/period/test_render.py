@@ -72,8 +72,8 @@ def test_workflows_not_analysed_yet_are_not_said_to_lack_runs() -> None:
 
 def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
     made = report(*(profile(namespace=f"team-{n}") for n in range(12)))
-    assert "nightly-0 in 12 namespaces" in document(made, "html")
-    assert "| nightly-0 in 12 namespaces | Right-size CPU request" in document(made, "md")
+    assert "team-0/nightly-0 and 11 more namespaces" in document(made, "html")
+    assert "| team-0/nightly-0 and 11 more namespaces | Right-size CPU request" in document(made, "md")
 
 
 def test_copies_of_a_workflow_are_one_line_of_each_table() -> None:
@@ -93,7 +93,7 @@ def test_copies_of_a_workflow_are_one_line_of_each_table() -> None:
         assert line in text
     for section in ("Degradations", "Objectives", "Cost by workflow"):
         assert text.partition(f"## {section}\n")[2].partition("\n## ")[0].count("nightly-0") == 1
-    assert document(made, "html").count("nightly-0 in 3 namespaces") == 2
+    assert document(made, "html").count("nightly-0 in 3 namespaces") == 1
 
 
 def test_a_cost_that_is_not_known_is_not_zero() -> None:
