@@ -371,7 +371,7 @@ def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:
     outcomes = [ChangesOutcome(Counter({team: 2}), Tally()), ChangesOutcome(), ChangesOutcome(tally=Tally())]
 
     class Changes:
-        def follow(self, *_: Any, **__: Any) -> list[str]:
+        def advance(self, *_: Any, **__: Any) -> list[str]:
             return []
 
         def __call__(self, *_: Any, **__: Any) -> ChangesOutcome:
