@@ -42,6 +42,8 @@ def test_detect_never_raises(values: list[float | None], times: list[float | Non
 
 @given(anything)
 @example([1e150, 1e-300, 1e-300])
+@example([8.9e307, 9e307])
+@example([-1.7e308, 0.0, 1.7e308])
 @settings(deadline=None)
 def test_summary_keeps_its_order(values: list[float | None]) -> None:
     s = summarize(values)

@@ -11,6 +11,10 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.fast_init import fast_init
 
 PERCENTILES = (0.5, 0.95, 0.99)
+_LARGE, _UNIT = (
+    2.0**500,
+    2.0**600,
+)  # users' metrics may have any value, and sums of squares end at 2 to the power of 1024
 
 
 @fast_init
@@ -52,11 +56,14 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
     if low == high:  # as waits in whole seconds often are
         level, spread = low + 0.0, 0.0 if n > 1 else None  # no negative zero
         return Summary(n, level, low, high, spread, level, level, level, spread if level > 0.0 else None)
-    mean = min(max(math.fsum(data) / n, low), high)
+    unit = _UNIT if max(-low, high) > _LARGE else 1.0  # a power of two, so that scaling is exact
+    if unit != 1.0:
+        data = [v / unit for v in data]
+    mean = min(max(math.fsum(data) / n, data[0]), data[-1])
     variance = math.fsum([(d := v - mean) * d for v in data]) / (n - 1)
     cv = math.sqrt(variance) / mean if mean > 0.0 else None
-    p50, p95, p99 = (_percentile(data, share) for share in PERCENTILES)
-    return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
+    p50, p95, p99 = (unit * _percentile(data, share) for share in PERCENTILES)
+    return Summary(n, unit * mean, low, high, unit * unit * variance, p50, p95, p99, cv)
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
