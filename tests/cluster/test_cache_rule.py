@@ -156,7 +156,7 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     assert item["because"].startswith("9 of its 12 executions with known inputs repeat those of an earlier one")
     assert "75%" in item["because"]
     # 720 runs a month and three quarters of their tokens.
-    money = re.search(r"([\d,.]+) USD a month", item["expected"])
+    money = re.search(r"([\d,.]+) USD less a month", item["expected"])
     assert money is not None and 530 < float(money[1].replace(",", "")) < 600, item
     assert (
         '1/memoize","value":{"key":"get-{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}","maxAge":"12h"'

@@ -169,7 +169,11 @@ def test_an_unknown_source_is_reported_and_cured(
         assert owner["reason"] == "SourceUnknown"
         apply(bed, policy(namespace, discover=DISCOVER_CRONJOBS))
         wait_for("recommendations", lambda: analysed(bed, namespace))
-        assert condition(get_object(bed, "opol", namespace, "team"), "MetricsAvailable")["status"] == "True"
+
+        def cured() -> bool:
+            return condition(get_object(bed, "opol", namespace, "team"), "MetricsAvailable")["status"] == "True"
+
+        wait_for("the policy's status, which is written after those of its profiles", cured)
         assert op.process.poll() is None
 
 
