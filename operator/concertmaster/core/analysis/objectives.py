@@ -44,6 +44,9 @@ class ObjectiveResult(StrEnum):
     UNKNOWN = "Unknown"
 
 
+_DURATIONS = frozenset(f"duration {percentile}" for percentile in ("p50", "p95", "p99"))
+
+
 class Trend(StrEnum):
     """Direction in which the measured value is moving."""
 
@@ -69,6 +72,11 @@ class ObjectiveAssessment:
     def kind(self) -> str:
         """Its name without the step, metric or template in parentheses."""
         return self.name.partition(" (")[0]
+
+    @property
+    def of_duration(self) -> bool:
+        """Whether it is one on the run time."""
+        return self.kind in _DURATIONS
 
     @property
     def known(self) -> bool:

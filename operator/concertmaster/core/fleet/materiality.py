@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.objectives import ObjectiveAssessment, ObjectiveResult
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.combined_gain import precedes
 from concertmaster.core.model import Impact, Interval, Recommendation, Severity
@@ -89,18 +89,18 @@ def _cheaper(item: Recommendation, effect: Impact, analysis: Analysis, least: Ma
 def _meets(item: Recommendation, analysis: Analysis) -> bool:
     """Whether it refers to an objective, or closes the gap of a missed one on duration, success or cost."""
     return item.objective is not None or any(
-        o.verdict is ObjectiveResult.MISSED and o.margin is not None and _makes_up(item, o.name, o.margin, analysis)
+        o.verdict is ObjectiveResult.MISSED and o.margin is not None and _makes_up(item, o, o.margin, analysis)
         for o in analysis.objectives
     )
 
 
-def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Analysis) -> bool:
+def _makes_up(item: Recommendation, objective: ObjectiveAssessment, margin: float, analysis: Analysis) -> bool:
     """Whether its gain closes the gap; ``margin``: relative distance to the target, negative."""
-    if objective.startswith("duration"):
+    if objective.of_duration:
         return not precedes(item.id) and _reaches(item, item.gain_share, -margin / (1.0 - margin))
-    if objective == "success":
+    if objective.kind == "success":
         return _reaches(item, item.failures_avoided, -margin * analysis.policy.objectives.min_success)
-    if objective == "cost per run" and analysis.cost.per_month:
+    if objective.kind == "cost per run" and analysis.cost.per_month:
         return _reaches(item, item.saving_per_month, -margin / (1.0 - margin) * analysis.cost.per_month)
     return False
 

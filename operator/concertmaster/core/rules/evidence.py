@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -73,15 +73,12 @@ class Evidence:
     @property
     def misses_success(self) -> bool:
         """Whether too few runs succeed for the objective."""
-        return self._misses({"success"})
+        return any(o.verdict is ObjectiveResult.MISSED and o.kind == "success" for o in self.analysis.objectives)
 
     @property
     def misses_duration(self) -> bool:
         """Whether a duration objective is missed."""
-        return self._misses({f"duration {name}" for name, *_ in self.objectives.duration.targets()})
-
-    def _misses(self, kinds: Set[str]) -> bool:
-        return any(o.verdict is ObjectiveResult.MISSED and o.kind in kinds for o in self.analysis.objectives)
+        return any(o.verdict is ObjectiveResult.MISSED and o.of_duration for o in self.analysis.objectives)
 
     def above_capacity(self, resource: str, size: float, limit: float | None) -> str | None:
         """What must be raised before a request of ``size`` (cores or bytes) with ``limit`` (None: none) is admitted in the

@@ -21,6 +21,12 @@ def grouped_medians(groups: Indices, values: Floats) -> Floats:
     return medians
 
 
+def within_groups(groups: Indices, values: Floats) -> Floats:
+    """The values (shape (n,), finite) without the mean of their group."""
+    means = np.bincount(groups, values) / np.maximum(np.bincount(groups), 1)
+    return np.asarray(values - means[groups])
+
+
 class GroupedShift(NamedTuple):
     """``shift``: difference of the values under the condition from the others; ``off``: from there to the ends of its 90%
     interval. ``p_value``: one-sided."""

@@ -76,6 +76,12 @@ def test_a_gain_that_reaches_a_missed_objective_is_material_however_small_it_is(
     assert assess(faster(5), missed).minor
 
 
+def test_a_shorter_run_closes_no_gap_of_a_budget_whose_metric_is_named_duration() -> None:
+    missed = analysis(Policy(objectives=Objectives(duration=Quantiles(p95=590.0))))
+    budget = [replace(o, name="duration per run") for o in missed.objectives]
+    assert assess(faster(25), replace(missed, objectives=tuple(budget))).minor
+
+
 def test_time_before_a_run_closes_no_gap_of_its_duration() -> None:
     missed = analysis(Policy(objectives=Objectives(duration=Quantiles(p95=590.0))))
     suspended = replace(faster(25), id="queue-time.suspended", rule="queue-time")

@@ -20,7 +20,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, RunRecord, StepExecution
-from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts
+from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts, within_groups
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
 MIN_SLOWDOWN = 0.2  # share by which executions take longer there
@@ -157,7 +157,7 @@ def _compared(rows: _Rows, slow: Flags) -> tuple[_Rows, Floats]:
     for by_step in (False, True):
         by, there = rows.step if by_step else rows.run, slow[rows.node]
         rows = rows.where(((np.bincount(by, there) > 0) & (np.bincount(by, ~there) > 0))[by])
-    values = rows.value - (np.bincount(rows.run, rows.value) / np.maximum(np.bincount(rows.run), 1))[rows.run]
+    values = within_groups(rows.run, rows.value)
     sides = _apart(rows.step, rows.run, values, ~slow[rows.node])
     known = np.flatnonzero(np.isfinite(sides).all(axis=0))
     return rows._replace(value=sides.mean(axis=0)).where(known), sides[:, known]

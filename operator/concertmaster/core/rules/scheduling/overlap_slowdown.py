@@ -20,6 +20,7 @@ from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.seasons import hours_by_kind, without_seasons
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.grouped import within_groups
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.robust import array_median, mad_sigma
@@ -124,7 +125,7 @@ def _effect(
     kept = np.flatnonzero(usual)
     if kept.size < _MIN_RUNS:
         return None
-    amount = beside[kept] if hours is None else _within(hours[kept], beside[kept])
+    amount = beside[kept] if hours is None else within_groups(hours[kept], beside[kept])
     shift = amount_shift(logs[kept], amount, level[kept])
     y, before, x = (
         residuals(values, level[kept] - level[kept].mean()) for values in (logs[kept], logs[kept - 1], amount)
@@ -148,18 +149,12 @@ def _without_seasons(begun: Floats, logs: Floats, beside: Floats) -> tuple[Float
     runs overlap in rows, which fill some hours of a few days. The effect of overlapping is that between runs of the same
     hours (Frisch, Waugh 1933), and where hours were removed, only these tell how well it is known."""
     hours, slowed = hours_by_kind(begun), 0.0 * beside
-    within = beside if hours is None else _within(hours, beside)
+    within = beside if hours is None else within_groups(hours, beside)
     if within.any():
         slowed = beside * amount_shift(logs, within).solve(0.0, 0.0)
     rest = logs - slowed
     (left,) = without_seasons(begun, [rest])
     return left + slowed, None if left is rest else hours
-
-
-def _within(groups: Indices, values: Floats) -> Floats:
-    """What is left of the values beside the mean of their group."""
-    sizes = np.bincount(groups)
-    return np.asarray(values - (np.bincount(groups, values) / np.maximum(1, sizes))[groups])
 
 
 def _levels(logs: Floats) -> Floats:
