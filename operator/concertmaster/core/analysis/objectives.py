@@ -1,8 +1,8 @@
 """Evaluation of objectives: verdict, margin and trend of each.
 
 Missing data gives Unknown, never Met: an objective that cannot be evaluated is not met. So do failures of a step that are
-too few to tell. The trend compares the newer half
-of the runs with the older half, using the tests that verify changes: Steady means no significant difference.
+too few to tell. The trend compares the newer half of the runs with the older half, using the tests that verify changes:
+Steady means no significant difference.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from concertmaster.core.stats.summary import Summary
 LEVEL = 0.05  # significance level of the test of two proportions
 # These have score parts of their own.
 COUNTED_ELSEWHERE = ("success", "step failure", "CPU utilization", "memory utilization")
+_DURATIONS = frozenset(f"duration {percentile}" for percentile in ("p50", "p95", "p99"))
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that count for a step's failure rate
 _NO_FIGURE = "unknown"
 Show = Callable[[float], str]
@@ -42,9 +43,6 @@ class ObjectiveResult(StrEnum):
     MET = "Met"
     MISSED = "Missed"
     UNKNOWN = "Unknown"
-
-
-_DURATIONS = frozenset(f"duration {percentile}" for percentile in ("p50", "p95", "p99"))
 
 
 class Trend(StrEnum):
@@ -127,15 +125,9 @@ def _verdict(
     if actual is None:
         return ObjectiveAssessment(name, show(target), _NO_FIGURE, ObjectiveResult.UNKNOWN, None, trend, bound)
     distance = target - actual if smaller_is_better else actual - target
-    return ObjectiveAssessment(
-        name,
-        show(target),
-        show(actual),
-        ObjectiveResult.MET if distance >= 0 else ObjectiveResult.MISSED,
-        distance / target if target else None,
-        trend,
-        bound,
-    )
+    verdict = ObjectiveResult.MET if distance >= 0 else ObjectiveResult.MISSED
+    margin = distance / target if target else None
+    return ObjectiveAssessment(name, show(target), show(actual), verdict, margin, trend, bound)
 
 
 _at_most, _at_least = (partial(_verdict, smaller_is_better=smaller) for smaller in (True, False))
