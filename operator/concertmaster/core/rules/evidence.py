@@ -134,6 +134,12 @@ class Evidence:
         whole = self.analysis.recent is self.analysis.executed
         return self.window() if whole or not recent else text.window(self.analysis.now - min(recent.values()))
 
+    def recent_records(self) -> Sequence[RunRecord]:
+        """All runs that began since the first of the ``recent`` ones, with those that did not succeed."""
+        begun = {run.run: run.start for run in self.analysis.runs if run.start is not None}
+        first = min(self.since_change(begun).values(), default=0.0)
+        return [run for run in self.analysis.runs if begun.get(run.run, 0.0) >= first]
+
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""
         return commands.explain(self.profile, self.namespace, recommendation)

@@ -54,15 +54,15 @@ class Overlap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """``spans`` in order of begin. ``due``: number of scheduled starts that took place or were skipped; ``skipped``: due
-    times (unix seconds) of starts that never took place because a run was in progress; ``behind``: by run name, seconds it
+    """``spans`` in order of begin. ``due``: times (unix seconds) of scheduled starts that took place or were skipped;
+    ``skipped``: of those that never took place because a run was in progress; ``behind``: by run name, seconds it
     waited for a run in progress. ``company``: names of runs during which another was in progress. ``scheduled``: indices in
     ``spans`` of those that the schedule started, since one started by hand obeys no ``concurrencyPolicy``; ``overlaps``: of
     each of them with the others of them. ``replaced``: indices of runs that ended without success as the next one began;
     ``interval``: median seconds between scheduled starts."""
 
     spans: tuple[RunSpan, ...]
-    due: int
+    due: tuple[float, ...]
     skipped: tuple[float, ...]
     behind: Mapping[str, float]
     company: frozenset[str]
@@ -188,7 +188,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     gaps = sorted(b - a for a, b in pairwise(moments))
     return Starts(
         spans=spans,
-        due=len(served) + len(skipped),
+        due=tuple(sorted([*(moments[i] for i in served), *skipped])),
         skipped=tuple(skipped),
         behind=behind,
         company=frozenset(s.run.run for s, o in zip(spans, _overlaps(spans), strict=True) if o.earlier or o.later),

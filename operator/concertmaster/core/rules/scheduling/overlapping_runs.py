@@ -54,7 +54,7 @@ def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
 def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Forbid: starts that were skipped."""
     count = len(starts.skipped)
-    if count < _MIN_RUNS or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
+    if count < _MIN_RUNS or count < evidence.settings.number("minSharePercent", 10.0) / 100 * len(starts.due):
         return None
     lengths = [s.length for s in starts.spans if s.run.outcome.over]
     if len(lengths) < evidence.analysis.options.min_runs:
@@ -63,8 +63,10 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
     line = schedule_line(by)
     new = widened(line[1], needed * _HEADROOM) if line is not None else None
     name = evidence.analysis.definition.key.name
-    share = share_interval(count, starts.due)
-    part = text.percent(count / starts.due)
+    due = len(starts.due)
+    skipped = frozenset(starts.skipped)
+    share = share_interval(count, due, dependence([moment in skipped for moment in starts.due]))
+    part = text.percent(count / due)
     if new is not None and line is not None:
         action = f"Start {name} less often: {line[1]} -> {new} ({part} of its starts are skipped)"
     else:
@@ -73,9 +75,9 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
         about="",
         action=action,
         because=(
-            f"{count} of {starts.due} scheduled starts were skipped {evidence.runs(len(starts.spans))}: concurrencyPolicy"
-            f" is Forbid and a run was still in progress; 95% of the runs take at most {text.duration(needed)}, and one"
-            f" is due every {text.duration(interval)}"
+            f"{count} of {due} scheduled starts were skipped {evidence.recent_runs(len(starts.spans))}: concurrencyPolicy is"
+            f" Forbid and a run was still in progress; 95% of the runs take at most {text.duration(needed)}, and one is due"
+            f" every {text.duration(interval)}"
         ),
         otherwise=f"{part} of the scheduled starts keep being skipped",
         risk=Level.MEDIUM,
@@ -116,7 +118,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
         about="",
         action=f"Let runs of {analysis.definition.key.name} end: concurrencyPolicy Replace -> Forbid ({part} are stopped)",
         because=(
-            f"{count} of {text.count(runs, 'run')} ({evidence.window()}) were stopped after"
+            f"{count} of {text.count(runs, 'run')} ({evidence.recent_window()}) were stopped after"
             f" {text.duration(sum(lost) / count)} on average because the next one was due: concurrencyPolicy is Replace and"
             f" one is due every {text.duration(interval)}"
         ),
@@ -132,7 +134,11 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
         failures_avoided=share,
         saving_per_month=mean_interval(wasted, rate) if wasted and rate is not None else None,
         evidence=(
-            *(_facts(by, starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
+            *(
+                _facts(by, starts, needed)
+                if needed is not None
+                else (f"no run ended by itself {evidence.recent_runs(runs)}",)
+            ),
             "for the impact, a stopped run counts as a failed one",
         ),
     )
@@ -235,8 +241,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
         return
     if not may_meet(analysis.definition, analysis.runs, analysis.figures):
         return
-    judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))
-    starts = starts_of(analysis.definition, analysis.runs) if judge is not None else None
+    policy = str(by.declared.get("concurrencyPolicy") or "Allow")
+    judge = _BY_POLICY.get(policy)
+    # What runs that overlap cost is measured beside the level of the runs around, which takes all of them.
+    runs = analysis.runs if policy == "Allow" else evidence.recent_records()
+    starts = starts_of(analysis.definition, runs) if judge is not None else None
     yield judge(evidence, by, starts) if judge is not None and starts is not None else None
 
 

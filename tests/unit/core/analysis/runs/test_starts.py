@@ -39,5 +39,5 @@ def test_two_runs_show_which_starts_the_first_of_them_kept_from_taking_place() -
     ]
     starts = starts_of(NIGHTLY, runs)
     assert starts is not None
-    assert (starts.due, starts.skipped) == (4, (DUE + DAY, DUE + 2 * DAY))
+    assert (len(starts.due), starts.skipped) == (4, (DUE + DAY, DUE + 2 * DAY))
     assert starts_of(NIGHTLY, runs[:1]) is None
