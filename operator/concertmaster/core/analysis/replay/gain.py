@@ -9,7 +9,7 @@ replay itself, which is the same in all runs and grows with the size of the chan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -138,6 +138,19 @@ def sooner(run: ExecutedRun, saved: Mapping[int, float]) -> float:
         [_earlier(chain, first, saved.get(first.source, 0.0)) for chain, (first, *_) in zip(row, chains, strict=True)]
         for row, chains in zip(run.pieces, run.chains, strict=True)
     ]
+    return _replayed(run, pieces)
+
+
+def without(run: ExecutedRun, gone: Collection[int]) -> float:
+    """Makespan in seconds, replayed, of a run without the items whose first pods are ``gone``, by ``Attempt.source``."""
+    pieces = [
+        [chain for chain, (first, *_) in zip(row, chains, strict=True) if first.source not in gone]
+        for row, chains in zip(run.pieces, run.chains, strict=True)
+    ]
+    return _replayed(run, pieces)
+
+
+def _replayed(run: ExecutedRun, pieces: Sequence[Sequence[Chain]]) -> float:
     lengths = [longest(row) for row in pieces]
     return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.cost.executions import execution_units
-from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.replay.gain import Gain, paired_interval, without
+from concertmaster.core.analysis.runs.executions import ABSENT
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
@@ -28,11 +32,10 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
-from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.intervals import share_interval
+from concertmaster.core.rules.evidence import Evidence, worth
+from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.performance.caching import RecommendedCache, lookups, recommended_cache
 from concertmaster.core.rules.resources.rows.sizing_units import shared
-from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 
 _MAX_NAME_LENGTH = 253  # of a ConfigMap
@@ -70,46 +73,69 @@ def _config_map(name: str) -> str:
     return f"{valid[: _MAX_NAME_LENGTH - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
 
 
-def _saving(evidence: Evidence, rows: list[StepExecution], cache: RecommendedCache) -> Interval | None:
-    """Money per month: the mean cost of an execution for each hit, at the current run rate. Executions of unknown inputs are
-    taken to repeat as often as the others."""
-    analysis = evidence.analysis
-    priced = [(analysis.costs.execution(e), execution_units(e, analysis.pricing)) for e in rows]
-    costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
-    if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
+class _Asked(NamedTuple):
+    """One execution of the step that a cache would be asked for: its run, and its position in ``RunRecord.steps``."""
+
+    run: str
+    source: int
+    execution: StepExecution
+
+
+def _asked(evidence: Evidence, step: str) -> list[_Asked]:
+    """Every execution whose times are known, in order of the runs."""
+    return [
+        _Asked(run.run, k, e)
+        for run in evidence.analysis.runs
+        for k, e in enumerate(run.steps)
+        if e.step == step and e.outcome not in ABSENT and e.started is not None and e.finished is not None
+    ]
+
+
+def _answered(asked: Sequence[_Asked], cache: RecommendedCache) -> dict[str, list[_Asked]]:
+    """By run of which an input is known: the executions that the cache would have answered."""
+    answered: dict[str, list[_Asked]] = {a.run: [] for a in asked if a.execution.input_fingerprint is not None}
+    for k in cache.answered:
+        answered[asked[k].run].append(asked[k])
+    return answered
+
+
+def _saving(evidence: Evidence, answered: Mapping[str, Sequence[_Asked]]) -> Interval | None:
+    """Money per month: the cost of the executions that would have been answered, run by run."""
+    costs = evidence.analysis.costs
+
+    def cost(execution: StepExecution) -> float:
+        priced = costs.execution(execution)
+        return execution_units(execution, costs.pricing) + (priced.total if priced is not None else 0.0)
+
+    saved = [sum(cost(a.execution) for a in of_run) for of_run in answered.values()]
+    month = mean_interval(saved, evidence.analysis.cost.runs_per_month or 0.0)
+    return replace(month, low=max(0.0, month.low)) if month is not None and month.likely > 0.0 else None
+
+
+def _gains(
+    evidence: Evidence, unknown: Collection[str], answered: Mapping[str, Sequence[_Asked]]
+) -> tuple[Interval, Interval] | None:
+    """Share and seconds of the run saved by the hits, if that is worth it. Each run is replayed with its own hits, since
+    those of a run may go together, and inputs that repeat may be the small or the large ones. Runs whose inputs are
+    ``unknown`` say nothing."""
+    runs = [run for run in evidence.recent() if run.usable and run.run not in unknown]
+    if not runs:
         return None
-    hits = cache.hits * (len(lookups(rows)) / cache.known)
-    likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
-    # Hits per month are a count like those observed: standard deviation is its square root.
-    spread = 1.645 / max(1.0, float(cache.hits)) ** 0.5
-    return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
-
-
-def _gains(evidence: Evidence, step: str, cache: RecommendedCache) -> tuple[Interval, Interval] | None:
-    """Share and seconds of the run saved by the hits, if that is worth it. How often inputs repeat is known from these
-    executions only, so the ends of that share are replayed as well."""
-    gains = evidence.worth(WhatIf.cache_hit(step, cache.hit_ratio), evidence.settings.number("minGainPercent", 5.0))
-    often = share_interval(cache.hits, cache.known)
-    if gains is None or often is None:
-        return gains
-    fewest, most = (evidence.gain(WhatIf.cache_hit(step, share)) for share in (often.low, often.high))
-    return _widened(gains[0], fewest.share, most.share), _widened(gains[1], fewest.seconds, most.seconds)
-
-
-def _widened(gained: Interval, least: Interval | None, most: Interval | None) -> Interval:
-    """Combined with what the fewest and the most hits gain."""
-    if least is None or most is None:
-        return gained
-    return combined(gained.likely, [gained, Interval(least.likely, gained.likely, most.likely)])
+    gone = [{a.source for a in answered.get(run.run, ())} for run in runs]
+    before = np.array([run.replayed for run in runs])
+    after = np.array([without(run, own) if own else run.replayed for run, own in zip(runs, gone, strict=True)])
+    seconds, share = paired_interval(before - after, before)
+    return worth(Gain(seconds, share, len(runs)), evidence.settings.number("minGainPercent", 5.0))
 
 
 def _finding(
-    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], cache: RecommendedCache
+    evidence: Evidence, step: StepAnalysis, spec: StepSpec, asked: Sequence[_Asked], cache: RecommendedCache
 ) -> Finding | None:
     analysis = evidence.analysis
     ratio, hours = cache.hit_ratio, f"{round((cache.max_age or 0.0) / HOUR)}h"
-    gains = _gains(evidence, step.step, cache)
-    saving = _saving(evidence, rows, cache)
+    answered = _answered(asked, cache)
+    gains = _gains(evidence, {a.run for a in asked} - answered.keys(), answered)
+    saving = _saving(evidence, answered)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
     if gains is None and not worthwhile:
@@ -122,7 +148,7 @@ def _finding(
         if gains is not None
         else f"no shorter run, but {text.duration(cache.saved_seconds)} less pod time"
     )
-    of_image = " with the same image" if any(c.image for e in rows for c in e.containers) else ""
+    of_image = " with the same image" if any(c.image for a in asked for c in a.execution.containers) else ""
     return Finding(
         step=step.step,
         action=f"Cache the results of {name} for {hours}",
@@ -178,13 +204,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
             continue
         if step.step not in evidence.rows.fingerprinted:
             continue
-        rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
-        inputs = {e.input_fingerprint for e in rows if e.outcome is not Outcome.UNKNOWN} - {None}
+        asked = _asked(evidence, step.step)
+        inputs = {a.execution.input_fingerprint for a in asked if a.execution.outcome is not Outcome.UNKNOWN} - {None}
         if len(inputs) < 2 or _unread(analysis.definition.graph, step.step):
             continue  # with one input forever, what changes its result is outside the workflow
-        cache = recommended_cache(lookups(rows))
+        cache = recommended_cache(lookups([a.execution for a in asked]))
         if cache.max_age is not None and cache.hit_ratio >= least:
-            yield _finding(evidence, step, spec, rows, cache)
+            yield _finding(evidence, step, spec, asked, cache)
 
 
 RULE = Rule(

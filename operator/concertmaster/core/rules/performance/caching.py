@@ -32,19 +32,30 @@ class CacheLookup:
     fingerprint: str | None
     succeeded: bool = True
 
+    @property
+    def known(self) -> bool:
+        """Whether it tells a hit from a miss."""
+        return self.fingerprint is not None and math.isfinite(self.start) and math.isfinite(self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class RecommendedCache:
-    """``hits`` among the ``known`` executions, whose fingerprints are, at ``max_age`` seconds, and the total seconds saved.
+    """Positions of the executions ``answered`` among the ``known`` ones, whose fingerprints are, at ``max_age`` seconds, and
+    the total seconds saved.
 
     ``distinct``: number of different fingerprints. ``max_age`` is None when nothing repeats or too little is known.
     """
 
     max_age: float | None
-    hits: int
+    answered: Sequence[int]
     known: int
     distinct: int
     saved_seconds: float
+
+    @property
+    def hits(self) -> int:
+        """Number of executions answered."""
+        return len(self.answered)
 
     @property
     def hit_ratio(self) -> float:
@@ -95,12 +106,13 @@ def recommended_cache(executions: Sequence[CacheLookup]) -> RecommendedCache:
     """The smallest usual age that reaches ``_SHARE`` of the hits of the longest one. Rows with non-finite times count as
     unknown.
     """
-    known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
+    places = [k for k, e in enumerate(executions) if e.known]
+    known = [executions[k] for k in places]
     distinct = len({e.fingerprint for e in known})
     best = hits_at(known, AGES[-1]) if len(known) >= _MIN_EXECUTIONS else []
     for age in AGES if best else ():
         hits = hits_at(known, age)
         if len(hits) >= _SHARE * len(best):
             saved = math.fsum(max(0.0, known[i].seconds) for i in hits if math.isfinite(known[i].seconds))
-            return RecommendedCache(age, len(hits), len(known), distinct, saved)
-    return RecommendedCache(None, 0, len(known), distinct, 0.0)
+            return RecommendedCache(age, [places[i] for i in hits], len(known), distinct, saved)
+    return RecommendedCache(None, (), len(known), distinct, 0.0)

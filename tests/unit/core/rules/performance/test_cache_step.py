@@ -106,7 +106,7 @@ def test_the_hit_ratio_is_a_setting() -> None:
 @pytest.mark.parametrize(("count", "hits"), [(12, 6), (42, 21)])
 def test_how_often_inputs_repeat_is_known_from_these_executions_only(count: int, hits: int) -> None:
     """Every second run repeats the input of the one before; of the hits to come, the interval is that of their share, and a
-    little wider, since run times vary."""
+    little wider, since run times vary and few runs show little of that."""
     value = noise()
     item = scenario(argo(task("model")), count, lambda i: {"model": Pod(value(600), inputs=f"{i // 2}")}).one(
         "cache-step"
@@ -117,8 +117,8 @@ def test_how_often_inputs_repeat_is_known_from_these_executions_only(count: int,
         assert gained is not None
         assert gained.likely == pytest.approx(0.5 * whole, rel=0.01)
         factor = gained.likely / 0.5
-        assert (often.low - 0.03) * factor < gained.low < often.low * factor
-        assert often.high * factor < gained.high < (often.high + 0.03) * factor
+        assert (often.low - 0.09) * factor < gained.low < often.low * factor
+        assert often.high * factor < gained.high < (often.high + 0.09) * factor
 
 
 def test_no_cache_saves_more_than_the_run_takes() -> None:
@@ -129,6 +129,47 @@ def test_no_cache_saves_more_than_the_run_takes() -> None:
     gained = runs.one("cache-step").gain_share
     assert gained is not None
     assert 0.5 < gained.low < gained.likely < gained.high < 1.0
+
+
+@pytest.mark.parametrize("repeated", [20.0, 600.0])
+def test_what_repeats_may_be_short_or_long(repeated: float) -> None:
+    """Every second run has no new input; the others take another time."""
+    new = 620.0 - repeated
+    made = scenario(
+        argo(task("model")),
+        84,
+        lambda i: {"model": Pod(repeated, inputs="none") if i % 2 else Pod(new, inputs=f"{i}")},
+        every=DAY / 6,
+    )
+    item = made.one("cache-step", minGainPercent="1")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(41 / 84 * repeated, rel=0.2)
+    assert item.saving_per_month is not None
+
+
+def test_the_item_that_is_always_new_holds_the_fan_out_up() -> None:
+    """All others are answered, and the run is as long as before."""
+    value = noise(spread=0.001)
+    pods = [[Pod(value(400), inputs=f"{k}") for k in range(9)] for _ in range(42)]
+    made = scenario(
+        argo(task("model", items=10)), 42, lambda i: {"model": [*pods[i], Pod(value(400), inputs=f"new-{i}")]}
+    )
+    item = made.one("cache-step")
+    assert item.gain_seconds is None
+    assert item.saving_per_month is not None
+
+
+def test_the_items_of_a_run_are_answered_together_or_not() -> None:
+    """Each third run changes all inputs, and the others none."""
+    value = noise()
+    made = scenario(
+        argo(task("model", items=20)),
+        42,
+        lambda i: {"model": [Pod(value(400), inputs=f"{k}-{i // 3}") for k in range(20)]},
+    )
+    gained = made.one("cache-step").gain_share
+    assert gained is not None
+    assert gained.likely == pytest.approx(2 / 3, abs=0.02)
 
 
 def _changed(of: Scenario, change: Callable[[int, StepExecution], StepExecution]) -> Scenario:
