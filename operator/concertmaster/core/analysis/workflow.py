@@ -32,16 +32,17 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.recent import recent_runs
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
-from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, daily_rate, runs_per_month
+from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, daily_rate
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
+from concertmaster.core.analysis.runs.run_rate import present_rate
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection, Series
 from concertmaster.core.known import success_rate
-from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model import Interval, Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.exact import all_within
@@ -224,11 +225,10 @@ def analyze(
     slow, factors, delayed = _slow_nodes(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)
-    costs, rate = figures.costs(pricing), None
+    costs, counted = figures.costs(pricing), None
     if len(finished) >= options.max_runs:
-        rate = daily_rate(days, finished, now, blind)
-    if rate is None:
-        rate = runs_per_month(finished, now, definition, blind)
+        counted = daily_rate(days, finished, now, blind)
+    rate = present_rate(finished, now, definition, blind) if counted is None else Interval(counted, counted, counted)
     summary = WorkflowSummary(
         runs=finished,
         makespan=summarize([r.run_time for r in timed if r.run_time is not None]),

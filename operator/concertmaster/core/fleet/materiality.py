@@ -14,6 +14,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.combined_gain import precedes
 from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
+from concertmaster.core.stats.means import product
 from concertmaster.core.units import MINUTE
 
 MIN_MONEY_SHARE = 0.1  # of the threshold in money: a share of the cost that is worth less is not published
@@ -23,12 +24,15 @@ SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MED
 
 
 def impact(item: Recommendation, analysis: Analysis) -> Impact:
-    """The predicted effect of the recommendation per month. Without a known run rate only money is known."""
-    rate = analysis.cost.runs_per_month
+    """The predicted effect of the recommendation per month, with the error of the run rate. Without a known one only money
+    is known."""
+    rate = analysis.cost.rate
+    if rate is None:
+        return Impact(money=item.saving_per_month)
     return Impact(
-        run_minutes=_a_month(item.gain_seconds, rate / MINUTE) if rate is not None else None,
-        failed_runs=_a_month(item.failures_avoided, rate) if rate is not None else None,
-        money=item.saving_per_month,
+        run_minutes=_a_month(item.gain_seconds, rate.scaled(1.0 / MINUTE)),
+        failed_runs=_a_month(item.failures_avoided, rate),
+        money=_a_month(item.saving_per_month, rate.scaled(1.0 / rate.likely)),
     )
 
 
@@ -118,5 +122,9 @@ def likely_gain(amount: Interval | None) -> float:
     return max(0.0, amount.likely) if amount is not None else 0.0
 
 
-def _a_month(amount: Interval | None, runs: float) -> Interval | None:
-    return amount.scaled(runs) if amount is not None else None
+def _a_month(amount: Interval | None, runs: Interval) -> Interval | None:
+    """The amount of so many runs. An effect that is at least nothing in each run is so in a month."""
+    if amount is None or runs.low == runs.high:
+        return amount.scaled(runs.likely) if amount is not None else None
+    monthly = product(amount, runs)
+    return replace(monthly, low=max(0.0, monthly.low)) if amount.low >= 0.0 else monthly

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import Analysis, analyze
-from concertmaster.core.fleet.materiality import assess, value
+from concertmaster.core.fleet.materiality import assess, impact, value
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model import Category, Impact, Interval, Outcome, Recommendation, Severity
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
@@ -34,6 +34,19 @@ def around(likely: float, low: float | None = None) -> Interval:
 
 def faster(seconds: float, low: float | None = None) -> Recommendation:
     return item(gain_seconds=around(seconds, low), gain_share=around(seconds / 600, None if low is None else low / 600))
+
+
+def test_an_effect_a_month_has_the_error_of_the_run_rate() -> None:
+    """Twenty to 45 runs a month instead of 30; what may be nothing in a run may be nothing in a month, and is no loss."""
+    known = analysis()
+    unsure = replace(known, cost=replace(known.cost, rate=Interval(20.0, 30.0, 45.0)))
+    made = item(gain_seconds=around(120), failures_avoided=around(0.1, low=0.0), saving_per_month=around(3.0))
+    by_run, by_month = impact(made, known), impact(made, unsure)
+    for measure in ("run_minutes", "failed_runs", "money"):
+        exact, wide = getattr(by_run, measure), getattr(by_month, measure)
+        assert wide.likely == pytest.approx(exact.likely)
+        assert 1.4 < wide.high / wide.likely < 1.7
+        assert wide.low < exact.low if exact.low else wide.low == 0.0
 
 
 @pytest.mark.parametrize(

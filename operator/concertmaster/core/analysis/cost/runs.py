@@ -19,8 +19,9 @@ from concertmaster.core.analysis.cost.executions import (
     overhead_cost,
 )
 from concertmaster.core.fast_init import fast_init
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import Interval, Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model.recommendations import likely
 from concertmaster.core.units import HOUR
 
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
@@ -43,13 +44,18 @@ class Cost:
 @dataclass(frozen=True, slots=True)
 class CostSummary:
     """Mean per run over the runs that have a price as a whole, and the cost of a month of such runs (None without a known
-    run rate). ``lacking``: without such a run, the steps that lack a price."""
+    ``rate``, the runs in 30 days). ``lacking``: without such a run, the steps that lack a price."""
 
     runs: int
     per_run: Cost | None
-    runs_per_month: float | None
+    rate: Interval | None
     per_month: float | None
     lacking: tuple[str, ...] = ()
+
+    @property
+    def runs_per_month(self) -> float | None:
+        """Runs in 30 days, without the interval."""
+        return likely(self.rate)
 
 
 OVERHEAD = "RuntimeClass overhead"
@@ -202,7 +208,7 @@ def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tupl
     return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
 
 
-def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: float | None) -> CostSummary:
+def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: Interval | None) -> CostSummary:
     """Mean cost per run, and cost per month at the ``rate`` (runs per 30 days; None: unknown)."""
     known = costs.whole(runs)
     if not known:
@@ -211,4 +217,4 @@ def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: float | None) 
     n = len(known)
     requested, used, wasted, units, total = (math.fsum(getattr(c, name) for c in known) / n for name in AMOUNTS)
     mean = Cost(requested, used, wasted, units, total)
-    return CostSummary(n, mean, rate, total * rate if rate is not None else None)
+    return CostSummary(n, mean, rate, total * rate.likely if rate is not None else None)

@@ -15,7 +15,7 @@ from concertmaster.core.schedules.starts import due, readable
 from concertmaster.core.times import seconds_outside
 from concertmaster.core.units import DAY, HOUR, MONTH
 
-_UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
+UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
 _MIN_UNSEEN_SHARE = 0.25  # share of the window
 _RATE_DAYS = 7  # days: with its weekend
 _MAX_STARTS = 3000  # scheduled starts that are counted
@@ -43,14 +43,14 @@ def runs_per_month(
     them, that time counts as well: a workflow that was tried out, or runs no more, does not continue at the rate it
     had. ``blind``: spans (unix seconds) in which the metrics source was not read or saw no pods. They are left out as
     far as they explain why there are no runs."""
-    starts = _starts(runs)
+    starts = starts_of(runs)
     if len(starts) < 2:
         return None
     span = starts[-1] - starts[0]
     if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
         return len(starts) / max(DAY, now - starts[0]) * MONTH
     hidden, idle = _merged(blind), seconds_outside(blind, starts[-1], now)
-    ended = idle - _long_run(runs) > _UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
+    ended = idle - long_run(runs) > UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
     return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
@@ -78,7 +78,7 @@ def daily_rate(
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:
     """Seconds between the first and the last start in which runs are missing since nothing was seen; none where none was
     due."""
-    starts = _starts(runs)
+    starts = starts_of(runs)
     if not blind or len(starts) < 2:
         return 0.0
     hidden = _hidden(starts, _merged(blind))
@@ -88,21 +88,22 @@ def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, bl
 def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least: int = 2) -> float:
     """Seconds before ``now`` (unix seconds) that the runs cover: the ``window``, or the time since the first of them where
     they cover clearly less, which no pause between runs explains. Fewer than ``least`` runs do not tell."""
-    starts = _starts(runs)
+    starts = starts_of(runs)
     if len(starts) < max(2, least):
         return window
     pause = max(later - earlier for earlier, later in pairwise(starts))
     begun = now - starts[0]
-    return window if begun + max(_UNUSUAL_FACTOR * pause, _MIN_UNSEEN_SHARE * window) >= window else begun
+    return window if begun + max(UNUSUAL_FACTOR * pause, _MIN_UNSEEN_SHARE * window) >= window else begun
 
 
-def _long_run(runs: Sequence[RunRecord]) -> float:
+def long_run(runs: Sequence[RunRecord]) -> float:
     """Seconds that a tenth of the runs take or more; a single hang among ten does not count."""
     lengths = sorted([r.end - r.start for r in runs if r.start is not None and r.end is not None])
     return lengths[int(0.9 * (len(lengths) - 1))] if lengths else 0.0
 
 
-def _starts(runs: Sequence[RunRecord]) -> list[float]:
+def starts_of(runs: Sequence[RunRecord]) -> list[float]:
+    """The known starts (unix seconds), in order."""
     return sorted([r.start for r in runs if r.start is not None])
 
 
@@ -145,7 +146,7 @@ def _hidden(starts: Sequence[float], blind: Sequence[Span]) -> list[_Pause]:
     hidden: list[_Pause] = []
     for i, spans in within.items():
         length, unseen = starts[i + 1] - starts[i], sum(b - a for a, b in spans)
-        if length > _UNUSUAL_FACTOR * longest and unseen >= 0.5 * (length - usual):
+        if length > UNUSUAL_FACTOR * longest and unseen >= 0.5 * (length - usual):
             hidden.append(_Pause(starts[i], starts[i + 1], spans, min(unseen, length - usual)))
     return hidden
 
@@ -158,7 +159,7 @@ def _of_schedule(
     if definition is None or not definition.schedule or definition.suspended or not readable(definition):
         return None
     moments = due(definition, starts[0], starts[-1], most=_MAX_STARTS)
-    if not moments or len(moments) >= _MAX_STARTS or len(starts) - 1 > _UNUSUAL_FACTOR * len(moments):
+    if not moments or len(moments) >= _MAX_STARTS or len(starts) - 1 > UNUSUAL_FACTOR * len(moments):
         return None  # most of its runs are started otherwise
     missed = 0
     for pause in hidden:
