@@ -63,6 +63,19 @@ class ContainerFact:
         return self.reason == OOM_KILLED or self.restarted_after_oom is not None
 
     @property
+    def throttled_time(self) -> float | None:
+        """Largest share of its time (0 to 1) in which its limit can have throttled it; None when unknown. The kernel counts
+        no period in which nothing was runnable, and each throttled one used the whole quota: a container that mostly waits
+        is throttled for no more of its time than its use is of its limit."""
+        share, spent, limit = self.throttled_share, self.cpu_seconds, self.cpu_limit
+        seconds = self.cpu_sampled_seconds
+        if seconds is None and self.started is not None and self.finished is not None:
+            seconds = self.finished - self.started
+        return (
+            share if share is None or spent is None or not limit or not seconds else min(share, spent / seconds / limit)
+        )
+
+    @property
     def memory_peak(self) -> float | None:
         """Best estimate of the peak in bytes: the sampled working set, else the kernel's upper bound."""
         return self.memory_sampled_peak if self.memory_sampled_peak is not None else self.memory_kernel_peak

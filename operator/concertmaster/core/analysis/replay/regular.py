@@ -238,10 +238,10 @@ def critical(
 
 
 def throttled(execution: StepExecution) -> float | None:
-    """Throttled share (0 to 1) of the most throttled main container; None when unknown."""
+    """Share of the time (0 to 1) in which the most throttled main container is; None when unknown."""
     most: float | None = None
     for c in execution.containers:
-        share = c.throttled_share
+        share = c.throttled_time
         if share is not None and 0.0 <= share <= 1.0 and not c.init and (most is None or share > most):
             most = share
     return most

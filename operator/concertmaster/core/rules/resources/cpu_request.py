@@ -32,6 +32,7 @@ from concertmaster.core.stats.means import combined, mean_with_interval
 # Of the waiting: pressure counts all time in which any thread of a container waited, not only when all did.
 _MIN_LOW_SHARE = 0.5
 _AT_LIMIT_SHARE = 0.9  # of the limit, on average
+_NONE_LEFT = 1e-6  # share of the throttled time
 _MAX_RAISE = 4.0  # times the current request: usage without waiting has not been observed
 
 
@@ -56,7 +57,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         expected = "no shorter run is predicted: it runs beside the step's own container"
     else:
         expected = "no shorter run: other steps run beside it; the step itself gets faster"
-        predicted = _gain_of_limit(evidence, step.step, container, share, limit / container.cpu_limit)
+        predicted = _gain_of_limit(evidence, step.step, container, limit / container.cpu_limit)
         if predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0:
             gain = predicted.share, predicted.seconds
             expected = gain_sentence(*gain)
@@ -109,15 +110,18 @@ def _is_sidecar(step: StepAnalysis, container: ContainerUsage) -> bool:
     return step.spec is not None and bool(step.spec.sized) and container.name not in step.spec.own
 
 
-def _gain_of_limit(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
+def _gain_of_limit(evidence: Evidence, step: str, container: ContainerUsage, factor: float) -> Gain:
     """Gain of ``factor`` times the limit. A throttled period does not show how much CPU was missing: the interval runs from
-    half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
-    limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time
-    is then the likely value, and the upper end is the whole factor."""
+    half of what Amdahl's law gives for the throttled time to none of it left. A container that uses all of its limit is
+    bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time is then
+    the likely value, and the upper end is the whole factor."""
+    runs = [r for r in container.runs_with("cpu_limit") if r.throttled_share is not None and r.mean_cores is not None]
+    used = (median(r.mean_cores for r in runs) or 0.0) / (container.cpu_limit or math.inf)
+    throttled = min(used, median(r.throttled_share for r in runs) or 0.0)  # share of the time, as in the replay
+    full, spared = used >= _AT_LIMIT_SHARE, 1.0 - 1.0 / factor
+    left = 1.0 - spared / throttled if throttled > spared else 0.0  # of the throttled time
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
-    used = median(r.mean_cores for r in container.runs_with("cpu_limit")) or 0.0
-    full = container.cpu_limit is not None and used >= _AT_LIMIT_SHARE * container.cpu_limit
-    freed = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
+    freed = evidence.gain(WhatIf.more_cpu(step, 1.0 / max(left, _NONE_LEFT)))
     most = evidence.gain(WhatIf.scale_step(step, 1.0 / factor)) if full else freed
     parts = []
     for likely, without, high in (

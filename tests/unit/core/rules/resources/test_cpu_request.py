@@ -36,6 +36,38 @@ def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:
     assert item.gain_seconds.likely == pytest.approx(300 * (0.4 - 0.4 / 1.7), rel=0.05)
 
 
+def test_a_step_that_mostly_waits_is_throttled_for_no_more_of_its_time_than_its_use_is_of_its_limit() -> None:
+    """The kernel counts no period in which nothing was runnable: nine tenths of the periods are a quarter of the time."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        bursts = measured(cpu_limit=1.0, throttled_share=0.9, cpu_seconds=0.25 * seconds, cpu_sampled_seconds=seconds)
+        return {n: Pod(seconds, containers=bursts) if n == "transform" else value(s) for n, s in STEPS.items()}
+
+    item = scenario(etl(transform=limited), 42, work).one("cpu-request")
+    assert item.action.startswith("Raise CPU limit of transform: 1 -> 2")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(300 * 0.25 / 2, rel=0.05)
+    assert item.gain_seconds.high == pytest.approx(300 * 0.25, rel=0.1)
+
+
+def test_items_that_are_not_throttled_are_no_faster_with_a_higher_limit() -> None:
+    """Of a fan-out, one item is throttled all the time, and another one takes nearly as long waiting for a service."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
+
+    def work(_: int) -> Work:
+        busy = measured(cpu_limit=1.0, throttled_share=0.95, cpu_seconds=300.0, cpu_sampled_seconds=300.0)
+        idle = measured(cpu_limit=1.0, throttled_share=0.0, cpu_seconds=27.0, cpu_sampled_seconds=270.0)
+        return {"transform": [Pod(300.0, containers=busy), Pod(270.0, containers=idle)]}
+
+    made = argo(task("transform", withItems=["a", "b"]), templates={"transform": limited})
+    item = scenario(made, 42, work).one("cpu-request")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(30.0, rel=0.05)
+
+
 def starved(now: str, run: Callable[[int], tuple[float, float, float]]) -> Scenario:
     """``transform`` requests ``now`` cores; in each of 40 runs it requested, used and waited (share of its time) so much."""
 
