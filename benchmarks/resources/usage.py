@@ -15,8 +15,9 @@ _STARVED = 0.02  # cores that a pod gets at the least
 @dataclass(frozen=True, slots=True)
 class Use:
     """One container in one pod: ``need``, bytes at the peak; ``seen``, what samples show of it if it lives long enough;
-    ``factor``: how many times as long as unhindered it works; mean and highest cores; shares of the time in which its limit
-    throttled it, and in which it waited for CPU at all; GPUs busy at once and on average; bytes of disk."""
+    ``factor``: how many times as long as unhindered it works; mean and highest cores; share of the CPU periods in which its
+    limit throttled it (those with any work), and of the time in which it waited for CPU at all; GPUs busy at once and on
+    average; bytes of disk."""
 
     container: Container
     need: float
@@ -89,7 +90,7 @@ def _memory(run: RunState, container: Container, events: Rng, again: Rng) -> tup
 
 
 def _cpu(run: RunState, step: Step, container: Container, events: Rng) -> tuple[float, float, float, float, float]:
-    """Factor on its time, mean and highest cores, shares of the time throttled and waited."""
+    """Factor on its time, mean and highest cores, share of the periods throttled, and of the time waited."""
     pace = varied(events, container.cpu.spread)
     share = float(events.random())
     idle = math.inf
@@ -104,8 +105,11 @@ def _cpu(run: RunState, step: Step, container: Container, events: Rng) -> tuple[
     phases = container.cpu.phases
     if container.cpu.in_runs < 1.0 and float(events.random()) >= container.cpu.in_runs:
         phases = ((1.0, phases[-1][1]),)
-    total = throttled = waited = work = highest = 0.0
+    total = blocked = throttled = waited = work = highest = 0.0
     for part, cores in phases:
+        if not cores:
+            blocked += part
+            continue
         cores *= pace
         shared = max(_STARVED, request + idle)
         got = min(cores, limit, shared)
@@ -115,7 +119,7 @@ def _cpu(run: RunState, step: Step, container: Container, events: Rng) -> tuple[
         highest = max(highest, got)
         throttled += seconds if limit <= min(cores, shared) and limit < cores else 0.0
         waited += seconds * (1.0 - got / cores)
-    return total, work / total, highest, throttled / total, waited / total
+    return total + blocked, work / (total + blocked), highest, throttled / total, waited / (total + blocked)
 
 
 def together(uses: list[Use], of: Use) -> float:

@@ -174,8 +174,20 @@ def throttled_phases(rng: Rng, name: str) -> Plant:
     return shortage(now, "work", "main", own.limited(**{CPU: 1.1 * full}), ("cpu-request",), MINUTES)
 
 
+def throttled_between_waits(rng: Rng, name: str) -> Plant:
+    """A step waits for something else than the CPU for half to nine tenths of its time, and a limit holds back what several
+    threads compute in between: the kernel counts no period of the waiting."""
+    full, idle = float(rng.choice([2, 4, 8])), float(rng.uniform(0.5, 0.9))
+    limit = round(full * float(rng.uniform(0.15, 0.6)), 2)
+    busy = (1 - idle) * limit / full  # so long without the limit
+    own = Container(cpu=Cpu(((idle, 0.0), (busy, full))), requests={CPU: limit, MEMORY: 420 * MI})
+    now = flow(rng, name, (Step("load"), Step("work", (own.limited(**{CPU: limit}),), seconds=between(rng, 900, 2400))))
+    made = shortage(now, "work", "main", own.limited(**{CPU: 1.1 * full}), ("cpu-request",), MINUTES)
+    return replace(made, also=("io-bound",), note=f"waits {idle:.0%}")
+
+
 KINDS: tuple[Kind, ...] = (
     heavy_tail, two_modes, sundays, growing, with_the_input, long_steps, few_runs, missing_samples, guaranteed_cpu_bursts,
     guaranteed_spiky, guaranteed_short_peak, short_pods, busy_nodes, busy_nodes_fixed, bursts_on_busy_nodes,
-    seldom_busy, throttled_phases,
+    seldom_busy, throttled_phases, throttled_between_waits,
 )  # fmt: skip
