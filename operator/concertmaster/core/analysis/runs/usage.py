@@ -15,6 +15,9 @@ from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExec
 
 _Rows = Sequence[tuple[ContainerFact, StepExecution]]
 
+IDLE_CORES = 0.1
+"""Mean cores up to which a step waits, whatever for."""
+
 
 class RunUsage(NamedTuple):
     """Figures of one container in one run.

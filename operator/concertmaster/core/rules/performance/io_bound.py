@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
-from concertmaster.core.analysis.runs.usage import mean_cores
+from concertmaster.core.analysis.runs.usage import IDLE_CORES, mean_cores
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
@@ -24,7 +24,6 @@ from concertmaster.core.units import MIB
 
 _BUSY_DISK = 20 * MIB  # bytes per second from which the disk is worth examining
 _BUSY_NETWORK = 20 * MIB  # bytes per second, likewise; about a fifth of a gigabit link
-_IDLE_CORES = 0.1  # cores up to which a step waits, whatever for
 _STALLED_SHARE = 0.2  # share of the time stalled on I/O
 
 
@@ -131,7 +130,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
         return None
     todo, why, known = _cause(stalled, rate, network)
     # Some use of the CPU and no cause is also what too large a request looks like: counted only for a missed objective.
-    counted = known or cores <= _IDLE_CORES or evidence.misses_duration
+    counted = known or cores <= IDLE_CORES or evidence.misses_duration
     part = HALF if known else QUARTER
     share, seconds = attainable(bound, part)
     name = evidence.title(step.step)

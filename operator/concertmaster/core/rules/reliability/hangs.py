@@ -2,7 +2,8 @@
 
 An execution hung that did not end by itself, or that was idle: it took many times as long as the others while it spent no
 more CPU than they did. None is a hang where its input explains it. One that succeeded, or whose end was not seen, and whose
-CPU is unknown is judged by the others that took as long, if enough of them are known.
+CPU is unknown is judged by the others that took as long, if enough of them are known. CPU shows nothing about a step that
+always waits, for a job elsewhere or for a file: a full load is as idle as a hang.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.executions import ABSENT
-from concertmaster.core.analysis.runs.usage import mean_cores
+from concertmaster.core.analysis.runs.usage import IDLE_CORES, mean_cores
 from concertmaster.core.known import largest, median, total
 from concertmaster.core.model import RunRecord, StepExecution, StepSpec
 
@@ -63,7 +64,9 @@ def hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: 
     """How many of the longest are known to have hung, compared with the others of the same step that succeeded; 0 if one of
     them did not, or if too few are known."""
     good = [span for span in others if span.good]
-    cpu = median(_cpu_seconds(span, spec) for span in good)
+    cpu, seconds = median(_cpu_seconds(span, spec) for span in good), median(span.seconds for span in good)
+    if cpu is not None and seconds is not None and cpu <= IDLE_CORES * seconds:
+        cpu = None
     rate = median(span.seconds / size for span in good if (size := _input(span)))
     least = LONG_FACTOR * max((span.seconds for span in good), default=0.0)
     if any(_explained(span, rate) for span in longest):

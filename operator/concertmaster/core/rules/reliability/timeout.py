@@ -86,9 +86,9 @@ def _limit(evidence: Evidence, values: list[float], earlier: float) -> Recommend
     return limit if limit.seconds is None else replace(limit, seconds=max(_MIN_MARGIN, limit.seconds))
 
 
-def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[float], int] | None:
-    """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
-    it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
+def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[DeadlineSpan], int] | None:
+    """The limit derived from the normal executions; the hung ones, the largest group of executions far beyond it; and of how
+    many of these it is known. Considering groups prevents several hangs from masking each other."""
     ended, again = row.ended, row.earlier.again if row.earlier is not None else 0.0  # a single one may have hung
     most = max(1, round(_MAX_HUNG_SHARE * len(ended)))
     for begin in range(max(1, len(ended) - most), len(ended)):
@@ -102,7 +102,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[fl
             continue
         known = hung(longest, others, row.spec)
         if known:
-            return limit, [span.seconds for span in longest], known
+            return limit, longest, known
     return None
 
 
@@ -114,13 +114,15 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     limit, beyond_it, known = apart
     if limit.seconds is None or (row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= limit.seconds):
         return None
-    count, longest = len(beyond_it), beyond_it[-1]
+    count, longest = len(beyond_it), beyond_it[-1].seconds
+    late = sum(span.good for span in beyond_it) if row.spec.retry_limit == 0 else 0
+    fails = f"; {late} of {count} succeeded in the end, and would fail at this limit without retries" if late else ""
     name = evidence.title(row.step.step)
     edits = time_limit_edits(evidence, row.spec, limit.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share, least = share_interval(min(count, runs), runs), share_interval(min(known, runs), runs)
-    beyond = sum(v - limit.seconds for v in beyond_it) / count
+    beyond = sum(span.seconds - limit.seconds for span in beyond_it) / count
     gain = replace(share, low=least.low).scaled(beyond) if share is not None and least is not None else None
     unclear = f" (of {count - known} it is not known whether they were idle)" if known < count else ""
     return Finding(
@@ -134,10 +136,10 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         otherwise=(
             f"the next hang holds the run and its nodes until somebody intervenes, as one did for {text.duration(longest)}"
         ),
-        risk=Level.LOW if limit.runs >= 20 and known == count else Level.MEDIUM,
+        risk=Level.LOW if limit.runs >= 20 and known == count and not late else Level.MEDIUM,
         current=_limit_now(row.spec, longest),
         proposed=text.duration(limit.seconds),
-        expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier",
+        expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier{fails}",
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
         gain_seconds=gain,
         gain_share=Interval(*(v / makespan for v in (gain.low, gain.likely, gain.high))) if gain and makespan else None,

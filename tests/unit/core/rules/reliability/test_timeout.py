@@ -283,13 +283,45 @@ def test_hangs_of_unknown_use_are_judged_by_those_that_are_known(
     found = [r for r in scenario(scenarios.etl(), 42, work).recommended("timeout") if r.step == "transform"]
     assert [r.because.partition(" whether")[0][: len(hung or "")] for r in found] == ([hung] if hung else [])
     for item in found:
-        assert item.risk is (Level.MEDIUM if unknown else Level.LOW)
+        assert item.risk is Level.MEDIUM
         assert item.gain_seconds is not None
         known = share_interval(len(idle), 42)
         assert known is not None
         assert item.gain_seconds.low / item.gain_seconds.likely == pytest.approx(
             known.low / ((len(idle) + len(unknown)) / 42)
         )
+
+
+@pytest.mark.parametrize(("cores", "hangs"), [(0.02, False), (0.2, True)], ids=["it always waits", "it works"])
+@pytest.mark.parametrize("fails", [None, "Error"])
+def test_a_long_wait_of_a_step_that_always_waits_is_a_hang_only_if_it_failed(
+    cores: float, hangs: bool, fails: str | None
+) -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        usual = value(300)
+        long = 10800.0 if i in (5, 12, 30) else usual
+        return {"a": Pod(long, fails=fails if long > usual else None, containers=_used(cores * usual, long))}
+
+    found = scenario(argo(task("a")), 42, work).recommended("timeout")
+    assert any("3 of 42 executions hung" in r.because for r in found) is (hangs or fails is not None)
+
+
+@pytest.mark.parametrize(
+    ("fails", "retries", "late"),
+    [(None, None, True), (None, {"limit": 2}, False), ("Error", None, False)],
+    ids=["succeeds in the end", "is retried", "fails"],
+)
+def test_a_limit_that_will_fail_what_succeeded_in_the_end_says_so(
+    fails: str | None, retries: dict[str, int] | None, late: bool
+) -> None:
+    value = noise()
+    of = argo(task("a"), templates={"a": {"retryStrategy": retries} if retries else {}})
+    hung = replace(_idle(10800, 300), fails=fails)
+    (item,) = scenario(of, 42, lambda i: {"a": hung if i == 30 else value(300)}).recommended("timeout")
+    assert ("1 of 1 succeeded in the end, and would fail at this limit" in item.expected) is late
+    assert item.risk is (Level.MEDIUM if late else Level.LOW)
 
 
 @pytest.mark.parametrize("cpu", [270.0, None, 9720.0])
