@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import perf_counter
 from typing import TypeVar
@@ -210,6 +210,8 @@ class Cycle:
         now: float,
         record: CycleLog,
     ) -> None:
+        written = {e.uid: e for e in self.cache.snapshot().profiles}  # with the statuses of this cycle
+        profiles = [replace(p, entry=written.get(p.entry.uid, p.entry)) for p in profiles]
         updates = self.policies.updates(snapshot, profiles, self.collector, changed, now, record.problem)
         entries, shares = {v.entry.uid: v.entry for v in snapshot.policies.views}, self.profile_reconciler.shares
         ordered = shares.in_order(updates, lambda update: entries[update.ref.uid])

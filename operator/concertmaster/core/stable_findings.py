@@ -47,3 +47,8 @@ class StableFindings(Generic[K]):
     def all(self) -> dict[K, tuple[str, ...]]:
         """The findings of all subjects that have any."""
         return {subject: self.of(subject) for subject in self._found}
+
+    @property
+    def by_kind(self) -> dict[K, Mapping[str, str]]:
+        """The same, each by what makes two of them the same finding."""
+        return dict(self._found)

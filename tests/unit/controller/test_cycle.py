@@ -81,8 +81,7 @@ def test_a_policy_of_a_namespace_ranks_and_adds_up_its_own_workflows_only() -> N
         bed.profile(namespace=namespace)
     for namespace in ("demo", "other"):
         bed.policy(namespace=namespace)
-    bed.run()
-    bed.run(seconds=INTERVAL)
+    bed.run()  # the statuses of policies are written after those of the profiles
 
     def shown(kind: Resource, name: str, namespace: str | None) -> tuple[list[str], str, int]:
         status = bed.status(kind, name, namespace)

@@ -42,9 +42,9 @@ class PodPlacer:
         return self._strays.all
 
     @property
-    def namespace_unplaced(self) -> dict[tuple[str, EngineTraits], tuple[str, ...]]:
-        """The same where no single workflow is concerned, by namespace and engine."""
-        return self._unattributed.all
+    def namespace_unplaced(self) -> dict[tuple[str, EngineTraits], Mapping[str, str]]:
+        """The same where no single workflow is concerned, by namespace and engine: each sentence by its reason."""
+        return self._unattributed.by_kind
 
     def keep_only(self, definitions: Sequence[WorkflowDefinition]) -> None:
         """Forget what concerns workflows nobody observes any more."""
@@ -92,7 +92,8 @@ class PodPlacer:
             learn(key, _sentences(placed.unplaced.get(key, {})))
         note = self._unattributed.learn if present else self._unattributed.add
         for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_unplaced):
-            note(place, _sentences(placed.namespace_unplaced.get(place, {})))
+            pods = placed.namespace_unplaced.get(place, {})
+            note(place, _sentences({why: f"{place[0]}/{pod}" for why, pod in pods.items()}))
 
 
 def _newest(items: OrderedDict[_K, _V], most: int, namespace: Callable[[_K], str]) -> OrderedDict[_K, _V]:

@@ -47,6 +47,7 @@ def policy_status(
             _metrics(policy, sources, reports),
             write_access(access, policy, summary),
         ]
+    added = totals_document(summary.totals or totals(summary.headlines), summary.minor)
     return {
         "changesInFlight": summary.changes_in_flight,
         "conditions": conditions.update(
@@ -58,7 +59,7 @@ def policy_status(
         "top": [
             clip(top_line(h), 400) for h in ranked_copies(summary.headlines, resolved.pricing)[:TOP_RECOMMENDATIONS]
         ],
-        "totals": totals_document(summary.totals or totals(summary.headlines), summary.minor),
+        **({"totals": added} if summary.analyzed else {}),  # sums of nothing analyzed yet would read as worth nothing
     }
 
 

@@ -13,6 +13,7 @@ from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.core.text import count
 from concertmaster.engines import PATCHABLE
 
 TOP_RECOMMENDATIONS = 10  # recommendations named in a policy's status
@@ -24,6 +25,7 @@ class PolicySummary:
     """What a cycle knows about one policy."""
 
     matched: int = 0
+    analyzed: int = 0  # of these, with an analysis in their status
     discovered: int = 0
     pending: int = 0  # profiles that discovery creates in the next cycles
     changes_in_flight: int = 0
@@ -60,10 +62,10 @@ def _summary(
     governed: Sequence[ResolvedProfile], overridden: Mapping[str, int], reports: Mapping[str, SourceReport]
 ) -> PolicySummary:
     problems = (text for p in governed if p.policy is not None for text in p.policy.problems)
-    unplaced = (text for p in governed for text in _unplaced(p, reports.get(p.source)))
     return PolicySummary(
         matched=len(governed),
-        obstacles=tuple(dict.fromkeys(unplaced)),
+        analyzed=sum(p.entry.status.body is not None for p in governed),
+        obstacles=tuple(_unplaced(governed, reports)),
         overridden=overridden,
         targets=frozenset(target for p in governed for target in _targets(p)),
         problems=tuple(dict.fromkeys(problems)),
@@ -72,11 +74,20 @@ def _summary(
     )
 
 
-def _unplaced(profile: ResolvedProfile, report: SourceReport | None) -> Sequence[str]:
-    definition = profile.resolved.definition
-    if report is None or definition is None:
-        return ()
-    return report.namespace_unplaced.get((profile.entry.namespace, definition.engine), ())
+def _unplaced(governed: Iterable[ResolvedProfile], reports: Mapping[str, SourceReport]) -> Iterator[str]:
+    """One sentence for each reason: what an allow-list lacks, the pods of every namespace lack."""
+    found: dict[str, dict[str, str]] = {}
+    for profile in governed:
+        report, definition, namespace = (
+            reports.get(profile.source),
+            profile.resolved.definition,
+            profile.entry.namespace,
+        )
+        if report is not None and definition is not None:
+            for why, text in report.namespace_unplaced.get((namespace, definition.engine), {}).items():
+                found.setdefault(why, {}).setdefault(namespace, text)
+    for first, *others in map(list, map(dict.values, found.values())):
+        yield f"{first} (and in {count(len(others), 'more namespace')})" if others else first
 
 
 def _targets(profile: ResolvedProfile) -> Iterator[tuple[str, str, str]]:
@@ -109,6 +120,7 @@ def merged(parts: Sequence[PolicySummary]) -> PolicySummary:
         overridden.update(one.overridden)
     return PolicySummary(
         matched=sum(p.matched for p in parts),
+        analyzed=sum(p.analyzed for p in parts),
         discovered=sum(p.discovered for p in parts),
         pending=sum(p.pending for p in parts),
         changes_in_flight=sum(p.changes_in_flight for p in parts),

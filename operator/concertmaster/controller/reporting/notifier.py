@@ -138,10 +138,10 @@ def digest_text(status: Mapping[str, Any]) -> str:
     """A policy's status as a few lines."""
     totals = status.get("totals") or {}
     profiles, recommended = status.get("matchedProfiles") or 0, totals.get("recommendations") or 0
+    known = f"{text.count(recommended, 'open recommendation')} for {totals.get('workflows') or 0} of them"
+    verified = text.count(status.get("changesInFlight") or 0, "change")
     lines = [
-        f"{text.count(profiles, 'workflow')}, {text.count(recommended, 'open recommendation')} for"
-        f" {totals.get('workflows') or 0} of them; {text.count(status.get('changesInFlight') or 0, 'change')} under"
-        " verification."
+        f"{text.count(profiles, 'workflow')}, {known if totals else 'none analyzed yet'}; {verified} under verification."
     ]
     worth = [str(totals["moneyPerMonth"])] if totals.get("moneyPerMonth") else []
     for name, unit in (("runHoursPerMonth", "run-hour"), ("failedRunsPerMonth", "failed run")):

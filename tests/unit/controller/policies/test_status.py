@@ -66,12 +66,18 @@ def test_a_policy_ranks_what_it_governs_and_adds_it_up() -> None:
                  "Low", "Low", "Low", confidence, "USD")
         for name, v, confidence in (("a", 2.0, 0.91), ("b", 30.0, None))
     ]  # fmt: skip
-    status = status_of({}, PolicySummary(matched=2, headlines=rows, minor=7))
+    status = status_of({}, PolicySummary(matched=2, analyzed=2, headlines=rows, minor=7))
     assert status["top"] == [
         "demo/b right-size: 30 USD a month (effort Low, risk Low); Right-size b",
         "demo/a right-size: 2 USD a month (confidence 91%, effort Low, risk Low); Right-size a",
     ]
     assert (status["totals"]["moneyPerMonth"], status["totals"]["minor"]) == ("32 USD", 7)
+
+
+def test_a_policy_without_an_analysis_has_no_totals() -> None:
+    """In its first cycle they were zero, which reads as worth nothing."""
+    assert "totals" not in status_of({}, PolicySummary(matched=2))
+    assert status_of({}, PolicySummary(matched=2, analyzed=1))["totals"]["recommendations"] == 0
 
 
 def test_a_selector_that_leaves_out_what_discovery_finds_is_named_as_the_cause() -> None:

@@ -183,6 +183,7 @@ def test_the_digest_says_what_the_policy_s_status_says() -> None:
         *(f"- demo/w{n}: do this" for n in range(5)),
     ]
     assert digest_text({}).startswith("0 workflows")
+    assert digest_text({"matchedProfiles": 3}) == "3 workflows, none analyzed yet; 0 changes under verification."
     unread = {"type": "MetricsAvailable", "status": "False", "message": "source default cannot be reached"}
     known = {"type": "Ready", "status": "True", "message": "in force as written"}
     written = digest_text({**status, "conditions": [known, unread]}).splitlines()
