@@ -266,8 +266,17 @@ def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[Obje
     for metric, most in objectives.budgets.items():
         amounts = [r.extra[metric] for r in runs if metric in r.extra]
         yield _at_most(
-            f"{metric} per run", most, max(amounts, default=None), lambda v: text.number(v, 6), _going(amounts)
+            f"{budget_of(metric)} per run",
+            most,
+            max(amounts, default=None),
+            lambda v: text.number(v, 6),
+            _going(amounts),
         )
+
+
+def budget_of(metric: str) -> str:
+    """What the budget of a metric is called, so that one of a metric named cost is not taken for the objective on money."""
+    return f"metric-{metric}" if metric == "cost" else metric
 
 
 def _cpu_share(run: RunRecord) -> float | None:

@@ -209,12 +209,13 @@ def test_missed_objectives_lower_the_score_and_those_of_other_parts_do_not_count
 
 
 def test_a_budget_is_not_taken_for_an_objective_that_its_metric_is_named_like() -> None:
-    names = ("success", "duration")
+    names = ("success", "duration", "cost")
     of = [replace(run, extra=dict.fromkeys(names, 5.0)) for run in runs()]
     found = analyze(CHAIN, of, now=NOW, policy=Policy(objectives=Objectives(budgets=dict.fromkeys(names, 2.0))))
     assert next(part.value for part in found.score.parts if part.name == "objectives") == 0.0
     evidence = Evidence(found, "p")
     assert not evidence.misses_duration and not evidence.misses_success
+    assert "cost per run" not in {o.kind for o in found.objectives}
 
 
 def test_the_score_counts_the_objectives_that_the_status_lists() -> None:

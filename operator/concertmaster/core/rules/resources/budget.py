@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import budget_of
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
 from concertmaster.core.model.enums import MetricRole, RuleName
@@ -102,7 +103,7 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
     money = f", {text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
     return Finding(
         step=top,
-        about=metric,
+        about=budget_of(metric),
         action=f"Bring {metric} below the budget of {_amount(most, '').strip()} per run"
         + (f", first in {evidence.title(top)}" if top else ""),
         because=(
@@ -119,7 +120,7 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
         expected=f"{_amount(sum(excess) / len(excess), metric)} less per run on average{money}",
         confidence=0.8,
         saving_per_month=_positive(saving),
-        objective=f"{metric} per run",
+        objective=f"{budget_of(metric)} per run",
         evidence=tuple(
             f"{n}: {text.percent(v / total)} of all {metric}"
             for n, v in sorted(steps.items(), key=lambda kv: -kv[1])[:5]

@@ -35,6 +35,18 @@ def test_money_per_run() -> None:
     assert replace(base, objectives=Objectives(max_cost_per_run=1.0)).recommended("budget") == []
 
 
+def test_a_budget_of_a_metric_named_cost_is_not_the_objective_on_money() -> None:
+    """Both were called ``cost per run``, and one recommendation took the place of the other."""
+    base = scenario(etl(), 20, lambda _: STEPS, objectives=Objectives(max_cost_per_run=0.002, budgets={"cost": 1.0}))
+    made = replace(base, runs=tuple(replace(r, extra={"cost": 1.5}) for r in base.runs))
+    items = {i.id: i for i in made.recommended("budget")}
+    assert {n: i.objective for n, i in items.items()} == {
+        "budget.cost": "cost per run",
+        "budget.metric-cost": "metric-cost per run",
+    }
+    assert items["budget.metric-cost"].action.startswith("Bring cost below the budget of 1 per run")
+
+
 @pytest.mark.parametrize("ceiling", [Objectives(budgets={"tokens": 1000.0}), Objectives(max_cost_per_run=0.002)])
 def test_runs_before_a_clear_change_say_nothing_of_those_to_come(ceiling: Objectives) -> None:
     """Runs that cost 0.004 USD and 1500 tokens, and such that cost a quarter."""
