@@ -52,11 +52,12 @@ class SourceReport:
     ``missing``: series the source does not have, each a sentence with its remedy. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although
     they seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by
-    namespace and engine, each by its reason. ``answered``: workflows of which a user's query that was slow has its answer now, which is not
-    in the history before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by
-    namespace. ``nodes``: what the nodes behind the source have allocatable; ``in_quotas``: what services take of quotas,
-    by namespace. ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read it.
-    ``clock_ahead``: seconds by which the operator's clock is ahead of the source's (negative: behind; 0.0: hardly any).
+    namespace and engine, each by its reason. ``answered``: workflows of which a user's query that was slow has its answer
+    now, which is not in the history before an analysis takes it. ``left_out``: sentences on metrics that are too many to
+    be read, by namespace. ``nodes``: what the nodes behind the source have allocatable; ``in_quotas``: what services take
+    of quotas, by namespace. ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read
+    it. ``clock_ahead``: seconds by which the operator's clock is ahead of the source's (negative: behind; 0.0: hardly
+    any).
     """
 
     source: str

@@ -100,7 +100,7 @@ class RemainingStatus(ApiModel):
         examples=["peak at month end, until 2027-01-31T00:00:00Z"],
     )
     effort: Level | None = _effort(default=None)
-    expected: Line160 | None = _expected(default=None)
+    expected: Line400 | None = _expected(default=None)
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
@@ -144,7 +144,7 @@ class RecommendationStatus(RemainingStatus):
     category: Category = Field(description="What the recommendation improves.", examples=["Cost"])
     current: Line160 = Field(description="Current value.", examples=["2Gi"])
     effort: Level = _effort()
-    expected: Line160 = _expected()
+    expected: Line400 = _expected()
     how: Line1000 = Field(
         description="Command that shows or makes the change.",
         examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],

@@ -59,7 +59,7 @@ def words(item: Recommendation, currency: str) -> Document:
         "confidence": f"{100 * item.confidence:.0f}",
         "current": clip(item.current, 160),
         "effort": item.effort.value,
-        "expected": clip(item.expected, 160),
+        "expected": clip(item.expected, 400),
         "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
         "impact": impacts.line(item.impact, currency),
         **({"items": [clip(str(i), 160) for i in item.items[:ITEMS]]} if item.items else {}),

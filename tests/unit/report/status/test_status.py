@@ -620,3 +620,13 @@ def test_a_fingerprint_of_another_version_is_made_anew() -> None:
     for other in ("9f2c41d07be3", "1-9f2c41d07be3", "2-"):
         entry["fingerprint"] = other
         assert remembered.read({"results": [entry]}).outcomes[0].fingerprint is None
+
+
+def test_what_to_look_at_before_a_right_sizing_is_not_cut_off() -> None:
+    """``expected`` ended at 160 characters, with "unless their use follows the lower…"."""
+    caution = "unless their use follows the lower limit, like the heap of a JVM"
+    expected = (
+        "0.074 core-hours and 0.034 GiB-hours less reserved per run (0.219 USD a month); no impact on run duration; at most"
+        f" 1% of later attempts run out of memory, {caution}; memory of fetch/main: set in the pod's own definition"
+    )
+    assert words(replace(recommendation(), expected=expected), "USD")["expected"] == expected
