@@ -17,8 +17,8 @@ from concertmaster.cli.errors import CallError, UserError
 from concertmaster.cli.gather import Facts, from_file, from_prometheus, load_objects
 from concertmaster.core import text
 from concertmaster.core.model.scalars import Duration
-from concertmaster.core.times import iso, parse_time
-from concertmaster.core.units import DAY, HOUR, MINUTE
+from concertmaster.core.times import format_duration, iso, parse_time
+from concertmaster.core.units import DAY
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -173,7 +173,7 @@ class SpanOptions:
         """What the options were called with."""
         named = [("namespace", name) for name in self.namespaces]
         named += [("definitions", str(path)) for path in self.definitions]
-        named += [("window", _exact(self.window))] if self.window is not None else []
+        named += [("window", format_duration(self.window))] if self.window is not None else []
         named += [("until", str(iso(self.until)))] if self.until is not None else []
         return [part for name, value in named for part in (f"--{name}", value)]
 
@@ -209,15 +209,6 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
             click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
         ),
     )
-
-
-def _exact(seconds: float) -> str:
-    """A window as the option takes it: ``3d12h``."""
-    parts, left = "", round(seconds)
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (1, "s")):
-        count, left = divmod(left, round(size))
-        parts += f"{count}{unit}" if count else ""
-    return parts
 
 
 FACTS = click.option(

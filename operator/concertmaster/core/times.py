@@ -91,6 +91,15 @@ def parse_duration(text: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def format_duration(seconds: float) -> str:
+    """What ``parse_duration`` reads as this many seconds, rounded to whole ones: ``3d12h``."""
+    parts, left = "", round(seconds)
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, round(_SECONDS[unit]))
+        parts += f"{count}{unit}" if count else ""
+    return parts or "0s"
+
+
 def recent(moment: float | None, now: float, seconds: float) -> bool:
     """Whether ``moment`` was less than ``seconds`` ago. False for a future moment: the clock was set back since."""
     return moment is not None and 0.0 <= now - moment < seconds

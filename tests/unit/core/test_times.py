@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.times import parse_duration, seconds_outside
+from concertmaster.core.times import format_duration, parse_duration, seconds_outside
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ from concertmaster.core.times import parse_duration, seconds_outside
 )
 def test_durations_add_up_their_parts(text: str, expected: float) -> None:
     assert parse_duration(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0s"), (90.0, "1m30s"), (129_600.0, "1d12h"), (14 * 86400.0, "14d"), (86_399.7, "1d")]
+)
+def test_a_duration_is_written_as_it_is_read(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+    assert parse_duration(text) == round(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "30", "x5s", "5s ", "1 h", "1w", "-5s", "1h" * 51])
