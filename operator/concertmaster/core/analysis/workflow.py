@@ -221,7 +221,7 @@ def analyze(
     definition, finished = with_pods(definition, finished)
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
-    on_path = critical_share(executed)
+    on_path = critical_share(executed, definition.graph)
     slow, factors, delayed = _slow_nodes(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)

@@ -34,5 +34,6 @@ def test_the_life_of_a_daemon_is_paid_as_that_of_any_pod(daemon: bool) -> None:
     dearer = scenario(manifest, 12, lambda k: {**work(k), "db": Pod(6000.0)}).analysis().cost.per_run
     assert dearer is not None
     assert dearer.requested > 1.3 * per_run.requested, "it is paid as long as it lives"
-    drag = critical_share(found.analysis().executed)["db"].drag
+    analysis = found.analysis()
+    drag = critical_share(analysis.executed, analysis.definition.graph)["db"].drag
     assert (drag < 60.0) is daemon

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, has_roo
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.simulation.slot_queue import SlotQueue
 from concertmaster.core.fast_init import fast_init
+from concertmaster.core.model import WorkflowGraph
 
 MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
 MIN_REPLAYED = 2  # of each step, whatever it takes
@@ -106,19 +107,35 @@ def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) for f in fields(TimeSplit)})
 
 
-def critical_share(runs: Sequence[ExecutedRun]) -> Mapping[str, CriticalShare]:
-    """For every step that ran: how often it is critical, its seconds on the chain, and its mean drag."""
+def podless_before(graph: WorkflowGraph) -> dict[str, list[str]]:
+    """By step, the steps without a pod that it waits for, such as an approval; steps without any are left out."""
+    podless = {s.name for s in graph.steps if s.waits}
+    before = {s.name: [name for name in s.depends_on if name in podless] for s in graph.steps}
+    return {name: names for name, names in before.items() if names}
+
+
+def critical_share(runs: Sequence[ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:
+    """For every step that ran: how often it is critical, its seconds on the chain, and its mean drag. Where a step without
+    a pod before it left no trace, the wait before the step is that step's time."""
+    before = podless_before(graph)
+
+    def unseen(run: ExecutedRun, step: str) -> bool:
+        return not all(run.chains_of(name) for name in before.get(step, ()))
+
     usable = [run for run in runs if run.usable]
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
     for run in usable:
         spent: dict[str, float] = {}
         for a in run.critical:
-            spent[a.step] = spent.get(a.step, 0.0) + a.total
+            spent[a.step] = spent.get(a.step, 0.0) + (a.span if unseen(run, a.step) else a.total)
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value
     drag = _step_drags(usable)
+    for name in drag.keys() & before.keys():
+        most = sum([_longest(run, name, waits=not unseen(run, name)) for run in usable])
+        drag[name] = min(drag[name], most)
     total = len(usable)
     names = dict.fromkeys(chain.from_iterable([run.pods for run in usable]))
     return {
@@ -127,6 +144,12 @@ def critical_share(runs: Sequence[ExecutedRun]) -> Mapping[str, CriticalShare]:
         )
         for name in names
     }
+
+
+def _longest(run: ExecutedRun, step: str, *, waits: bool) -> float:
+    """Seconds of the step's longest item, with what it waits for before its first pod or without."""
+    spans = [sum([a.total for a in items]) - (0.0 if waits else items[0].lag) for items in run.chains_of(step)]
+    return max(spans, default=0.0)
 
 
 def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:

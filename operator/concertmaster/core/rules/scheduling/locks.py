@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun
+from concertmaster.core.analysis.replay import ExecutedRun, podless_before
 from concertmaster.core.analysis.replay.gain import paired_interval, sooner
 from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
@@ -116,8 +116,8 @@ def _raised(
 
 def _approvals(graph: WorkflowGraph) -> dict[str, list[str]]:
     """Steps that need a lock, each with the steps without a pod that it waits for, such as an approval."""
-    podless = {s.name for s in graph.steps if s.waits}
-    return {s.name: [name for name in s.depends_on if name in podless] for s in graph.steps if s.locks}
+    before = podless_before(graph)
+    return {s.name: before.get(s.name, []) for s in graph.steps if s.locks}
 
 
 def _lags(run: ExecutedRun, approvals: Mapping[str, Sequence[str]], usual: float) -> dict[int, float]:

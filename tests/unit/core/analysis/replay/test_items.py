@@ -61,7 +61,7 @@ def test_the_critical_chain_is_that_of_the_slowest_item(declared: bool) -> None:
 
 
 def test_every_step_of_the_chain_is_critical_and_its_drag_is_by_item() -> None:
-    shares = critical_share([executed(run(), graph())])
+    shares = critical_share([executed(run(), graph())], graph())
     assert {step: share.share for step, share in shares.items()} == dict.fromkeys(shares, 1.0)
     drag = step_drag(executed(run(), graph()))
     # Without extract the longest item takes 25 seconds instead of 115; without clean item c still takes 105.

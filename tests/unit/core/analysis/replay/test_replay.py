@@ -23,7 +23,8 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
-from tests.support.builders import run_record
+from tests.support import builders
+from tests.support.builders import definition, run_record, step
 from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 GRAPH = WorkflowGraph(
@@ -276,12 +277,26 @@ def test_the_time_split_tells_limit_retry_and_start_up_apart() -> None:
 def test_share_and_drag_over_runs() -> None:
     slow_check = engine()
     slow_split = engine(work={**WORK, "check": [5]})
-    shares = critical_share(prepare([slow_check.run("1"), slow_check.run("2"), slow_split.run("3")], GRAPH))
+    shares = critical_share(prepare([slow_check.run("1"), slow_check.run("2"), slow_split.run("3")], GRAPH), GRAPH)
     assert shares["extract"].share == shares["load"].share == 1.0
     assert shares["check"].share == pytest.approx(2 / 3)
     assert shares["split"].share == pytest.approx(1 / 3)
     assert shares["check"].drag == pytest.approx((15 + 15 + 0) / 3)  # the slowest item takes 45 of its 60 seconds
     assert shares["check"].runs == 3
+
+
+def test_the_time_of_a_step_without_a_pod_is_not_that_of_the_step_after_it() -> None:
+    """An approval leaves no trace in metrics: its hour was said to be what a run would be shorter without the next step."""
+    graph = definition(step("build"), step("approve", ["build"], waits=True), step("deploy", ["approve"])).graph
+    seconds = {"build": 100.0, "approve": 3600.0, "deploy": 200.0}
+    seen = builders.run(graph, seconds, wait=1.0, startup=2.0)
+    unseen = replace(seen, steps=tuple(e for e in seen.steps if e.step != "approve"))
+    of_metrics, live = (critical_share(prepare([r], graph), graph)["deploy"] for r in (unseen, seen))
+    assert of_metrics.drag == of_metrics.seconds == 203.0
+    assert live.drag == live.seconds == 203.0
+    mixed = critical_share(prepare([unseen, seen], graph), graph)
+    assert mixed["deploy"].drag == 203.0
+    assert mixed["approve"].drag == pytest.approx(3603 / 2)
 
 
 def test_drag_is_what_the_replay_says_with_and_without_limits() -> None:
@@ -323,7 +338,7 @@ def test_runs_that_cannot_be_replayed_say_why() -> None:
         assert any(why in p for p in found.problems)
         assert math.isnan(replay(found))
         assert found.critical == () and time_split(found) is None and step_drag(found) == {}
-    assert critical_share(prepare([blind, empty], GRAPH)) == {}
+    assert critical_share(prepare([blind, empty], GRAPH), GRAPH) == {}
 
 
 def test_runs_of_a_workflow_without_any_step_cannot_be_replayed_however_many_they_are() -> None:
@@ -517,6 +532,6 @@ def test_the_life_of_a_daemon_is_no_work_of_the_run(source: Source, end: float, 
     made = executed(record, graph)
     assert made.usable
     assert [a.step for a in made.critical] == ["db", "load", "query"]
-    share = critical_share([made])
+    share = critical_share([made], graph)
     assert share["db"].drag == pytest.approx(4.0)
     assert share["load"].drag == pytest.approx(202.0, abs=5.0)
