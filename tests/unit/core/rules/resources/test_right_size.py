@@ -113,6 +113,15 @@ def test_a_request_of_zero_is_raised_to_what_is_used() -> None:
     assert [r.id for r in sized([spec("a", 0, cpu="0")], {"a": fact(cpu_request=0.0)})] in ([], ["right-size"])
 
 
+@pytest.mark.parametrize("declares", [{"pointer": "/spec/templates/1"}, {"template_in": "WorkflowTemplate lib"}, {}])
+def test_a_template_without_a_container_has_no_size_to_set(declares: dict[str, str]) -> None:
+    """Argo's own container does the work of ``resource`` and ``data`` templates; its size is a setting of the controller.
+    Of a step that no template declares, sizes are shown: whoever describes its pods knows where they are set."""
+    steps = [spec("a", 0, cpu="4"), replace(spec("b", 1), containers=(), **declares)]  # type: ignore[arg-type]
+    used = {"a": fact(cpu_request=4.0), "b": fact(cpu_request=4.0)}
+    assert {i.step for i in only(sized(steps, used)).items} == ({"a"} if declares else {"a", "b"})
+
+
 def test_all_that_is_off_is_one_table_one_sum_and_one_patch() -> None:
     steps = [spec("a", 0, cpu="4"), spec("b", 1, memory="8Gi"), spec("c", 2)]
     item = only(
@@ -343,7 +352,7 @@ def test_a_pod_is_guaranteed_only_if_all_its_containers_are(declared: bool, limi
     of = argo(task("a"), templates={"a": resources(requests=sizes, limits=sizes)})
     found = scenario(of, 24, lambda _: {"a": Pod(600.0, containers=(work, wait))})
     graph = found.definition.graph
-    steps = graph.steps if declared else tuple(replace(s, containers=()) for s in graph.steps)
+    steps = graph.steps if declared else tuple(replace(s, containers=(), pointer=None) for s in graph.steps)
     analysis = analyze(replace(found.definition, graph=replace(graph, steps=steps)), found.runs, now=NOW)
     (item,) = (r for r in recommend(Evidence(analysis, "wfp")) if r.rule == "right-size")
     assert ("static CPU manager policy" in "; ".join(item.evidence)) is limited

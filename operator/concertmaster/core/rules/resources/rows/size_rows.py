@@ -89,8 +89,8 @@ def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, slowed: frozen
     """Whether a size may be proposed, as far as that does not depend on the size."""
     spec, name = unit.step.spec, unit.container.name
     declared = unit.step.declared(unit.container) is not None
-    if not declared and spec is not None and spec.containers:
-        return False  # injected into the pod: there is no field to set
+    if not declared and spec is not None and (spec.containers or spec.pointer or spec.template_in):
+        return False  # put into the pod by something else, the engine included: there is no field to set
     if unit.container.init and (not declared or getattr(unit.container, f"{resource}_request") is None):
         return False  # what pods reserve without it is not known, or they reserve nothing for it alone
     if size_guard(unit.container, evidence.analysis.options) is not None:
