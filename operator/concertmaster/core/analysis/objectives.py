@@ -23,7 +23,7 @@ from concertmaster.core.changepoint import Detection
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Verdict
-from concertmaster.core.model.policy import Objectives, Policy, Quantiles
+from concertmaster.core.model.policy import Objectives, Policy, Quantiles, budget_of
 from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
@@ -265,18 +265,8 @@ def _utilization(
 def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
     for metric, most in objectives.budgets.items():
         amounts = [r.extra[metric] for r in runs if metric in r.extra]
-        yield _at_most(
-            f"{budget_of(metric)} per run",
-            most,
-            max(amounts, default=None),
-            lambda v: text.number(v, 6),
-            _going(amounts),
-        )
-
-
-def budget_of(metric: str) -> str:
-    """What the budget of a metric is called, so that one of a metric named cost is not taken for the objective on money."""
-    return f"metric-{metric}" if metric == "cost" else metric
+        name, largest = f"{budget_of(metric)} per run", max(amounts, default=None)
+        yield _at_most(name, most, largest, lambda v: text.number(v, 6), _going(amounts))
 
 
 def _cpu_share(run: RunRecord) -> float | None:

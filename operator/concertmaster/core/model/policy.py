@@ -131,6 +131,11 @@ class Objectives:
         )
 
 
+def budget_of(metric: str) -> str:
+    """What the budget of a metric is called, so that one of a metric named cost is not taken for the objective on money."""
+    return f"metric-{metric}" if metric == "cost" else metric
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
     """Whether a rule runs, and the settings documented on its page (decimal strings, as in the resource)."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.objectives import budget_of
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
 from concertmaster.core.model.enums import MetricRole, RuleName
+from concertmaster.core.model.policy import budget_of
 from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
