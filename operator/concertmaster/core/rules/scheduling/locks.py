@@ -17,7 +17,7 @@ from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
-from concertmaster.core.rules.scheduling.free_capacity import begins, service_notes
+from concertmaster.core.rules.scheduling.free_capacity import begins, outside, service_notes
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _SEMAPHORE = "semaphore/"
@@ -25,12 +25,14 @@ _SEMAPHORE = "semaphore/"
 
 class _Semaphore(NamedTuple):
     """``name``: of the lock; ``size``: how many may hold it at a time; ``enough``: how many would do, None where a queue of
-    this size does not explain the waiting; ``limited``: what allows no more than that, in brackets, or nothing."""
+    this size does not explain the waiting; ``limited``: what allows no more than that, in brackets, or nothing; ``served``:
+    what must serve that many of its holders, None where these compute."""
 
     name: str
     size: int
     enough: EnoughPlaces | None
     limited: str = ""
+    served: str | None = None
 
 
 def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
@@ -57,7 +59,8 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     if seconds.low <= 0 or share.likely < evidence.settings.number("minGainPercent", 5.0) / 100:
         return None
     held_up = text.duration(seconds.likely)
-    if enough is None:
+    bound = semaphore is None or enough is None or semaphore.served is not None
+    if bound:
         share, seconds = attainable((share, seconds))
     name, lock = evidence.title(worst), text.listing([n.rpartition("/")[2] for n in locks[worst]])
     whole = sum(waits) / len(waits)
@@ -77,13 +80,13 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
-        upper_bound=enough is None,
+        upper_bound=bound,
         action=f"Hold lock {lock} for less time, or allow more holders: {name} waits for it",
         otherwise=f"steps that could run in parallel keep running one after the other, {held_up} of each run",
         # Not the median: of two workflows with one lock, the one that usually comes first waits in few of its runs.
         current=f"{text.duration(sum(waits) / len(waits))} per run on average, at most {text.duration(max(waits))}",
         proposed="none on the critical path",
-        expected=gain_sentence(share, seconds) + (f", {assumption('wait')}" if enough is None else ""),
+        expected=gain_sentence(share, seconds) + (f", {assumption('wait')}" if bound else ""),
         evidence=tuple(lines),
     )
     if semaphore is None or enough is None:
@@ -95,7 +98,7 @@ def _raised(
     found: Finding, namespace: str, semaphore: _Semaphore, enough: EnoughPlaces, notes: Sequence[str]
 ) -> Finding:
     """The finding with the size that would be enough, what it rests on, and how to set it."""
-    name, size, _, limited = semaphore
+    name, size, _, limited, served = semaphore
     config_map, _, key = name.removeprefix(_SEMAPHORE).partition("/")
     return replace(
         found,
@@ -109,6 +112,7 @@ def _raised(
             f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
             f" {text.duration(enough.left)}",
             "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
+            *([served] if served is not None else []),
             *notes,
         ),
     )
@@ -162,4 +166,5 @@ def _semaphore(
     most, by = fits if fits is not None else (MAX_PLACES, "")
     enough = enough_places(rows, size, most)
     limited = enough is not None and by and enough.size == most
-    return _Semaphore(names[0], size, enough, f" (limited by {by})" if limited else "")
+    served = outside(evidence, holders, enough.size) if enough is not None else None
+    return _Semaphore(names[0], size, enough, f" (limited by {by})" if limited else "", served)

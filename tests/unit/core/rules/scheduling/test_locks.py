@@ -20,17 +20,27 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Scenario, argo, noise, scenario, task
+from tests.support.core.scenarios import measured
 from tests.support.core.semaphore_scenario import waiting_scenario
 
 MUTEX = {"synchronization": {"mutexes": [{"name": "production"}]}}
 
 
 def locks(
-    size: int | None, *, reported: int | None = None, capacity: Capacity | None = None, beside: float = 0.0
+    size: int | None,
+    *,
+    reported: int | None = None,
+    capacity: Capacity | None = None,
+    beside: float = 0.0,
+    cores: float | None = None,
 ) -> list[Recommendation]:
     """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``reported``; ``beside``: seconds of
-    a step that needs none."""
+    a step that needs none; ``cores``: that pods use."""
     of = waiting_scenario(size or 2, beside=beside)
+    if cores is not None:
+        own = measured(cpu_seconds=100.0 * cores, cpu_sampled_seconds=100.0)
+        pods = ((r, tuple(replace(e, containers=own) for e in r.steps)) for r in of.runs)
+        of = replace(of, runs=tuple(replace(r, steps=steps) for r, steps in pods))
     known = reported if reported is not None else size
     maps = NamedConfigMaps({"semaphore/limits/db": known} if known else {})
     definition = replace(of.definition, config_maps=maps)
@@ -52,6 +62,17 @@ def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(302, rel=0.1)
     assert "2 at a time" in item.current
+
+
+@pytest.mark.parametrize(("cores", "bound"), [(0.9, False), (0.05, True)])
+def test_holders_that_mostly_wait_may_wait_for_what_the_semaphore_protects(cores: float, bound: bool) -> None:
+    """A database that serves two at a time serves four no faster, which no run shows."""
+    item = lock(2, cores=cores)
+    assert (item.action, item.upper_bound) == ("Raise semaphore db: 2 -> 4", bound)
+    assert item.gain_seconds is not None
+    assert (item.gain_seconds.low == 0.0) is bound
+    assert item.gain_seconds.likely == pytest.approx(151 if bound else 302, rel=0.1)
+    assert any("must serve 4 of them at a time" in line for line in item.evidence) is bound
 
 
 FULL = ServicePods((ServiceMoment(NOW, {"cpu": np.array([1.9, 1.2])}, {"cpu": 4.9}),))
