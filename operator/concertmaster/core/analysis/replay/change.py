@@ -19,7 +19,6 @@ from concertmaster.core.analysis.replay.run import (
     ExecutedRun,
     Limit,
     Piece,
-    chain_length,
     lag_parts,
     longest,
 )
@@ -243,14 +242,21 @@ def _work(attempt: Attempt, most: float, factor: float, cpu: float) -> float:
 
 
 def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:
-    """Chains joined ``size`` at a time: in each batch only the first has lag and start-up."""
-    out: list[Chain] = []
-    for begin in range(0, len(rows), size):
-        first, *rest = rows[begin : begin + size]
-        delay, head, work = first[-1]
-        work += sum(chain_length(row) - row[-1][0] - row[-1][1] for row in rest)
-        out.append((*first[:-1], (delay, head, work)))
-    return out
+    """Chains joined ``size`` at a time. Lag and start-up of a batch are those of the pod that was as early: the first ones
+    wait for nodes and pull the image, whatever they work on."""
+    begins = range(0, len(rows), size)
+    return [_batch(rows[begin : begin + size], rows[k][0]) for k, begin in enumerate(begins)]
+
+
+def _batch(items: Sequence[Chain], first: Piece) -> Chain:
+    """Items one after the other in a pod that begins as ``first`` did: where one fails, all are done again."""
+    works = [chain[-1][2] for chain in items]
+    (delay, head, _), attempts = first, []
+    for k, chain in enumerate(items):
+        for (_, _, failed), (lag, start_up, _) in pairwise(chain):
+            attempts.append((delay, head, sum(works[:k]) + failed))
+            delay, head = lag, start_up
+    return (*attempts, (delay, head, sum(works)))
 
 
 def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:

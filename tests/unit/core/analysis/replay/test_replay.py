@@ -186,6 +186,26 @@ def test_batched_items_share_a_pod() -> None:
     assert predicted(base, WhatIf.batch_items("split", 3)) == actual(engine(graph=fan, work={"split": [15, 15]}))
 
 
+def test_all_items_of_a_batch_are_done_again_where_one_fails() -> None:
+    """Each of two items fails once, after 5 s: the first alone, the second after the first has succeeded."""
+    fan = WorkflowGraph((StepSpec("split", fan_out=True),))
+    base = engine(graph=fan, work={"split": [5, 5]}, fails={"split": 1}, tail=0)
+    first, again = 1 + 2 + 4, 10 + 2 + 4
+    assert predicted(base, WhatIf.batch_items("split", 2)) == (first + 5) + (again + 5 + 5) + (again + 5 + 5)
+
+
+def test_the_first_batches_pull_the_image_as_the_first_pods_did() -> None:
+    fan = WorkflowGraph((StepSpec("split", fan_out=True),), parallelism=2)
+    record = engine(graph=fan, work={"split": [5] * 8}, limit=2, tail=0).run()
+    pulled, pull = record.steps[:2], 60.0
+    later = [replace(e, **{name: (getattr(e, name) or 0.0) + pull for name in ("started", "finished")}) for e in pulled]
+    times = ("created", "scheduled", "started", "finished")
+    rest = [replace(e, **{name: (getattr(e, name) or 0.0) + pull for name in times}) for e in record.steps[2:]]
+    run = executed(replace(record, steps=(*later, *rest), end=(record.end or 0.0) + pull), fan)
+    whole = engine(graph=fan, work={"split": [10] * 4}, limit=2, tail=0)
+    assert replay(run, WhatIf.batch_items("split", 2)) == actual(whole) + pull
+
+
 def test_a_split_step_runs_in_parallel_parts() -> None:
     one = WorkflowGraph((StepSpec("a"),))
     halves = engine(graph=one, work={"a": [20, 20]})
