@@ -25,6 +25,7 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.killed_attempts import time_lost
 from concertmaster.core.rules.resources.memory_need import MemoryNeed, chance_of_kill, memory_need
+from concertmaster.core.rules.resources.node_kills import enough, far_below_limit, reason
 from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, memory_outlook, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
@@ -63,6 +64,11 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     if need is None:
         return None
     raised, follows = is_raised(container, need.killed_at), _follows_limit(container)
+    beneath = far_below_limit(container, alike) if need.measured else None
+    sections = ("requests", "limits") if beneath is None else ("requests",)
+    if beneath is not None:
+        size = beneath * (1 + options.memory_headroom)
+        need = replace(need, peak=beneath, least=size, size=size)
     size = need.least if raised or follows is not None else need.size
     request, current = _request(evidence, size, need.least), container.memory_request
     if request is None or (current is not None and request <= current):
@@ -70,10 +76,10 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     if raised and request < _MIN_RAISE * (current or request):
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
-    edits = resource_edits(step, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
+    edits = resource_edits(step, container, {(section, "memory"): proposed for section in sections})
     old = text.memory_quantity(current) if current is not None else "not set"
     share = (killed + earlier.runs) / (runs + earlier.of)
-    enough_for = ended(share, need.usual, need.died, request)
+    enough_for = Interval(0.0, 1.0, 1.0) if beneath is not None else ended(share, need.usual, need.died, request)
     if follows is not None:
         enough_for = replace(enough_for, low=0.0)
     admitted = (
@@ -96,28 +102,29 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
             f"{killed} of {text.count(runs, 'run')}{which} {'was' if killed == 1 else 'were'} OOM-killed"
             f" ({evidence.window()}){_said(earlier)}; {known}"
         ),
-        risk=Level.LOW if need.measured and follows is None else Level.MEDIUM,
+        risk=Level.LOW if need.measured and follows is None and beneath is None else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed{lost.otherwise}",
         current=old,
         proposed=proposed,
         expected=lost.expected
-        + _expected(need, proposed, enough_for)
+        + (_expected(need, proposed, enough_for) if beneath is None else enough(beneath, proposed))
         + "".join(f"; {what}" for what in first)
-        + change_there(evidence, step, container, "memory", "requests", "limits"),
+        + change_there(evidence, step, container, "memory", *sections),
         confidence=need.confidence or UNMEASURED,
         gain_seconds=lost.seconds,
         gain_share=lost.share,
         failures_avoided=_avoided(
             evidence, step, killed, earlier, (runs + earlier.of) / len(container.runs), enough_for
         ),
-        items=_items(step.step, container, need, request),
+        items=_items(step.step, container, need, request)[: len(sections)],
         edits=edits,
-        upper_bound=follows is not None,
+        upper_bound=follows is not None or beneath is not None,
         evidence=(
+            *([reason(beneath)] if beneath is not None else []),
             *_evidence(container, need),
             *lost.evidence,
-            *_rarer(need, chance_of_kill(alike, earlier), request),
-            *(memory_outlook(evidence, unit, request, release) if need.measured else ()),
+            *(_rarer(need, chance_of_kill(alike, earlier), request) if beneath is None else ()),
+            *(memory_outlook(evidence, unit, request, release) if need.measured and beneath is None else ()),
             *set_elsewhere(evidence, step, container, "memory"),
         ),
     )

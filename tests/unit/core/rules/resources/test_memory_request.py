@@ -465,3 +465,50 @@ def test_kills_that_a_restart_in_the_pod_makes_good_cost_run_time(init: bool) ->
 
 def test_restarts_for_other_reasons_are_no_kills() -> None:
     assert restarted(0.3, killed=False).recommended("memory-request") == []
+
+
+def killed_at(used: float, request: float, *, spike: float = 0.0, seconds: float = 900.0) -> Recommendation:
+    """``transform`` uses that much of a limit of 4Gi (MiB), and is killed in 6 of 40 runs after so many ``seconds``; of one
+    of the others a ``spike`` is known."""
+    limited = resources(requests={"cpu": "1", "memory": f"{request:.0f}Mi"}, limits={"memory": "4Gi"})
+    value = noise()
+
+    def work(i: int) -> Work:
+        sizes = {"memory_request": request * MI, "memory_limit": 4096 * MI}
+        peak = used * value(1.0)
+        mark = max(peak, spike if i == 3 else 0.0)
+        own = measured(memory_sampled_peak=peak * MI, memory_kernel_peak=mark * MI, **sizes)
+        pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
+        fails = "OOMKilled" if i % 7 == 5 else None
+        return pods | {"transform": Pod(value(seconds), containers=own, fails=fails)}
+
+    return scenario(etl(transform=limited), 40, work).one("memory-request")
+
+
+def test_where_nodes_run_out_of_memory_the_request_is_raised_to_what_runs_use() -> None:
+    """All runs, killed ones too, use a third of the limit and thrice the request."""
+    item = killed_at(1400.0, 512.0)
+    request = next(row for row in item.items if row.field == "requests.memory")
+    assert [row.field for row in item.items] == ["requests.memory"]
+    assert (request.old, request.new, request.peak) == ("512Mi", "1664Mi", "1.5Gi")
+    assert [edit.pointer.rpartition("/resources")[2] for edit in item.edits] == ["/requests/memory"]
+    failed = item.impact.failed_runs
+    assert item.upper_bound and failed is not None and failed.low == 0.0 < failed.likely
+    assert "above 4Gi" not in item.expected
+    assert "rather a node ran out of memory" in " ".join(item.evidence)
+
+
+@pytest.mark.parametrize(
+    ("used", "request_mebi", "spike", "seconds"),
+    [
+        (1400.0, 2048.0, 0.0, 900.0),  # within its request, so that others are killed first
+        (1400.0, 512.0, 3500.0, 900.0),  # what it needs reaches further
+        (3900.0, 512.0, 0.0, 900.0),  # near the limit
+        (1400.0, 512.0, 0.0, 60.0),  # too short for the samples to show the way there
+    ],
+)
+def test_other_kills_call_for_a_larger_limit(used: float, request_mebi: float, spike: float, seconds: float) -> None:
+    item = killed_at(used, request_mebi, spike=spike, seconds=seconds)
+    assert [row.field for row in item.items] == ["requests.memory", "limits.memory"]
+    assert "rather a node" not in " ".join(item.evidence)
+    assert not item.upper_bound
