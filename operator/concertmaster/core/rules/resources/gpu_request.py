@@ -150,11 +150,11 @@ def _saving(evidence: Evidence, unit: SizingUnit, fewer: float) -> tuple[float, 
     """Reserved GPU-hours saved per run, and money per month."""
     analysis, container = evidence.analysis, unit.container
     present = analysis.presence(unit.step, container)
-    held = container.columns["reserved_seconds"]
+    times, held = evidence.recent_held(container)
     freed = fewer * sum(held) / max(1, len(held)) / HOUR * present
     rate = analysis.cost.runs_per_month
     price = fewer / HOUR * unit.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
-    saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(container.columns["time"]))
+    saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(times))
     return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
 
 

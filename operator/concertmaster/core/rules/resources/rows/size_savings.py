@@ -31,7 +31,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     pricing, rate = row.unit.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.unit.step, container)
-    reserved = container.columns["reserved_seconds"]
+    times, reserved = evidence.recent_held(container)
     hours = sum(reserved) / len(reserved) / HOUR
     less = row.less / unit
     saving = None
@@ -42,7 +42,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             less * price * hours,
             (row.less + row.new - largest) / unit * price * hours,
             (row.less + row.new - smallest) / unit * price * hours,
-            container.columns["time"],
+            times,
             [less * price * seconds / HOUR for seconds in reserved],
             row.slower * max(0.0, _hourly(row) - less * hourly) * rate * present * hours,
         )
