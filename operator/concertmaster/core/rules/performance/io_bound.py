@@ -29,13 +29,15 @@ _STALLED_SHARE = 0.2  # share of the time stalled on I/O
 
 class _Seen(NamedTuple):
     """One execution of a step: cores used, share of its time (0 to 1) stalled on disk, bytes per second of disk and of
-    network; None where unknown."""
+    network, all None where unknown; GPUs busy, and the share of its time in which it had no CPU though it could run."""
 
     step: str
     cores: float
     stalled: float | None
     rate: float | None
-    network: float | None = None
+    network: float | None
+    gpus: float
+    starved: float
 
 
 def _seen(execution: StepExecution) -> _Seen | None:
@@ -48,7 +50,7 @@ def _seen(execution: StepExecution) -> _Seen | None:
         return _seen_alone(execution.step, execution.containers[0], seconds, moved)
     main = [c for c in execution.containers if not c.init]
     cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
-    if not seconds or not cores or any(c.ambiguous for c in main):
+    if not seconds or not cores or any(c.ambiguous or _unknown_gpu(c) for c in main):
         return None
     covered = max([c.cpu_sampled_seconds or seconds for c in main if c.cpu_seconds is not None])
     stalls = [
@@ -61,7 +63,19 @@ def _seen(execution: StepExecution) -> _Seen | None:
         min(1.0, max(stalls)) if stalls else None,
         sum(sizes) / covered if sizes else None,
         moved / covered if moved is not None else None,
+        sum(c.gpu_used or 0.0 for c in main),
+        _starved(max(main, key=lambda c: c.cpu_seconds or 0.0), covered),
     )
+
+
+def _unknown_gpu(container: ContainerFact) -> bool:
+    """Whether it has a GPU of unknown utilization: work on it looks like waiting."""
+    return bool(container.gpu_request) and container.gpu_used is None
+
+
+def _starved(container: ContainerFact, covered: float) -> float:
+    """Share of the time in which it could run and had no CPU, for a full node or its limit."""
+    return min(1.0, max((container.cpu_waiting_seconds or 0.0) / covered, container.throttled_time or 0.0))
 
 
 def _seen_in(run: RunRecord) -> list[_Seen]:
@@ -72,7 +86,7 @@ def _seen_in(run: RunRecord) -> list[_Seen]:
 def _seen_alone(step: str, container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
     """``_seen`` of a pod with one container, the common case."""
     spent = container.cpu_seconds
-    if not seconds or spent is None or container.init or container.ambiguous:
+    if not seconds or spent is None or container.init or container.ambiguous or _unknown_gpu(container):
         return None
     covered = container.cpu_sampled_seconds or seconds
     if covered <= 0:
@@ -85,6 +99,8 @@ def _seen_alone(step: str, container: ContainerFact, seconds: float | None, netw
         None if stalled is None else min(1.0, stalled / covered),
         None if moved is None else moved / covered,
         None if network is None else network / covered,
+        container.gpu_used or 0.0,
+        _starved(container, covered),
     )
 
 
@@ -114,7 +130,7 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
 
 def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> Finding | None:
     _, *columns = zip(*rows, strict=True)
-    used, stalled, rate, network = map(median, columns)
+    used, stalled, rate, network, gpus, starved = map(median, columns)
     cores = used or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
     # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk
@@ -122,9 +138,12 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
     seen = stalled is not None and stalled >= _STALLED_SHARE
     moving = network is not None and network >= _BUSY_NETWORK
     busy = cores / min(1.0, sum(requests)) if requests and not (seen or moving) else cores
+    # Work on a GPU is no waiting. Nor is it waiting for something else where a full node, or the limit, leaves it no CPU.
+    other = (gpus or 0.0) + (0.0 if seen else starved or 0.0)
+    busy += other
     if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:
         return None
-    left = 1.0 - stalled if seen and stalled is not None else min(1.0, cores)
+    left = max(1.0 - stalled, other) if seen and stalled is not None else min(1.0, cores + other)
     bound = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
     if bound is None:
         return None
@@ -138,8 +157,9 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
         step=step.step,
         action=f"{name} is I/O-bound: {text.percent(1.0 - left)} off-CPU",
         because=(
-            f"{evidence.runs(step.runs)} it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)}"
-            f" (medians) and {why}"
+            f"{evidence.runs(step.runs)} it uses {text.cores(cores)}"
+            + (f" and {text.number(gpus, 2)} GPUs" if gpus else "")
+            + f" while it runs for {text.duration(step.duration.p50)} (medians) and {why}"
         ),
         otherwise=(
             f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(bound[1].likely)}"

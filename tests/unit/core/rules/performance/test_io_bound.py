@@ -60,6 +60,43 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        ({}, 1),
+        ({"gpu_request": 1.0, "gpu_used": 0.8}, 0),  # it trains
+        ({"gpu_request": 1.0}, 0),  # it may
+        ({"gpu_request": 1.0, "gpu_used": 0.1}, 1),
+        ({"gpu_request": 1.0, "gpu_used": 0.8, "io_waiting_seconds": 180.0}, 0),
+        ({"cpu_waiting_seconds": 240.0}, 0),  # the node is full
+        ({"cpu_limit": 0.1, "throttled_share": 0.95}, 0),
+        ({"cpu_limit": 1.0, "throttled_share": 0.95}, 1),  # in the few periods in which it runs
+    ],
+)
+def test_who_computes_on_a_gpu_or_lacks_the_cpu_does_not_wait_for_something_else(
+    seen: dict[str, float], found: int
+) -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        quiet = measured(cpu_seconds=0.1 * seconds, cpu_sampled_seconds=seconds, **seen)
+        return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
+
+    assert len(scenario(etl(), 20, work).recommended("io-bound")) == found
+
+
+def test_what_a_gpu_does_is_no_part_of_the_bound() -> None:
+    def work(_: int) -> Work:
+        fed = measured(cpu_seconds=30.0, cpu_sampled_seconds=300.0, gpu_request=1.0, gpu_used=0.15)
+        return {"extract": 60.0, "transform": Pod(300.0, containers=fed), "load": 30.0}
+
+    item = scenario(etl(), 20, work).one("io-bound")
+    assert "uses 0.1 cores and 0.15 GPUs while it runs" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.high == pytest.approx(300 * 0.75, rel=0.06)
+
+
+@pytest.mark.parametrize(
     ("cores", "stalled", "limit", "counted"),
     [(0.05, 0.0, None, True), (0.2, 0.0, None, False), (0.2, 0.6, None, True), (0.2, 0.0, 300.0, True)],
 )
