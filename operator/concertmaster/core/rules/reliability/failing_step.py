@@ -197,7 +197,7 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
     earlier = f", {repeat.earlier} of the {repeat.begin} before" if rose else ""
     own = repeat.attempts
-    tried = f"; {own.helped} of {text.count(own.retries, 'retry', 'retries')} helped" if own.retries else ""
+    tried = f"; {own.tried}" if own.retries else ""
     if repeat.hopeless is not None:
         tried = f"; no retries observed yet, and one is likely to succeed as rarely as {repeat.hopeless}"
     unseen = f"; whether {text.count(repeat.unseen, 'run')} failed is unknown" if repeat.unseen else ""

@@ -25,14 +25,15 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share, mean_interval
-from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
-from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempts, collect, lost_by
+from concertmaster.core.rules.reliability.fields.retry_limit import covers, leaves_lost_pods, retry_edits
+from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempts, collect, episodes, lost_by
 from concertmaster.core.rules.reliability.retry.goals import Goal, goals, limit_for
 from concertmaster.core.rules.reliability.retry.limit import RetryLimit, rescued_runs
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.stats.exact import is_over
+from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
@@ -53,26 +54,33 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
     around = spec.outer_retries or 0 if spec is not None else 0
-    limit = ((recommended.limit or 0) + 1 + around) // (around + 1) - 1  # each repeated by the templates around it
+    least = ((recommended.limit or 0) + 1 + around) // (around + 1) - 1  # each repeated by the templates around it
+    limit, enough = max(least, now), least <= now
     edits = retry_edits(evidence, spec, limit, _passing(own))
     name, chains = evidence.title(step), len(own.chains)
     failed, unseen = own.lasting, own.unseen
     failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
     passes, may = own.lost, 0  # runs lost to what passes by itself, or may
-    if recommended.like is not None:
+    if not recommended.shown:
         passes = own.lost_to(PASSING)
-        may = own.lost - passes - own.lost_to(_results(evidence))
-    runs_now, rescued = 1.0 - failed_runs / len(own.runs), rescued_runs(own.runs, recommended)
-    success, most = (runs_now + rescued * (passes + part * may) / len(own.runs) for part in (HALF, 1.0))
+        may = own.lost - passes - (own.lost_to(_results(evidence)) if recommended.like is not None else 0)
+    made = 0 if recommended.like is not None else (now + 1) * (around + 1) - 1
+    rescued = rescued_runs(own.runs, recommended.again, (limit + 1) * (around + 1) - 1 - made)
+    runs_now = 1.0 - failed_runs / len(own.runs)
+    success, most = (runs_now + rescued.likely * (passes + part * may) / len(own.runs) for part in (HALF, 1.0))
     some = " that have it" if len(own.runs) + own.spared < len(evidence.rows.undisturbed) else ""
     seen = (
-        f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
+        own.tried
         if recommended.like is None
         else f"no retries observed yet, so one is assumed to succeed as often as {recommended.like}"
     )
     return Finding(
         step=step,
-        action=f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}",
+        action=(
+            f"Retry evicted pods of {name}: retryPolicy OnFailure -> Always"
+            if enough
+            else f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}"
+        ),
         because=(
             f"{failed} of its {text.count(chains, 'execution')} failed permanently {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}{f'; the ends of {unseen} were not seen' if unseen else ''}"
@@ -83,7 +91,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         ),
         risk=Level.LOW if own.helped else Level.MEDIUM,
         current=text.count(now, "retry", "retries") + (f", and {around} of the template around it" if around else ""),
-        proposed=text.count(limit, "retry", "retries"),
+        proposed=text.count(limit, "retry", "retries") + (", also of evicted pods" if enough else ""),
         expected=(
             f"{name} succeeds in about {text.percent(success, 1)} of the runs{some} instead of {text.percent(runs_now, 1)}"
             + (f" if half of {_those(own)} are transient, and in {text.percent(most, 1)} at most" if may else "")
@@ -97,7 +105,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
             recommended.reason,
-            f"{limit} is the smallest limit with which {text.percent(goal.executions, 2)} of executions succeed, as required"
+            f"{least} is the smallest limit with which {text.percent(goal.executions, 2)} of executions succeed, as required"
             f" for {goal.why}",
             *(["failures of the program are results of the tests and not counted"] if passes + may < own.lost else []),
             *([f"left out: {text.count(own.spared, 'run')} that succeeded although it failed"] if own.spared else []),
@@ -106,9 +114,9 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     )
 
 
-def _avoided(evidence: Evidence, step: str, lost: tuple[int, int], rescued: float) -> Interval | None:
+def _avoided(evidence: Evidence, step: str, lost: tuple[int, int], rescued: Interval) -> Interval | None:
     """Share (0 to 1) of runs that would no longer fail, if the part ``rescued`` (0 to 1) of those ``lost`` to what passes by
-    itself succeeds, and at most of those lost to what may. A program that fails may fail again, and no retry has shown
+    itself succeeds, and at most of those lost to what may. A program that fails may fail again, and no such retry has shown
     otherwise."""
     analysis, (passes, may) = evidence.analysis, lost
 
@@ -117,10 +125,12 @@ def _avoided(evidence: Evidence, step: str, lost: tuple[int, int], rescued: floa
         return failed_share(count, len(analysis.runs), rows.unseen(step), rows.failures_alike)
 
     sure, most = failing(passes), failing(passes + may)
-    if most is None or rescued <= 0.0:
+    if most is None or rescued.likely <= 0.0:
         return None
     likely = most.likely * (passes + HALF * may) / (passes + may)
-    return Interval(min(sure.low, likely) if sure is not None else 0.0, likely, most.high).scaled(rescued)
+    lost_runs = Interval(min(sure.low, likely) if sure is not None else 0.0, likely, most.high)
+    avoided = combined(likely * rescued.likely, [lost_runs.scaled(rescued.likely), rescued.scaled(likely)])
+    return replace(avoided, low=max(0.0, avoided.low))
 
 
 def _those(own: Attempts) -> str:
@@ -240,11 +250,21 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         own, now = lost[name], spec.retry_limit
         if now is None:  # a limit known only at run time: use the retries made before giving up
             now = max((len(c.attempts) - 1 for c in own.chains if c.failed), default=None)
-        if own.lasting < evidence.settings.number("minFailures", 2) or now is None or spec.tolerated is not None:
+        if (
+            episodes(own.failed) < evidence.settings.number("minFailures", 2)
+            or now is None
+            or spec.tolerated is not None
+        ):
             continue  # also if no run fails with the step
         if spec.outer_retries is None or (not own.retries and not covers(evidence, spec)):
             continue  # more of them would never come
         most = (now + 1) * (spec.outer_retries + 1) - 1
+        if (
+            not own.retries
+            and 2 * own.lost_to((FailureClass.EVICTION,)) > own.lost
+            and leaves_lost_pods(evidence, spec)
+        ):
+            most = 0  # the limit is not for what failed
         enough = limit_for(goals(evidence, lost.values(), own, target), own)
         if enough is not None and (enough[1].limit or 0) > most and _may_help(evidence, name, own):
             goal, recommended = enough

@@ -207,6 +207,52 @@ def _unlucky(tries: int, share: float = 0.4, reason: str = "Error") -> Callable[
     return work
 
 
+def _mixed(limit: int, *, transient: int = 8, lasting: int = 6) -> Callable[[int], Work]:
+    """Of 200 runs so many fail at first and succeed when retried, and so many fail whatever is retried."""
+    first = 200 // (transient + lasting)
+
+    def work(i: int) -> Work:
+        at, rest = divmod(i, first)
+        if rest or at >= transient + lasting:
+            return {"load": 60.0}
+        if at % 2 == 0 and at < 2 * lasting:
+            return {"load": Pod(60, failures=((20, "Error"),) * limit, fails="Error")}
+        return {"load": Pod(60, failures=((20, "Error"),))}
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("limit", "rule", "text"),
+    [
+        (1, "retry-policy", "8 of 14 retries helped"),
+        (2, "failing-step", "8 of 20 retries helped, 0 of 6 after a failed one"),
+        (5, "failing-step", "8 of 38 retries helped, 0 of 24 after a failed one"),
+    ],
+)
+def test_what_fails_after_its_retries_is_not_taken_for_what_they_helped(limit: int, rule: str, text: str) -> None:
+    """Half of the failures are transient. What one retry left may be so, which is an upper bound; what two left is not."""
+    of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": limit}}})
+    made = scenario(of, 200, _mixed(limit), every=DAY / 24)
+    (item,) = [r for r in made.recommended() if r.rule in ("retry-policy", "failing-step")]
+    assert item.rule == rule
+    assert text in item.because
+    avoided = item.failures_avoided
+    assert avoided is not None
+    if rule == "retry-policy":
+        assert item.upper_bound
+        assert (avoided.low, avoided.high) == (0.0, pytest.approx(0.05, abs=0.02))
+        assert "if half of these failures are transient" in item.expected
+    else:
+        assert avoided.likely == pytest.approx(6 / 200)
+
+
+def test_one_outage_is_no_case_for_retries() -> None:
+    """Twelve runs in a row, over since; the same failures apart are one."""
+    assert _hourly(lambda i: 142 <= i < 154, every=DAY / 48).recommended("retry-policy") == []
+    assert len(_hourly(lambda i: i % 16 == 5, every=DAY / 48).recommended("retry-policy")) == 1
+
+
 def test_retries_of_a_template_around_the_step_count() -> None:
     def with_retries(limit: int | str | None, tries: int) -> list[Recommendation]:
         strategy = {} if limit is None else {"limit": limit}
@@ -253,6 +299,28 @@ def test_lost_pods_are_retried_by_no_strategy_for_failures_alone() -> None:
         assert [(p.pointer[-12:], p.current, p.proposed) for p in policy] == (
             [("/retryPolicy", None, '"Always"')] * changed
         )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason", "policy"),
+    [
+        ({"limit": "3"}, "NodeLost", [(None, '"Always"')]),
+        ({"limit": "3", "retryPolicy": "OnFailure"}, "NodeLost", [('"OnFailure"', '"Always"')]),
+        ({"limit": "3", "retryPolicy": "Always"}, "NodeLost", []),
+        ({"limit": "3"}, "Error", []),
+    ],
+    ids=["default policy", "failures alone", "all", "no pod was lost"],
+)
+def test_a_limit_that_no_lost_pod_was_retried_by_is_kept_and_covers_them(
+    strategy: dict[str, Any], reason: str, policy: list[tuple[str | None, str]]
+) -> None:
+    of = argo(task("load"), templates={"load": {"retryStrategy": strategy}})
+    found = scenario(of, 42, _unlucky(1, 0.2, reason=reason)).recommended("retry-policy")
+    assert [(e.current, e.proposed) for item in found for e in item.edits] == policy
+    for item in found:
+        assert item.action == "Retry evicted pods of load: retryPolicy OnFailure -> Always"
+        assert item.edits[0].pointer.endswith("/retryStrategy/retryPolicy")
+        assert item.proposed == "3 retries, also of evicted pods"
 
 
 @pytest.mark.parametrize(

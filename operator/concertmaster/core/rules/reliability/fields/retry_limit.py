@@ -27,6 +27,7 @@ def retry_edits(evidence: Evidence, spec: StepSpec | None, limit: int, passing: 
     strategy = spec.declared.get(field)
     if isinstance(strategy, dict):
         edits = [commands.field_edit(f"{spec.pointer}/{field}/limit", strategy.get("limit"), _typed(limit, strategy))]
+        edits = [edit for edit in edits if edit.current != edit.proposed]
         if passing and _policy(strategy) == _FAILURES:
             edits.append(
                 commands.field_edit(f"{spec.pointer}/{field}/retryPolicy", strategy.get("retryPolicy"), "Always")
@@ -42,6 +43,12 @@ def covers(evidence: Evidence, spec: StepSpec) -> bool:
         return False
     strategy = _effective(evidence, spec)
     return strategy is None or (_policy(strategy) in (_FAILURES, "Always") and not strategy.get("expression"))
+
+
+def leaves_lost_pods(evidence: Evidence, spec: StepSpec) -> bool:
+    """Whether its strategy is for containers that fail: it does not retry pods that were deleted or lost with their node."""
+    strategy = _effective(evidence, spec)
+    return strategy is not None and _policy(strategy) == _FAILURES
 
 
 def _added(evidence: Evidence, field: str, limit: int, passing: bool) -> dict[str, object]:

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.failures import FailureClass, classify, killed_
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retry.limit import AttemptChain, RunItems
+from concertmaster.core.rules.reliability.retry.limit import AttemptChain, RunItems, retries, share_after
 
 MIN_ATTEMPTS = 4
 """Runs with failures before these are called frequent."""
@@ -70,10 +70,21 @@ class Attempts:
         return self.first.total()
 
     @property
+    def tried(self) -> str:
+        """How many retries helped, and how many of those that followed a failed one."""
+        _, repeated = retries(self.chains)
+        after = f", {sum(repeated)} of {len(repeated)} after a failed one" if repeated else ""
+        return f"{self.helped} of {text.count(self.retries, 'retry', 'retries')} helped{after}"
+
+    @property
     def useless(self) -> bool:
-        """Whether retries did not help, whatever came of those that were not seen."""
-        may, every = self.helped + self.unseen_retries, self.retries + self.unseen_retries
-        return self.retries >= _MIN_TRIES and may <= _MIN_HELPED_SHARE * every
+        """Whether retries did not help, or more of them would not, whatever came of those that were not seen."""
+        again, (_, repeated) = share_after(self.chains), retries(self.chains)
+        more = again is not None and self._rare(again.likely * len(repeated), len(repeated))
+        return more or self._rare(self.helped, self.retries)
+
+    def _rare(self, helped: float, of: int) -> bool:
+        return of >= _MIN_TRIES and helped + self.unseen_retries <= _MIN_HELPED_SHARE * (of + self.unseen_retries)
 
     @property
     def lasting(self) -> int:

@@ -1,20 +1,23 @@
 """Required number of retries: the smallest limit that reaches the target success rate.
 
 Attempts are not independent: some failures are transient (a lost node, a busy service), others permanent (a bug, too little
-memory). Two rates are therefore estimated separately: how often a first attempt fails, and how often a further attempt
-succeeds after a failure. Both have a Beta prior, so that three failures carry little weight. Where no retry was seen, the
-attempts most like one show the second: those made close to a failed one, or at the same hour.
+memory). Rates are therefore estimated separately: how often a first attempt fails, how often a first retry succeeds, and how
+often one succeeds after a failed retry, where most of what is transient is gone. All have a Beta prior, so that three
+failures carry little weight. Where no retry was seen, the attempts most like one show the second: those made close to a
+failed one, or at the same hour.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import NamedTuple
 
 from concertmaster.core import text
+from concertmaster.core.model import Interval
+from concertmaster.core.rules.intervals import wilson
 from concertmaster.core.units import DAY, HOUR
 
 _MIN_ITEMS = 10  # items with attempts
@@ -66,13 +69,16 @@ class RetryLimit:
     """``limit``: smallest number of retries that reaches the target; None if none up to 5 does, or too little is known.
 
     ``success``: predicted share (0 to 1) at ``limit``; ``success_now``: the observed one. ``like``: what a retry is taken
-    to succeed as often as, where none was observed.
+    to succeed as often as, where none was observed. ``again``: the share (0 to 1) of added retries that succeed, with its
+    90% interval; the most, without an interval, where none was ``shown``: seen after a failed retry.
     """
 
     limit: int | None
     success: float | None
     success_now: float | None
     like: LikeRetry | None
+    again: Interval
+    shown: bool
     reason: str
 
 
@@ -116,32 +122,57 @@ def retry_limit(chains: Sequence[AttemptChain], target: float, like: LikeRetry |
     """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1). ``like``: what is most like a
     retry, where none was seen (None: first attempts)."""
     usable = [c for c in chains if c.attempts or c.unseen]
-    if (seen := sum([bool(c.attempts) for c in usable])) < _MIN_ITEMS:
-        return RetryLimit(None, None, None, None, f"{seen} executions, {_MIN_ITEMS} are needed")
     failed_first = sum([c.attempts[:1] == (False,) for c in usable])
-    later = [ok for c in usable for ok in c.attempts[1:]]
-    now = 1.0 - sum([c.failed for c in usable]) / len(usable)
-    first = failed_first / len(usable)
+    first = failed_first / len(usable) if usable else 0.0
+    retried, repeated = retries(chains)
+    like = None if retried else like or LikeRetry(1.0 - first, FIRST)
+    once = _shrunk(retried) if like is None else like.success
+    again = share_after(chains) or Interval(once, once, once)
+    now = 1.0 - sum([c.failed for c in usable]) / len(usable) if usable else None
+    found = RetryLimit(None, None, now, like, again, bool(repeated), "")
+    if (seen := sum([bool(c.attempts) for c in usable])) < _MIN_ITEMS:
+        return replace(found, reason=f"{seen} executions, {_MIN_ITEMS} are needed")
     if not failed_first:
-        return RetryLimit(0, 1.0, now, None, "no attempt failed")
-    like = None if later else like or LikeRetry(1.0 - first, FIRST)
-    again = (sum(later) + 0.5) / (len(later) + 1.0) if like is None else like.success
-    shrunk_first = (failed_first + 0.5) / (len(usable) + 1.0)
-    for limit in range(MAX_RETRIES + 1):
-        success = 1.0 - shrunk_first * (1.0 - again) ** limit
-        if success >= target:
-            return RetryLimit(limit, success, now, like, f"{failed_first} of {len(usable)} first attempts failed")
-    return RetryLimit(
-        None,
-        1.0 - shrunk_first * (1.0 - again) ** MAX_RETRIES,
-        now,
-        like,
-        f"even {MAX_RETRIES} retries would not reach the target: these failures are not transient",
+        return replace(found, limit=0, success=1.0, reason="no attempt failed")
+    failing = (failed_first + 0.5) / (len(usable) + 1.0)
+    made = [0.0, once, *[_shrunk(repeated)] * (max(len(c.attempts) for c in usable) - 2)]
+    for limit, share in enumerate([*made, *[again.likely] * MAX_RETRIES][: MAX_RETRIES + 1]):
+        failing *= 1.0 - share
+        if 1.0 - failing >= target:
+            reason = f"{failed_first} of {len(usable)} first attempts failed"
+            return replace(found, limit=limit, success=1.0 - failing, reason=reason)
+    reason = f"even {MAX_RETRIES} retries would not reach the target: these failures are not transient"
+    return replace(found, success=1.0 - failing, reason=reason)
+
+
+def retries(chains: Iterable[AttemptChain]) -> tuple[list[bool], list[bool]]:
+    """Whether they succeeded, of first retries and of those that followed a failed retry."""
+    tried = [c.attempts for c in chains if len(c.attempts) > 1]
+    return [attempts[1] for attempts in tried], [ok for attempts in tried for ok in attempts[2:]]
+
+
+def share_after(chains: Iterable[AttemptChain]) -> Interval | None:
+    """The share (0 to 1) of retries after those that were made that will succeed, with its 90% interval; None where none
+    followed a failed one. Where fewer of these helped than of first ones, what is transient dwindles, and will go on to."""
+    retried, repeated = retries(chains)
+    if not repeated:
+        return None
+    likely, (low, high) = _shrunk(repeated), wilson(sum(repeated) / len(repeated), len(repeated))
+    fewer = min(1.0, likely / _shrunk(retried))
+    return Interval(min(low, likely) * fewer, likely * fewer, max(high, likely))
+
+
+def _shrunk(succeeded: Sequence[bool]) -> float:
+    """The succeeded share (0 to 1), with a Beta prior."""
+    return (sum(succeeded) + 0.5) / (len(succeeded) + 1.0)
+
+
+def rescued_runs(runs: Sequence[RunItems], again: Interval, added: int) -> Interval:
+    """Share (0 to 1) of the runs with failed items in which all of them would succeed with so many ``added`` retries, of
+    which this share succeeds ``again``."""
+    failed = [run.failed for run in runs if run.failed]
+    low, likely, high = (
+        fmean([(1.0 - (1.0 - share) ** added) ** items for items in failed])
+        for share in (again.low, again.likely, again.high)
     )
-
-
-def rescued_runs(runs: Sequence[RunItems], recommended: RetryLimit) -> float:
-    """Share (0 to 1) of the runs with failed items in which all of them would succeed with the recommended limit."""
-    now, then = recommended.success_now or 0.0, recommended.success or 0.0
-    of_items = max(0.0, 1.0 - (1.0 - then) / (1.0 - now)) if now < 1.0 else 0.0
-    return fmean([of_items**run.failed for run in runs if run.failed])
+    return Interval(low, likely, high)
