@@ -199,7 +199,7 @@ def _failures(
     missed = {s for s in rates if steps_failures[s].exceeds(target)}
     worst = max(rates, key=lambda s: (s in missed, rates[s], s), default=None)
     ended = [e for r in known for e in r.steps if e.step == worst and e.outcome in _ENDED]
-    name = f"step failure ({worst})" if worst else "step failure"
+    name = f"step failure ({worst})" if worst and rates[worst] else "step failure"  # no step is the worst of none
     trend = _rate([e.outcome is not Outcome.FAILED for e in ended])
     found = _at_most(name, target, rates[worst] if worst else None, _percent, trend)
     if worst is not None and worst not in missed and found.verdict is ObjectiveResult.MISSED:

@@ -125,6 +125,11 @@ def test_a_step_that_fails_beyond_chance_is_named_before_one_that_failed_once() 
     assert [(v.name, v.actual) for v in found if v.name.startswith("step")] == [("step failure (a)", "40.0%")]
 
 
+def test_no_step_is_named_as_the_worst_where_none_failed() -> None:
+    found = analyze(CHAIN, runs(20), now=NOW, policy=Policy(objectives=ALL)).objectives
+    assert [(v.name, v.actual) for v in found if v.name.startswith("step")] == [("step failure", "0.0%")]
+
+
 def test_too_little_data_is_unknown() -> None:
     assert verdicts(runs(4))["duration p95"].trend is Trend.UNKNOWN
     assert verdicts(runs(4))["success"].trend is Trend.UNKNOWN

@@ -136,7 +136,8 @@ def _metrics(evidence: Evidence) -> ChecklistItem:
     ]
     known = any(c.coverage is not None for s in evidence.analysis.steps for c in s.containers)
     few = f"too few samples of {text.listing(poor)}, see data-quality"
-    return ChecklistItem("metrics", "scrape interval", _known(known, poor), few)
+    field = "shorter scrape interval" if poor else "scrape interval"
+    return ChecklistItem("metrics", field, _known(known, poor), few)
 
 
 def _retried(spec: StepSpec) -> bool | None:

@@ -133,3 +133,17 @@ def test_the_pods_of_daemons_need_requests_but_no_time_limit() -> None:
 def test_too_few_runs_are_silent() -> None:
     base = scenarios.best_practices()
     assert replace(base, runs=base.runs[:3]).recommended("best-practices") == []
+
+
+def test_of_pods_with_too_few_samples_the_scrape_interval_is_what_to_shorten() -> None:
+    """ "Missing: scrape interval" told nobody what to do."""
+    base, unseen = scenarios.best_practices(), {"samples": 0, "memory_sampled_peak": None}
+    dark = (
+        replace(r, steps=tuple(
+            replace(e, containers=tuple(replace(c, **unseen) for c in e.containers)) for e in r.steps  # type: ignore[arg-type]
+        ))
+        for r in base.runs[:-5]
+    )  # fmt: skip
+    item = replace(base, runs=(*dark, *base.runs[-5:])).one("best-practices")
+    assert item.evidence[-1].startswith("metrics: failed, too few samples of extract")
+    assert item.evidence[-1].endswith("(shorter scrape interval)")
