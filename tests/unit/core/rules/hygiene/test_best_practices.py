@@ -136,7 +136,7 @@ def test_too_few_runs_are_silent() -> None:
 
 
 def test_of_pods_with_too_few_samples_the_scrape_interval_is_what_to_shorten() -> None:
-    """ "Missing: scrape interval" told nobody what to do."""
+    """ "Missing: scrape interval" did not say what to do."""
     base, unseen = scenarios.best_practices(), {"samples": 0, "memory_sampled_peak": None}
     dark = (
         replace(r, steps=tuple(
