@@ -12,9 +12,9 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.report.costs.components import cost_table, view
 from concertmaster.report.costs.groups import PricedWorkflow, by_component
 from concertmaster.report.view import View
-from tests.support.builders import NOW
+from tests.support.builders import NOW, container
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Scenario
+from tests.support.core.scenario_builder import Pod, Scenario, argo, scenario, task
 
 
 def rows_of(made: Scenario) -> tuple[pipeline.AnalysisResult, list[View]]:
@@ -40,6 +40,29 @@ def test_the_saving_of_a_recommendation_is_taken_from_the_container_it_sets() ->
     assert (first["step"], first["component"], first["recommendations"]) == ("transform", "main", [item.id])
     assert first["perMonth"] - first["afterPerMonth"] == pytest.approx(item.saving_per_month.likely, rel=1e-3)
     assert all(r["afterPerMonth"] == r["perMonth"] for r in others)
+
+
+def test_sizes_save_no_more_than_is_not_used_where_a_release_made_the_step_longer() -> None:
+    """The saving was that of the long runs since the release, taken from the mean of all: the step cost 0 afterwards."""
+    sizes = {"requests": {"cpu": "4", "memory": "1Gi"}}
+    manifest = argo(
+        task("work"), task("tell", "work"), templates={"work": {"container": {"image": "w:1", "resources": sizes}}}
+    )
+
+    def work(i: int) -> dict[str, Pod]:
+        seconds, cores = (600.0, 3.0) if i < 24 else (1200.0, 0.3)
+        main = container(
+            image=f"w:{1 + (i >= 24)}", cpu_request=4.0, cpu_seconds=seconds * cores, cpu_sampled_seconds=seconds,
+            memory_sampled_peak=900 * 2**20,
+        )  # fmt: skip
+        return {"work": Pod(seconds, containers=(main,)), "tell": Pod(60.0)}
+
+    found, rows = rows_of(scenario(manifest, 40, work))
+    assert "right-size" in {r.rule for r in found.recommendations}
+    (row,) = [r for r in rows if r["step"] == "work"]
+    assert row["recommendations"] == ["right-size"]
+    used = row["perMonth"] * (1.0 - row["unusedPerRun"] / row["perRun"])
+    assert row["afterPerMonth"] == pytest.approx(used, rel=1e-3) and used > 0.0
 
 
 def right_sized(saving: float, *shares: tuple[str, float]) -> dict[str, View]:

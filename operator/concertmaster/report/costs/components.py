@@ -2,7 +2,9 @@
 
 A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
 fields to the containers it sizes, by what each size saves, else to the components of its step. What a raised request costs
-more is a negative saving. Savings of several recommendations are added: those that are left stand together.
+more is a negative saving. Savings of several recommendations are added: those that are left stand together. Sizes save at
+most what is charged and not used: the saving is that of the runs since a release, whose steps may take longer than those of
+the mean run.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely:
             for place, share in _shares(analysis, parts, item).items():
-                saved[place][item.id] = share * item.saving_per_month.likely
+                amount = share * item.saving_per_month.likely
+                saved[place][item.id] = min(amount, parts[place].unused * rate) if item.items and rate else amount
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]
 
