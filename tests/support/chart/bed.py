@@ -56,7 +56,7 @@ class _Strict(yaml.SafeLoader):
     """YAML without a key that is written twice, as the API server's strict decoding has it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key) for key, _ in node.value]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         assert not twice, f"{twice} written twice, {node.start_mark}"
         return super().construct_mapping(node, deep)
