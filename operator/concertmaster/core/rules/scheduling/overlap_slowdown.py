@@ -3,8 +3,8 @@
 The run time (its logarithm, without what input size, slow nodes, hours and weekends explain) is regressed on how long
 earlier runs were beside the run. Later ones tell nothing: a long run has the next one beside it because it is long. Nor do
 runs at a time at which all take long, as in an outage: the level of the runs around is a covariate, and runs where it is
-unusual are left out. Run times that follow each other for another reason grow with the one before, whether this is still in
-progress or not, which is tested as far as the runs tell these apart.
+unusual are left out. Run times that follow each other for another reason do so where the run before was over, too: if runs
+that begin alone take longer after a longer one, overlapping must explain more than the time of the run before does.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _PARTS = 10  # of the runs in order, for the error of how often they overlap: th
 _SIGNIFICANCE = 0.005  # one-sided: most workflows whose runs overlap have no such effect
 _SIGNIFICANCE_CONFOUNDED = 0.0003  # where the runs hardly tell overlapping from times that follow each other
 _MIN_UNEXPLAINED = 0.2  # share of the variance of the overlap that the run time before does not explain, to tell
+_CARRIES = 1.0  # Student's t from which on runs that begin alone follow the time of the one before: rather too often
 
 
 class Slowdown(NamedTuple):
@@ -132,8 +133,13 @@ def _effect(
     )
     beyond = amount_shift(y, x, before)
     apart = beyond.information >= _MIN_UNEXPLAINED * shift.information
-    least = student_quantile(1.0 - (_SIGNIFICANCE if apart else _SIGNIFICANCE_CONFOUNDED), shift.degrees)
-    if shift.information < 1e-9 or shift.t() < least or (apart and beyond.t() <= 0.0):
+    clear = student_quantile(1.0 - _SIGNIFICANCE, shift.degrees)
+    least = clear if apart else student_quantile(1.0 - _SIGNIFICANCE_CONFOUNDED, shift.degrees)
+    if shift.information < 1e-9 or shift.t() < least:
+        return None
+    alone = kept[beside[kept] == 0.0]
+    carries = alone.size >= _MIN_RUNS and amount_shift(logs[alone], logs[alone - 1], level[alone]).t() >= _CARRIES
+    if (carries or apart) and beyond.t() <= (clear if carries else 0.0):
         return None
     quantile = student_quantile(0.95, shift.degrees)
     # A covariate that is known with an error leaves a part of what is due to it.

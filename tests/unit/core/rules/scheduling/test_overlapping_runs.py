@@ -287,6 +287,24 @@ def test_an_effect_is_found_where_nearly_all_runs_overlap() -> None:
     assert not item.minor
 
 
+def following(seed: int) -> Scenario:
+    """200 runs every ten minutes of eight minutes each, which vary by 40%, each as the one before to 60% of that, whether
+    this is still in progress or not."""
+    chance, own, lengths = random.Random(seed), 0.0, []
+    for _ in range(200):
+        own = 0.6 * own + 0.8 * chance.gauss(0.0, 0.4)
+        lengths.append(480.0 * math.exp(own))
+    return of(cron("Allow"), [DUE - (200 - i) * 600 + 2.0 for i in range(200)], lengths)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4, 5, 6, 8, 10])
+def test_runs_that_follow_each_other_without_effect_are_not_slowed(seed: int) -> None:
+    made = following(seed)
+    found = starts_of(made.definition, made.runs)
+    assert found is not None
+    assert slowdown(found, {}) is None
+
+
 def test_runs_that_overlap_at_one_time_lose_no_less_than_nothing() -> None:
     """Eight pairs of 200 runs, in two tenths of the time: how often there will be such a time is not known."""
     value = noise(seed=4, spread=0.05)
