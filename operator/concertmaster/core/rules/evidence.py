@@ -190,9 +190,9 @@ class Evidence:
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:
-    """Share and seconds of a replayed gain if it reaches ``least_percent`` of the run and its whole interval is positive,
-    else None."""
-    if predicted.share is None or predicted.seconds is None:
+    """Share and seconds of a replayed gain if it reaches ``least_percent`` of the run, its whole interval is positive, and
+    there still is something to gain, else None."""
+    if predicted.share is None or predicted.seconds is None or predicted.ended:
         return None
     enough = predicted.share.likely >= least_percent / 100 and predicted.share.low > 0
     return (predicted.share, predicted.seconds) if enough else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from concertmaster.core import arrays as np
@@ -34,17 +34,21 @@ _Z = 1.645  # normal quantile of LEVEL
 _LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
 _MIN_SHARE = 1e-3  # share of a run that no change undercuts
 SURE = Interval(1.0, 1.0, 1.0)  # a factor without an error
+_MIN_AWAY = 2  # runs without a saving that are nothing unusual
+_SIGNIFICANCE = 0.01  # that no newest run could save anything although as many can as before
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
     """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each the mean over runs with
-    a 90% interval. None with a ``reason`` when it cannot be estimated."""
+    a 90% interval. None with a ``reason`` when it cannot be estimated. ``ended``: the newest runs have nothing to gain any
+    more (see ``has_ended``)."""
 
     seconds: Interval | None
     share: Interval | None
     runs_used: int
     reason: str | None = None
+    ended: bool = False
 
 
 def gain(runs: Sequence[ExecutedRun], whatif: WhatIf) -> Gain:
@@ -57,8 +61,26 @@ def gain(runs: Sequence[ExecutedRun], whatif: WhatIf) -> Gain:
     base_seconds = usable.seconds
     saved = base_seconds - np.array(replays(usable, whatif))
     saved[np.abs(saved) < 1e-9 * base_seconds] = 0.0
-    seconds, share = paired_interval(saved, base_seconds)
-    return Gain(seconds, share, len(usable), None if len(usable) > 1 else "one run only: no interval")
+    reason = None if len(usable) > 1 else "one run only: no interval"
+    return replace(paired_gain(saved, base_seconds), reason=reason)
+
+
+def paired_gain(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> Gain:
+    """The gain of runs, given as in ``paired_interval``."""
+    return Gain(*paired_interval(saved, base, error), len(saved), ended=has_ended(saved))
+
+
+def has_ended(saved: np.ndarray) -> bool:
+    """Whether what some runs could save, in order of time, none of the newest can: they are more than twice as many as there
+    were between any two that could, and not by chance. What comes back each night or weekend has been away before."""
+    could = np.flatnonzero(saved)
+    if not could.size:
+        return False
+    last = could.item(-1)
+    since = len(saved) - 1 - last
+    away = int(np.diff(could, prepend=-1).max()) - 1
+    # One run more without a saving: of few, or where all could, their share is not known to be higher.
+    return since > 2 * max(away, _MIN_AWAY) and (1.0 - could.size / (last + 2)) ** since < _SIGNIFICANCE
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> tuple[Interval, Interval]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.cost.executions import execution_units
-from concertmaster.core.analysis.replay.gain import Gain, paired_interval, without
+from concertmaster.core.analysis.replay.gain import has_ended, paired_gain, without
 from concertmaster.core.analysis.runs.executions import ABSENT
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
@@ -124,8 +124,7 @@ def _gains(
     gone = [{a.source for a in answered.get(run.run, ())} for run in runs]
     before = np.array([run.replayed for run in runs])
     after = np.array([without(run, own) if own else run.replayed for run, own in zip(runs, gone, strict=True)])
-    seconds, share = paired_interval(before - after, before)
-    return worth(Gain(seconds, share, len(runs)), evidence.settings.number("minGainPercent", 5.0))
+    return worth(paired_gain(before - after, before), evidence.settings.number("minGainPercent", 5.0))
 
 
 def _finding(
@@ -134,6 +133,8 @@ def _finding(
     analysis = evidence.analysis
     ratio, hours = cache.hit_ratio, f"{round((cache.max_age or 0.0) / HOUR)}h"
     answered = _answered(asked, cache)
+    if has_ended(np.array([len(of_run) for of_run in answered.values()])):
+        return None
     gains = _gains(evidence, {a.run for a in asked} - answered.keys(), answered)
     saving = _saving(evidence, answered)
     month = analysis.cost.per_month

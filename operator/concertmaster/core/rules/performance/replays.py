@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
-from concertmaster.core.analysis.replay.gain import SURE, Gain, paired_interval
+from concertmaster.core.analysis.replay.gain import SURE, Gain, paired_gain
 from concertmaster.core.model import Interval
 
 
@@ -25,4 +25,4 @@ def scaled(
     if not before:
         return Gain(None, None, 0, "not enough data: no run can be replayed"), before, after
     base, saved = np.array(before), np.array(before) - np.array(after)
-    return Gain(*paired_interval(saved, base, error), len(before)), before, after
+    return paired_gain(saved, base, error), before, after

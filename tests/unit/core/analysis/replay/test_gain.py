@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.analysis.replay import WhatIf, prepare
-from concertmaster.core.analysis.replay.gain import gain, paired_interval
+from concertmaster.core.analysis.replay.gain import gain, has_ended, paired_interval
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from tests.support.core.oracle_runs import Engine
 
@@ -112,3 +112,27 @@ def test_without_runs_there_is_no_number() -> None:
 def test_a_meaningless_change_is_refused_with_its_reason() -> None:
     found = gain(RUNS, WhatIf.scale_step("a", -1))
     assert found.seconds is None and found.reason is not None and "-1" in found.reason
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_gain_of_some_runs_ends_where_the_newest_have_none(share: float) -> None:
+    rng = np.random.default_rng(4)
+    some = [(rng.random(84) < share).astype(float) for _ in range(400)]
+    assert np.mean([has_ended(saved) for saved in some]) < 0.01
+    fixed = [saved * (np.arange(84) < 54) for saved in some]
+    assert np.mean([has_ended(saved) for saved in fixed]) > 0.8
+
+
+def test_a_gain_that_is_away_each_night_or_weekend_has_not_ended() -> None:
+    hour = np.arange(24 * 14)
+    by_day = ((hour % 24 >= 9) & (hour % 24 < 18)).astype(float)
+    of_week = (hour // 24 % 7 < 5) * by_day
+    for saved in (by_day, of_week):
+        assert not any(has_ended(saved[:until]) for until in range(24 * 8, saved.size))
+
+
+def test_a_few_runs_without_a_gain_are_no_end() -> None:
+    assert not has_ended(np.array([30.0] * 20 + [0.0] * 4))
+    assert has_ended(np.array([30.0] * 20 + [0.0] * 5))
+    assert not has_ended(np.array([30.0] + [0.0] * 6))
+    assert not has_ended(np.zeros(30))

@@ -172,6 +172,17 @@ def test_the_items_of_a_run_are_answered_together_or_not() -> None:
     assert gained.likely == pytest.approx(2 / 3, abs=0.02)
 
 
+def test_inputs_that_repeat_no_more_are_not_reported() -> None:
+    value = noise()
+    made = scenario(
+        argo(task("model")),
+        84,
+        lambda i: {"model": Pod(value(600), inputs=f"{i}" if i > 54 or i % 3 == 0 else "test")},
+        every=DAY / 6,
+    )
+    assert made.recommended("cache-step") == []
+
+
 def _changed(of: Scenario, change: Callable[[int, StepExecution], StepExecution]) -> Scenario:
     runs = [replace(r, steps=tuple(change(k, e) for e in r.steps)) for k, r in enumerate(of.runs)]
     return replace(of, runs=tuple(runs))

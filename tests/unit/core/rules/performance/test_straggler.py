@@ -7,6 +7,7 @@ import random
 import pytest
 
 from concertmaster.core.text import duration
+from tests.support.builders import DAY
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
@@ -112,3 +113,15 @@ def test_rare_stragglers_are_silent_and_the_threshold_a_setting() -> None:
     rare = scenario(WIDE, 40, lambda i: {"search": [value(800 if k == 0 and i % 5 == 0 else 100) for k in range(8)]})
     assert rare.recommended("straggler") == []
     assert len(rare.recommended("straggler", minRunsPercent="10")) == 1
+
+
+@pytest.mark.parametrize(("until", "published"), [(84, True), (54, False)])
+def test_stragglers_that_are_over_are_not_reported(until: int, published: bool) -> None:
+    """They were in three of five runs, too few for a change of the run time to be seen."""
+    value, chance = noise(spread=0.1), random.Random(5)
+
+    def work(i: int) -> dict[str, list[Pod]]:
+        slow = i < until and chance.random() < 0.6
+        return {"search": [Pod(value(300 if k == 3 and slow else 100)) for k in range(8)]}
+
+    assert bool(scenario(WIDE, 84, work, every=DAY / 6).recommended("straggler")) is published
