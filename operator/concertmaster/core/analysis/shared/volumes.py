@@ -14,6 +14,8 @@ from functools import cache
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.arrays import Floats
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
+from concertmaster.core.changepoint.slope_changes import best_break
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.robust import quantiles, theil_sen
@@ -23,7 +25,9 @@ from concertmaster.core.units import DAY
 _MIN_RUNS = 5  # runs required for a trend
 _MIN_SMOOTHED_RUNS = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
-_SIGNIFICANCE = 0.01  # below which the newest runs lack a claim because another one took its place
+_SIGNIFICANCE = (
+    0.01  # below which the newest runs lack a claim because another one took its place, or growth has changed
+)
 _MAX_HORIZON = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
 
 
@@ -127,13 +131,29 @@ def _cleaned(least: Sequence[float]) -> bool:
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
-    """Bytes per day; None unless the 95% interval of the slope is entirely positive, and where the use falls back at
-    times, for it grows much faster between runs then."""
+    """Bytes per day, at present; None unless the 95% interval of the slope is entirely positive, and where the use falls
+    back at times, for it grows much faster between runs then."""
     times, used = np.array([at for at, _ in rows]) / DAY, np.array([v.used for _, v in rows])
-    slope = theil_sen(times - times[0], used)
+    times, used = _since_change(times - times[0], used)
+    slope = theil_sen(times, used)
+    newer = times >= (times[0] + times[-1]) / 2
+    if slope is not None and int(newer.sum()) >= MIN_SEGMENT:
+        late = theil_sen(times[newer], used[newer])
+        if late is not None and late.high < slope.low:  # it slows down, as where a cache fills
+            slope, times, used = late, times[newer], used[newer]
     if slope is None or slope.low <= 0 or _falls_back(times, used, slope.likely):
         return None
     return Interval(slope.low, slope.likely, slope.high)
+
+
+def _since_change(times: Floats, used: Floats) -> tuple[Floats, Floats]:
+    """Those since ``used`` last began to grow clearly faster or more slowly, as where old files are deleted from then on."""
+    while used.size >= 2 * MIN_SEGMENT:
+        changed, unchanged = best_break(used)
+        if unchanged >= _SIGNIFICANCE:
+            break
+        times, used = times[changed:], used[changed:]
+    return times, used
 
 
 def _falls_back(times: Floats, used: Floats, slope: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -60,13 +61,35 @@ def test_a_volume_that_grows_says_until_when_it_holds_and_gets_a_size() -> None:
 
 
 def test_growth_that_was_next_to_nothing_at_first_has_an_end_that_can_be_written() -> None:
-    """A few bytes a run for a week, then 0.4 GiB: at the low end it would be full in millions of years."""
-    used = [2 * GI + 10.0 * i for i in range(28)] + [2 * GI + 0.4 * GI * i for i in range(1, 15)]
+    """A few bytes a run for two days, then 0.8 GiB: at the low end it would be full in millions of years."""
+    used = [2 * GI + 10.0 * i for i in range(6)] + [2 * GI + 0.8 * GI * i for i in range(1, 6)]
     made = mounting(*[VolumeUse("data", size, 10 * GI) for size in used])
     (fill,) = volume_fills(made.analysis())
     assert fill.full is not None
     assert iso(fill.full.high) == "9999-12-31T23:59:59Z"
     assert "is full around 20" in made.one("volume-size").because
+
+
+@pytest.mark.parametrize("ago", [6, 12, 24])
+def test_growth_is_that_since_it_changed(ago: int) -> None:
+    """Three runs a day, until some days ago 0.1 GiB each: then nothing, as where old files are deleted, or thrice that."""
+    noises = [0.004 * GI * ((7 * i) % 5 - 2) for i in range(42)]
+    grown = [6 * GI + 0.1 * GI * min(0, i - 42 + ago) + noises[i] for i in range(42)]
+    flat = mounting(*[VolumeUse("data", used, 8 * GI) for used in grown])
+    assert [fill.full for fill in volume_fills(flat.analysis())] == [None]
+    faster = [used + 0.3 * GI * max(0, i - 42 + ago) for i, used in enumerate(grown)]
+    (fill,) = volume_fills(mounting(*[VolumeUse("data", used, 16 * GI) for used in faster]).analysis())
+    assert fill.growth is not None
+    assert fill.growth.likely == pytest.approx(0.9 * GI, rel=0.05)
+
+
+def test_a_cache_that_fills_more_and_more_slowly_is_not_full_soon() -> None:
+    """To 70% of the volume, by a time constant of four days."""
+    used = [7 * GI * (1 - math.exp(-i / 12)) for i in range(42)]
+    made = mounting(*[VolumeUse("cache", size, 10 * GI) for size in used])
+    (fill,) = volume_fills(made.analysis())
+    assert fill.growth is not None and fill.growth.likely < 0.25 * GI
+    assert made.recommended("volume-size") == []
 
 
 def test_a_volume_that_is_only_nearly_full_promises_no_date() -> None:
