@@ -43,6 +43,12 @@ def download(rng: Rng) -> Flow:
     return replace(made, true={"io-bound": "half of the run is spent downloading"})
 
 
+def training_on_a_gpu(rng: Rng) -> Flow:
+    """A step that trains on a GPU that is busy for four fifths of the time, and needs a twentieth of a core for that."""
+    train = Step("train", 2400, 0.2, cpu_request=0.1, cpu_used=0.6, gpus=1, gpu_used=0.8)
+    return Flow("learning", in_sequence(Step("load", 300, 0.15), train), at_random(10))
+
+
 def _heap(used: float) -> Flow:
     load = Step("load", 300, 0.15, memory_request=2 * GI, memory_limit=2 * GI, memory_used=used, memory_spread=0.01)
     return Flow("heap", in_sequence(load, Step("store", 400, 0.15)), at_random(10))
@@ -115,7 +121,7 @@ def volume_seldom_used(rng: Rng) -> Flow:
 
 
 KINDS: tuple[Kind, ...] = (
-    throttled_a_little, throttled_hardly, calls_of_an_interface, download, heap_of_92_percent, heap_of_96_percent,
-    more_cpu_than_requested, emptied_weekly, emptied_monthly, cache_that_wanders, cache_that_wanders_quickly,
-    cache_with_a_bound, volume_seldom_used,
+    throttled_a_little, throttled_hardly, calls_of_an_interface, download, training_on_a_gpu, heap_of_92_percent,
+    heap_of_96_percent, more_cpu_than_requested, emptied_weekly, emptied_monthly, cache_that_wanders,
+    cache_that_wanders_quickly, cache_with_a_bound, volume_seldom_used,
 )  # fmt: skip
