@@ -57,6 +57,22 @@ def no_retries(rng: Rng, name: str) -> Plant:
     )  # fmt: skip
 
 
+def partly_transient(rng: Rng, name: str) -> Plant:
+    """10 to 25% of the runs fail at one step at first, half of them whatever is retried, and one, two or five retries help
+    the others. The fix is the recommended limit, which hardly helps any of what is left, or one that succeeds."""
+    drawn = flow(rng, name, any_of(rng))
+    at, share, retries = anywhere(rng, drawn), float(rng.uniform(0.1, 0.25)), int(rng.choice([1, 2, 5]))
+    each = share / 2 / drawn.executions(drawn.step(at))
+    bad = drawn.having(at, retries=retries, broken=each, transient=each)
+
+    def remedy(flow: Flow, item: Recommendation) -> Flow:
+        return edited(flow, item) if item.rule == "retry-policy" else drawn
+
+    rules = ("failing-step", "retry-policy")
+    note = f"{share:.1%} of runs, {retries} retries"
+    return Plant(bad, drawn, rules, at, FAILURES, remedy=remedy, shown=failed(at), note=note)
+
+
 def costly_failures(rng: Rng, name: str) -> Plant | None:
     """20 to 40% of the attempts fail near their end and are retried: no run fails, all take longer. The fix is an end of the
     failures. The step takes most of the run, and varies: both may be said too."""
@@ -132,6 +148,6 @@ def filling_volume(rng: Rng, name: str) -> Plant:
 
 
 KINDS: tuple[Kind, ...] = (
-    out_of_memory, useless_retries, no_retries, costly_failures, hanging, stopped_late, failing_end, failing_since,
-    filling_volume,
+    out_of_memory, useless_retries, no_retries, partly_transient, costly_failures, hanging, stopped_late, failing_end,
+    failing_since, filling_volume,
 )  # fmt: skip
