@@ -121,6 +121,13 @@ def _tails(rng: Rng) -> Usual:
     return replace(_usual(rng), slow=0.1)
 
 
+def _days(rng: Rng) -> Usual:
+    """What the day brings (data, other tenants) is common to all runs of it."""
+    return Usual(
+        HOUR * float(rng.choice((2.0, 4.0))), float(rng.uniform(0.03, 0.1)), of_days=float(rng.uniform(0.06, 0.15))
+    )
+
+
 def _inputs(rng: Rng) -> Usual:
     return replace(_usual(rng), inputs=float(rng.uniform(1.5, 3.0)))
 
@@ -147,6 +154,7 @@ KINDS = (
     Rise("steady", "nothing changes", _steady, _usual, rises=False),
     Rise("weekends", "weekends take 30 to 70% longer", _steady, _weekends, rises=False),
     Rise("tails", "a tenth of the runs is many times as long", _steady, _tails, rises=False),
+    Rise("days differ", "days differ by 6 to 15% at random", _steady, _days, rises=False),
     Rise("inputs", "known inputs grow by half to threefold", _steady, _inputs, rises=False),
     Rise("dip", "faster for two to four days", _dip, _usual, rises=False),
     Rise("undone", "a step that is reverted", _undone(1.0), _usual, rises=False),
@@ -161,6 +169,7 @@ KINDS = (
     Rise("partly undone", "one, of which two fifths are reverted", _undone(0.4), _usual),
     Rise("step, weekends", "one, where weekends take 30 to 70% longer", _one, _weekends),
     Rise("step, tails", "one, where a tenth of the runs is many times as long", _one, _tails),
+    Rise("step, days differ", "one, where days differ by 6 to 15% at random", _one, _days),
     Rise("step, inputs", "one, where known inputs grow", _one, _inputs),
     Rise("frequent steady", "a run each half hour", _steady, _frequent, rises=False, before=_EARLIER),
     Rise("frequent by hour", "the same, by hour and weekend", _steady, _frequent_by_hour, rises=False, before=_EARLIER),

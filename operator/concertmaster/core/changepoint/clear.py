@@ -34,17 +34,23 @@ def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> i
     return -1 if size <= -bar and is_clear(chance, 1.0 / point.ratio, 1.0 / point.high) else 0
 
 
+def came_and_went(points: Sequence[ChangePoint], least: float) -> bool:
+    """Whether more of ``points`` than a regression and its end are clear changes of at least ``least`` (a share), in both
+    directions."""
+    ways = [way for point in points if (way := direction_if_clear(point, least))]
+    return len(ways) > _MAX_CHANGES and len(set(ways)) > 1
+
+
 def last_clear(
     points: Sequence[ChangePoint], least: float, compared: int = 1, until: float = math.inf
 ) -> ChangePoint | None:
     """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any, and
     where levels came and went of which the newest, ``until`` now (unix seconds), is of less than two days: others will
     follow. ``compared``: as in ``direction_if_clear``."""
-    clear = [(point, way) for point in points if (way := direction_if_clear(point, least, compared))]
-    came_and_went = len(clear) > _MAX_CHANGES and len({way for _, way in clear}) > 1
-    if not clear or (came_and_went and until - clear[-1][0].time < _MIN_LASTING):
+    clear = [point for point in points if direction_if_clear(point, least, compared)]
+    if not clear or (came_and_went(clear, least) and until - clear[-1].time < _MIN_LASTING):
         return None
-    return clear[-1][0]
+    return clear[-1]
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:

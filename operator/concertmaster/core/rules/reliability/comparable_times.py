@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.known import upper_median
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
+from concertmaster.core.stats.dependence import dependence
+from concertmaster.core.stats.quantiles import normal_cdf, normal_quantile
+from concertmaster.core.stats.shift import residuals
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR, WEEK
 
 _HOURS = 2 * HOUR  # seconds apart that still count as the same time of day
+_MIN_P = 1e-300  # of which a quantile can be computed
 _OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
 
 _Same = Callable[[float | None, float | None], bool]
@@ -33,21 +41,44 @@ class Timed(Protocol):
     def input_total(self) -> float | None: ...
 
 
-def like_for_like(before: Sequence[Timed], after: Sequence[Timed]) -> Comparison | None:
+def like_for_like(before: Sequence[Timed], after: Sequence[Timed], levels: Sequence[float] = ()) -> Comparison | None:
     """Runs after compared with runs before that began at the same time of another day, on working days or weekends alike.
     Each run, and its input where known, is divided by the median of its peers, which removes the effect of hour and kind of
     day. With too few peers, any time of such days counts. Where a side then covers less than a day, other hours may be the
-    difference: None unless it is larger than hours usually make, and came at once. None without such days, too."""
+    difference: None unless it is larger than hours usually make, and came at once. None without such days, too.
+
+    Runs that follow each other share what the day brings, and then show less than as many independent ones: interval and
+    p-value are those of runs that vary around their ``levels`` (when each begins, unix seconds) by days as well."""
     for same in (_same_time, _same_days):
-        now, larger = _multiples(after, before, same)
-        if len(now) >= max(MIN_RUNS, len(after) / 2):
+        now = _multiples(after, before, same)
+        if len(now.of) >= max(MIN_RUNS, len(after) / 2):
             like = [r for r in before if any(same(r.start, a.start) for a in after)]
-            was, large = _multiples(like, like, _same_hours if same is _same_time else same)
-            if len(was) >= MIN_RUNS:
-                found = compare(was, now, inputs_before=large, inputs_after=larger, level=0.05)
+            was = _multiples(like, like, _same_hours if same is _same_time else same)
+            if len(was.of) >= MIN_RUNS:
+                found = compare(was.of, now.of, inputs_before=was.inputs, inputs_after=now.inputs, level=0.05)
+                found = _widened(found, was, now, levels)
                 apart = same is _same_time or min(_covered(like), _covered(after)) >= DAY
                 return found if apart or (found.low >= _OTHER_HOURS <= _at_once(like, after)) else None
     return None
+
+
+def _widened(found: Comparison, was: _Multiples, now: _Multiples, levels: Sequence[float]) -> Comparison:
+    """The comparison as of runs that depend on each other by as much as they do around their levels."""
+    if not (found.low > 0.0 and math.isfinite(found.high)):
+        return found
+    wider = max(1.0, dependence(np.concatenate([_around(side, levels, found.adjusted) for side in (was, now)])))
+    low, high = (found.ratio * (end / found.ratio) ** wider for end in (found.low, found.high))
+    deviations = normal_quantile(max(found.p_value, _MIN_P) / 2.0) / wider
+    return replace(found, low=low, high=high, p_value=2.0 * normal_cdf(deviations) if wider > 1.0 else found.p_value)
+
+
+def _around(side: _Multiples, levels: Sequence[float], adjusted: bool) -> Floats:
+    """Logarithms without the median of their level, and without what inputs explain if they are ``adjusted`` for."""
+    logs, sizes = np.log(np.asarray(side.of)), [s for s in side.inputs if s is not None]
+    if adjusted and len(sizes) == len(logs):
+        logs = residuals(logs, np.log(np.asarray(sizes)) - float(np.mean(np.log(np.asarray(sizes)))))
+    bounds = [0, *np.searchsorted(side.ends, sorted(levels)).tolist(), len(logs)]
+    return np.concatenate([logs[a:b] - np.median(logs[a:b]) for a, b in pairwise(bounds) if a < b])
 
 
 def _at_once(before: Sequence[Timed], after: Sequence[Timed]) -> float:
@@ -91,18 +122,26 @@ def _covered(runs: Sequence[Timed]) -> float:
     return max(starts) - min(starts) if starts else 0.0
 
 
-def _multiples(runs: Sequence[Timed], others: Sequence[Timed], same: _Same) -> tuple[list[float], list[float | None]]:
-    """Makespan and input of each run divided by the medians of its peers among ``others``; runs without peers are left out,
-    and inputs are None where they are unknown."""
-    multiples, inputs = [], list[float | None]()
+class _Multiples(NamedTuple):
+    """Makespans and inputs of runs divided by the medians of their peers (inputs None where unknown), and their ends."""
+
+    of: list[float]
+    inputs: list[float | None]
+    ends: list[float]
+
+
+def _multiples(runs: Sequence[Timed], others: Sequence[Timed], same: _Same) -> _Multiples:
+    """Of each of the runs by its peers among ``others``; runs without peers are left out."""
+    found = _Multiples([], [], [])
     size = {r.run: r.input_total for r in (*runs, *others)}
     for run in runs:
         like = [r for r in others if r is not run and r.makespan and same(r.start, run.start)]
         if run.makespan and like:
-            multiples.append(run.makespan / upper_median([r.makespan for r in like if r.makespan]))
+            found.of.append(run.makespan / upper_median([r.makespan for r in like if r.makespan]))
             own, sizes = size[run.run], [known for r in like if (known := size[r.run])]
-            inputs.append(own / upper_median(sizes) if own and sizes else None)
-    return multiples, inputs
+            found.inputs.append(own / upper_median(sizes) if own and sizes else None)
+            found.ends.append(run.end or 0.0)
+    return found
 
 
 def _same_days(one: float | None, other: float | None) -> bool:

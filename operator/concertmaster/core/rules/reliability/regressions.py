@@ -13,7 +13,14 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
-from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_growth, lasting_increase
+from concertmaster.core.changepoint.clear import (
+    came_and_went,
+    ends_dip,
+    is_clear,
+    last_fall,
+    lasting_growth,
+    lasting_increase,
+)
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.daily import RUN
@@ -139,7 +146,9 @@ def _regression(
     fall = last_fall(trend.points, point, least)
     before = [r for r in runs if (r.end or 0.0) < point.time]
     after = [r for r in runs if (r.end or 0.0) >= (fall or point).time]
-    like = like_for_like(before, after) if before and after else None
+    # Levels that come and go are how days differ; a few are changes of their own.
+    levels = [] if trend.drifting or came_and_went(trend.points, least) else [p.time for p in trend.points]
+    like = like_for_like(before, after, levels) if before and after else None
     if like is None or like.ratio - 1 < least or not _shown(like, whole, compared):
         return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
     cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
