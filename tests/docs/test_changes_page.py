@@ -111,6 +111,10 @@ HELD: dict[str, tuple[str, str]] = {
         LOOP,
         "test_a_plan_edited_while_it_is_verified_writes_nothing_and_says_how_to_undo",
     ),
+    "Where runs that follow": (
+        "tests/unit/core/changes/verification/test_between_times.py",
+        "test_days_that_differ_are_no_effect",
+    ),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
     "Recommendations move a little": (
         LOOP,

@@ -8,17 +8,21 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from concertmaster.core.changepoint import detect
 from concertmaster.core.changes.operations import tested, written
+from concertmaster.core.changes.verification.between_times import BetweenTimes
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity, same_amount
-from concertmaster.core.stats.comparison import MIN_RUNS, compare
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, compare
 
 BASELINE = 60  # runs: the newest before a change
 NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
 SEASONS = 600  # runs, to tell hours and weekends: those of twelve days, at one every half an hour
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
+_MIN_LEVEL = 5  # runs: as few as a change may be compared with
+_MAX_CHANGES = 2  # in both directions; more are how the runs vary
 _CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of the same second
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
@@ -148,8 +152,9 @@ def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     """The power of a verification of a change made now; None with too few runs before it."""
     sides = BeforeAfter(tuple(before), ())
     seconds, sizes = at_any_time(sides, comparable(sides))
-    figures = seconds.amounts, sizes
-    return outlook(*_timed(baseline(before, *figures, max_runs), *figures), max_runs)
+    found = last_level(before, seconds.amounts, sizes)
+    compared = found.of(baseline(before, seconds.amounts, sizes, max_runs, found))
+    return outlook(*_timed(compared, seconds.amounts, sizes), max_runs, found.between.error)
 
 
 def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[Deseasonalized, InputSizes]:
@@ -166,8 +171,34 @@ def seasonal(before_after: BeforeAfter) -> bool:
     return deseasonalize(before_after.before, (), took).amounts != took
 
 
+@dataclass(frozen=True, slots=True)
+class LastLevel:
+    """Since when (unix seconds) runs before a change are of the level that it found, and how much they differ between
+    times."""
+
+    since: float
+    between: BetweenTimes
+
+    def of(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+        """Those of this level."""
+        return tuple(r for r in runs if (r.start or 0.0) >= self.since)
+
+
+def last_level(before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputSizes) -> LastLevel:
+    """That of runs in order of start. It begins with their last change, which somebody else or their data made, unless fewer
+    than _MIN_LEVEL runs followed it, or levels come and go."""
+    rows = [r for r in good(before) if r.start is not None and seconds[r.run]]
+    trend = detect([r.start or 0.0 for r in rows], [seconds[r.run] for r in rows], inputs=[sizes[r.run] for r in rows])
+    points = [p for p in trend.points if abs(math.log(p.ratio)) >= math.log1p(MARGIN)]
+    come_and_go = len(points) > _MAX_CHANGES and len({p.direction for p in points}) > 1
+    few = not points or sum((r.start or 0.0) >= points[-1].time for r in rows) < _MIN_LEVEL
+    since = -math.inf if few or come_and_go else points[-1].time
+    sides = ([r for r in before if ((r.start or 0.0) >= since) is new] for new in (False, True))
+    return LastLevel(since, BetweenTimes.of([_timed(side, seconds, sizes) for side in sides]))
+
+
 def baseline(
-    before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputSizes, max_runs: int
+    before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputSizes, max_runs: int, found: LastLevel
 ) -> tuple[RunRecord, ...]:
     """The newest runs, and older ones of the same kind when the noise requires more. The choice depends only on runs before
     the change, so it cannot favour a verdict."""
@@ -175,9 +206,12 @@ def baseline(
     (durations, inputs), (earlier, their_inputs) = _timed(newest, seconds, sizes), _timed(older, seconds, sizes)
     if min(len(durations), len(earlier)) < MIN_RUNS:
         return newest
-    if power(spread(durations, inputs), len(durations), max_runs) >= POWER:
+    if power(spread(durations, inputs), len(durations), max_runs, between=found.between.error) >= POWER:
         return newest
-    alike = compare(earlier, durations, inputs_before=their_inputs, inputs_after=inputs, level=_ALIKE)
+    alike = compare(
+        earlier, durations, inputs_before=their_inputs, inputs_after=inputs, level=_ALIKE,
+        error=found.between.error(len(earlier), len(durations)),
+    )  # fmt: skip
     return newest if alike.low > 1.0 or alike.high < 1.0 else tuple(before[-NOISY_BASELINE:])
 
 

@@ -9,7 +9,7 @@ clear slowdown. Harm ends a verification early; success waits for ``min_runs``. 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost.runs import Costs
@@ -19,16 +19,18 @@ from concertmaster.core.changes.verification.before_after import (
     AmountsByRun,
     BeforeAfter,
     InputSizes,
+    LastLevel,
     at_any_time,
     baseline,
     comparable,
     good,
+    last_level,
 )
 from concertmaster.core.changes.verification.harm import clearly_slower, failing, failure_rate, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED_SLOWDOWN
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize, of_known_days
 from concertmaster.core.changes.verification.surroundings import ALONE, Surroundings
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
 from concertmaster.core.schedules.starts import interval
@@ -66,6 +68,7 @@ class _Sides:
     """Which runs before and after a change are compared for what.
 
     ``whole``: all of both sides, without near failures that other workflows share; they tell hours and weekends.
+    ``level``: that of the runs before the change.
     ``everything``: of the runs before, those that are the baseline, and all after it: for harm by kills and memory.
     ``compared``: the same without the shared near failures. ``known``: of these, after the change those on days of a kind
     that runs before it show, whose durations are compared. ``figures``: durations and input sizes at any time of the day
@@ -73,11 +76,16 @@ class _Sides:
     """
 
     whole: BeforeAfter
+    level: LastLevel
     everything: BeforeAfter
     compared: BeforeAfter
     known: BeforeAfter
     figures: tuple[Deseasonalized, InputSizes]
     sizes: InputSizes
+
+    def error(self, of: Deseasonalized, before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+        """Standard error of the log of the ratio of both sides beyond that of independent runs at known times."""
+        return math.hypot(of.error(before, after), self.level.between.error(len(before), len(after)))
 
     @property
     def left_out(self) -> str:
@@ -91,10 +99,12 @@ def _sides(before_after: BeforeAfter, max_runs: int, around: Surroundings) -> _S
     whole = before_after if around.own is None or failing(before_after) is None else around.own(before_after)
     sizes = comparable(whole)
     durations, even_sizes = figures = at_any_time(whole, sizes)
-    everything = replace(before_after, before=baseline(whole.before, durations.amounts, even_sizes, max_runs))
-    compared = replace(everything, after=whole.after)
+    found = last_level(whole.before, durations.amounts, even_sizes)
+    chosen = baseline(whole.before, durations.amounts, even_sizes, max_runs, found)
+    everything = replace(before_after, before=chosen)
+    compared = replace(everything, before=found.of(chosen), after=whole.after)
     known = replace(compared, after=of_known_days(whole.before, whole.after))
-    return _Sides(whole, everything, compared, known, figures, sizes)
+    return _Sides(whole, found, everything, compared, known, figures, sizes)
 
 
 def verify(
@@ -110,7 +120,7 @@ def verify(
     """The verification of a change of ``steps`` (empty: the whole workflow) whose runs were read for ``age`` seconds since
     (infinite: no more are to come). ``lowered``: None unless it lowers a memory request."""
     sides = _sides(before_after, settings.max_runs, around)
-    everything, known, figures = sides.everything, sides.known, sides.figures
+    everything, known, seconds = sides.everything, sides.known, sides.figures[0]
     runs = (len(known.before), min(len(known.after), settings.max_runs))
     waiting = f"{_seen(runs, settings)}{sides.left_out}"
     harm = (
@@ -118,22 +128,22 @@ def verify(
         or killed(everything, steps, lowered)
         or failing(sides.whole)
         or too_small(everything, steps, lowered, certain=True)
-        or (clearly_slower(sides.compared, sides.sizes, figures[0].amounts, around.common) if around.timed else None)
+        or (clearly_slower(sides.compared, sides.sizes, seconds.amounts, around.common) if around.timed else None)
     )
     if harm:
-        measured = _measured(aim, sides.whole, known, figures, around)
+        measured = _measured(aim, sides, around)
         runs = (runs[0], min(len(everything.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
     if not around.timed:
         return Verification(None, False, waiting, *runs)
     over = age >= settings.max_age_seconds
-    seconds = _watched(known, figures, settings, over, around.common)
-    measured = _measured(aim, sides.whole, known, figures, around)
-    slower = seconds.verdict is Verdict.WORSE and (
-        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED_SLOWDOWN)
+    times = _watched(sides, settings, over, around.common)
+    measured = _measured(aim, sides, around)
+    slower = times.verdict is Verdict.WORSE and (
+        aim is Aim.FASTER or (times.ratio >= 1.0 + MARGIN and times.low >= 1.0 + TOLERATED_SLOWDOWN)
     )
     if slower:
-        return Verification(Verdict.WORSE, True, seconds.reason, *runs, measured)
+        return Verification(Verdict.WORSE, True, times.reason, *runs, measured)
     if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
             return Verification(None, False, waiting, *runs, measured)
@@ -141,7 +151,7 @@ def verify(
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it{limit}: too few to tell{sides.left_out}"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
+    found = _judged(aim, known, times, settings, None if last else waiting, measured)
     above = too_small(everything, steps, lowered, certain=False)
     if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
         restore = settings.on_inconclusive is OnSame.RESTORE
@@ -183,15 +193,9 @@ def _judged(
     return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
 
-def _watched(
-    before_after: BeforeAfter,
-    figures: tuple[Deseasonalized, InputSizes],
-    settings: VerifySettings,
-    final: bool,
-    common: CommonFactor | None,
-) -> Comparison:
-    before, after = good(before_after.before), good(before_after.after)
-    seconds, sizes = figures
+def _watched(sides: _Sides, settings: VerifySettings, final: bool, common: CommonFactor | None) -> Comparison:
+    before, after = good(sides.known.before), good(sides.known.after)
+    seconds, sizes = sides.figures
     return watch(
         [seconds.amounts[r.run] for r in before],
         [seconds.amounts[r.run] for r in after],
@@ -201,26 +205,21 @@ def _watched(
         max_runs=settings.max_runs,
         final=final,
         common=common,
-        error=seconds.error(before, after[: settings.max_runs]),
+        error=sides.error(seconds, before, after[: settings.max_runs]),
     )
 
 
-def _measured(
-    aim: Aim,
-    whole: BeforeAfter,
-    before_after: BeforeAfter,
-    figures: tuple[Deseasonalized, InputSizes],
-    around: Surroundings,
-) -> PredictedEffect | None:
-    """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. ``whole``:
-    with all runs before, which tell hours and weekends, and all after, of which failures are counted."""
+def _measured(aim: Aim, sides: _Sides, around: Surroundings) -> PredictedEffect | None:
+    """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. All runs
+    before tell hours and weekends, and failures are counted in all after."""
+    whole, before_after = sides.whole, sides.known
     if aim is Aim.SAFER:
         if not whole.after or not before_after.before:
             return None
-        low = likely = high = failure_rate(whole.after) - failure_rate(before_after.before)
+        low = likely = high = failure_rate(whole.after) - failure_rate(sides.everything.before)
         return PredictedEffect("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
-    evened, sizes = figures
+    evened, sizes = sides.figures
     if aim is Aim.CHEAPER:
         evened = deseasonalize(whole.before, whole.after, _costs(whole, around.pricing or Pricing()), sizes)
     seen = compare(
@@ -230,7 +229,7 @@ def _measured(
         inputs_after=[sizes.get(r.run) for r in after],
         level=0.10,
         common=around.common,
-        error=evened.error(before, after),
+        error=sides.error(evened, before, after),
     )
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
         return None
