@@ -172,7 +172,8 @@ def result_rows(profile: Raw, row: WorkflowRow | None = None) -> list[ResultRow]
 
 
 def saving(row: WorkflowRow, measured: str | None) -> Amounts | None:
-    """A measured relative effect as an amount a month: the workflow takes (1 - share) of what it took before."""
+    """A measured effect as an amount a month: of time and cost the workflow takes (1 - share) of what it took before; of
+    failures, whose effect is in points, it is that share of the runs."""
     match = _EFFECT.search(measured or "")
     if match is None or row.runs_per_month is None:
         return None
@@ -182,8 +183,8 @@ def saving(row: WorkflowRow, measured: str | None) -> Amounts | None:
         return Amounts(run_hours=row.p50_seconds / HOUR * row.runs_per_month * factor)
     if match[1] == "Cost" and row.cost_per_month is not None:
         return Amounts(money={row.currency or "USD": row.cost_per_month * factor})
-    if match[1] == "Failures" and row.success_percent is not None:
-        return Amounts(failed_runs=(100.0 - row.success_percent) / 100.0 * row.runs_per_month * factor)
+    if match[1] == "Failures":
+        return Amounts(failed_runs=row.runs_per_month * share)
     return None
 
 
