@@ -48,6 +48,7 @@ class RunsInProgress:
         self._known: dict[str, _Known] = {}
         self._amounts: Counter[str | None] = Counter()  # of these, by namespace
         self._passed: dict[str, None] = {}  # uids that were examined
+        self._paused: dict[str, set[float]] = {}  # since when (unix seconds) runs were seen to be suspended, by uid
         self._keys: Collection[WorkflowKey] = ()
 
     def unknown(self, refs: Iterable[ObjectRef]) -> list[ObjectRef]:
@@ -81,6 +82,19 @@ class RunsInProgress:
         with self._lock:
             self._drop(uid)
 
+    def paused(self, uid: str, record: RunRecord) -> RunRecord:
+        """The run once it has ended, with the times in which it was seen to be suspended as pauses: until its next pod."""
+        since = self._paused.get(uid, ())
+        created = sorted([e.created for e in record.steps if e.created is not None])
+        seen = {(begin, end) for begin in since if (end := next((t for t in created if t > begin), None)) is not None}
+        return replace(record, pauses=tuple(sorted({*record.pauses, *seen}))) if seen else record
+
+    def _note_pauses(self, uid: str, record: RunRecord) -> None:
+        if record.pauses:
+            self._paused.setdefault(uid, set()).update(begin for begin, end in record.pauses if begin == end)
+            while len(self._paused) > MAX_KNOWN:
+                del self._paused[next(iter(self._paused))]
+
     def _drop(self, uid: str) -> None:
         if (run := self._known.pop(uid, None)) is not None:
             self._amounts[_namespace(run)] -= 1
@@ -105,14 +119,18 @@ class RunsInProgress:
             heartbeat("live")
             run.read_at = time.monotonic()  # also where that fails: the others come first in the next cycle
             try:
-                run.record = self._read(run.ref)
+                record = self._read(run.ref)
             except KubeError as error:
                 report(f"runs in progress are not read: {error}")
                 if error.retryable:
                     break
                 continue
-            if run.record is None:
+            if record is None:
+                run.record = None
                 self.over(run.ref.uid)
+                continue
+            self._note_pauses(run.ref.uid, record)
+            run.record = without_pauses(record)
         runs: dict[WorkflowKey, tuple[RunRecord, ...]] = {}
         with self._lock:
             for run in self._known.values():
@@ -134,4 +152,4 @@ def as_it_is(ref: ObjectRef, objects: RunObjects, claims: Claims) -> RunRecord |
     if run is None:
         return None
     record = run.record
-    return without_pauses(replace(record, start=record.start if record.start is not None else run.started))
+    return replace(record, start=record.start if record.start is not None else run.started)

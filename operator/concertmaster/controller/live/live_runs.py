@@ -223,7 +223,8 @@ class LiveRuns:
             if run is None:
                 return _Read(waiting)
             if run.complete:
-                return _Read(waiting, run.record, key=key, problems=_problems(name, run.problems))
+                record = self._in_progress.paused(waiting.ref.uid, run.record)
+                return _Read(waiting, record, key=key, problems=_problems(name, run.problems))
         except UNREADABLE as error:  # costs this run, not the cycle
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"

@@ -170,11 +170,12 @@ class Suspension:
 class RunRecord:
     """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid if known).
 
-    ``pauses``: (from, to) between a failed end and a retry of the same run, in which nothing was waited for; excluded from
-    the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its source declares; sizes of
-    steps are part of their executions. ``created``: creation of the run's object in unix seconds, which a retry keeps and
-    a run made again under its name does not; None: unknown (no live object). ``fetched``: how the engine got the definition
-    of the run from elsewhere than the workflow's object, as "resolver git"; None: it did not, or unknown.
+    ``pauses``: (from, to) between a failed end and a retry of the same run, or while it was suspended, in which nothing was
+    waited for; excluded from the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its
+    source declares; sizes of steps are part of their executions. ``created``: creation of the run's object in unix seconds,
+    which a retry keeps and a run made again under its name does not; None: unknown (no live object). ``fetched``: how the
+    engine got the definition of the run from elsewhere than the workflow's object, as "resolver git"; None: it did not, or
+    unknown.
     """
 
     workflow: WorkflowKey

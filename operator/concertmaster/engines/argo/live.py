@@ -135,9 +135,12 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     end = RunEnd(outcome, one_line(obj.status.get("message")))
     steps = dense_attempts(executions)
     run = live_run(obj, key, steps, end, started="startedAt", finished="finishedAt", complete=bool(nodes))
-    record = replace(run.record, fingerprint=_fingerprint(obj.spec, definition), pauses=_pause(steps, run.started))
+    pauses, suspended = _pause(steps, run.started), flag(obj.spec.get("suspend"))
+    if suspended and outcome is Outcome.RUNNING:
+        pauses += _suspended(steps)
+    record = replace(run.record, fingerprint=_fingerprint(obj.spec, definition), pauses=pauses)
     run = replace(run, record=record)
-    return not_begun(run) if not steps and flag(obj.spec.get("suspend")) else run  # suspended since its creation
+    return not_begun(run) if not steps and suspended else run  # suspended since its creation
 
 
 def _pause(executions: Iterable[StepExecution], started: float | None) -> tuple[tuple[float, float], ...]:
@@ -148,6 +151,13 @@ def _pause(executions: Iterable[StepExecution], started: float | None) -> tuple[
     kept = [e.finished for e in executions if e.created is not None and e.created < started]
     last = max((end for end in kept if end is not None), default=started)
     return ((last, started),) if last < started else ()
+
+
+def _suspended(executions: Sequence[StepExecution]) -> tuple[tuple[float, float], ...]:
+    """A pause that has begun: ``argo suspend`` lets pods end and creates no others. The object of a run that was resumed has
+    nothing of it any more."""
+    ends = [e.finished for e in executions if e.finished is not None]
+    return ((max(ends), max(ends)),) if ends and len(ends) == len(executions) else ()
 
 
 def _fingerprint(spec: Mapping[str, Any], definition: WorkflowDefinition | None) -> str | None:

@@ -100,6 +100,8 @@ def test_a_run_that_was_retried_hours_after_it_failed_is_not_in_progress_since_t
         "spec": {"workflowTemplateRef": {"name": definition.key.name}},
         "status": {"phase": "Running", "startedAt": stamp(hours), "nodes": {"a": first, "b": second}},
     }
-    run = as_it_is(ref(definition.key.namespace, 1), Stored(raw), Claims([definition]))
-    begun = {e.step: e.created for e in run.steps} if run is not None else {}
-    assert run is not None and run.start == begun["a"] == (begun["b"] or 0.0) - 60.0
+    runs = RunsInProgress(lambda one: as_it_is(one, Stored(raw), Claims([definition])))
+    runs.note(ref(definition.key.namespace, 1), definition.key)
+    ((run,),) = runs.refresh({definition.key}, lambda stage: None, lambda reason: None).values()
+    begun = {e.step: e.created for e in run.steps}
+    assert run.start == begun["a"] == (begun["b"] or 0.0) - 60.0

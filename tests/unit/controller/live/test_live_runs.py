@@ -22,6 +22,7 @@ from concertmaster.controller.live.run_kinds import KINDS, RunKinds
 from concertmaster.controller.live.run_watch import WatchPlan
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
+from concertmaster.core.times import format_time, parse_time
 from concertmaster.engines import assign, reading
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
@@ -706,6 +707,34 @@ def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(harness: Har
     done = harness.client.add(WORKFLOWS, etl_run("etl-now"))
     assert harness.see(WORKFLOWS, done)
     assert harness.look().running == {}
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_time_a_run_was_seen_to_be_suspended_is_no_time_of_the_run(harness: Harness, seen: bool) -> None:
+    """``argo suspend`` between two steps, and an hour later ``argo resume``: the object has nothing of that in the end, and
+    the hour was said to be the controller's."""
+    held, done = etl_run("etl-held"), etl_run("etl-held")
+    pods = [n for n in done["status"]["nodes"].values() if n["type"] == "Pod"]
+    last = max(pods, key=lambda n: n["startedAt"])
+    for part, name in ((last, "startedAt"), (last, "finishedAt"), (done["status"], "finishedAt")):
+        part[name] = format_time(parse_time(part[name]) + 3600.0)
+    del held["metadata"]["labels"], held["status"]["nodes"][last["id"]]
+    held["spec"]["suspend"] = True
+    held["status"] |= {"phase": "Running", "finishedAt": None}
+    harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, held))
+    if seen:
+        assert [r.outcome for r in harness.look().running[ETL.key]] == [Outcome.RUNNING]
+    for raw in (done, etl_run("etl-usual")):
+        assert harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, raw))
+    harness.look()
+    for _ in range(2):  # a restart reads what still exists
+        length = {r.run.partition("@")[0]: r.makespan or 0.0 for r in harness.runs(ETL)}
+        assert length["etl-held"] - length["etl-usual"] == pytest.approx(0.0 if seen else 3600.0, abs=5.0)
+        harness.pending.forget()
+        harness.restart()
+        harness.look()
+        assert harness.see(WORKFLOWS, done)
+        harness.look()
 
 
 def test_a_run_in_progress_is_read_with_its_input(harness: Harness) -> None:
