@@ -236,7 +236,7 @@ class PolicyStatus(ApiModel):
     )
     totals: TotalsStatus | None = Field(
         default=None,
-        description="Value of all recommendations under the policy in 30 days.",
+        description="Value of all recommendations under the policy in 30 days; absent before a profile of it is analyzed.",
         examples=[{"recommendations": 9, "runHoursPerMonth": "210"}],
     )
 
