@@ -222,10 +222,8 @@ def mean_split(analysis: Analysis) -> TimeSplit | None:
 
 
 def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
-    pairs = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.usable]
-    since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
-    recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
-    chosen = recent if len(recent) >= MIN_RUNS else pairs  # runs before the last change do not predict the next one
+    recent = {run.run for run in analysis.recent if run.usable}  # those before a clear change do not predict the next one
+    chosen = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.run in recent]
     makespans = [run.makespan for _, run in chosen if MIN_SECONDS < run.makespan < MAX_SECONDS]
     if len(makespans) >= MIN_RUNS:
         return one_more(makespans)

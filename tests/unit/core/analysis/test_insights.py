@@ -117,6 +117,19 @@ def test_the_next_run_is_forecast_from_the_runs_since_the_last_change() -> None:
     assert found.seconds.likely == pytest.approx(399 + 180, rel=0.05)
 
 
+def test_the_next_run_may_be_of_another_day() -> None:
+    """Each day has a level of its own, as where others use the database, and the newest one says little of the next."""
+    value, chance = noise(), random.Random(6)
+    levels = [300 * chance.lognormvariate(0, 0.3) for _ in range(14)]
+    analysis = scenario(
+        argo(task("build")), 168, lambda i: {"build": value(levels[i // 12])}, every=DAY / 12
+    ).analysis()
+    assert len(analysis.trend.points) > 1
+    found = insights(analysis).next_run.seconds
+    assert found is not None
+    assert sum(found.low <= level + 6 <= found.high for level in levels) >= 12
+
+
 @pytest.mark.parametrize("last", [0, 1])
 def test_the_next_run_may_take_other_steps_than_the_last(last: int) -> None:
     """Half of the runs skip ``transform``, and nobody knows which the next one is."""
