@@ -10,7 +10,6 @@ from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
-from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.admission.capacity import LARGEST_NODE, UNBOUND, Capacity
 from concertmaster.core.fast_init import fast_init
@@ -134,22 +133,6 @@ class Evidence:
         recent = self.since_change({run.run: run.start for run in self.analysis.runs if run.start is not None})
         whole = self.analysis.recent is self.analysis.executed
         return self.window() if whole or not recent else text.window(self.analysis.now - min(recent.values()))
-
-    def recent_records(self) -> Sequence[RunRecord]:
-        """All runs that began since the first of the ``recent`` ones, with those that did not succeed."""
-        begun = {run.run: run.start for run in self.analysis.runs if run.start is not None}
-        first = min(self.since_change(begun).values(), default=0.0)
-        return [run for run in self.analysis.runs if begun.get(run.run, 0.0) >= first]
-
-    def recent_held(self, container: ContainerUsage) -> tuple[Sequence[float], Sequence[float]]:
-        """When the runs with ``container`` ended (unix seconds) and the seconds for which it was reserved in each: those
-        since the last clear change of run times, or all where none of them is as recent."""
-        times, held = container.columns["time"], container.columns["reserved_seconds"]
-        if self.analysis.recent is self.analysis.executed:
-            return times, held
-        ends = {run.end for run in self.recent_records()}
-        kept = [(time, seconds) for time, seconds in zip(times, held, strict=True) if time in ends]
-        return ([time for time, _ in kept], [seconds for _, seconds in kept]) if kept else (times, held)
 
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""

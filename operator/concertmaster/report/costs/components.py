@@ -2,9 +2,8 @@
 
 A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
 fields to the containers it sizes, by what each size saves, else to the components of its step. What a raised request costs
-more is a negative saving. Savings of several recommendations are added: those that are left stand together. Sizes save at
-most what is charged and not used: the saving is that of the runs since a release, whose steps may take longer than those of
-the mean run.
+more is a negative saving. What the present runs save of a component is the same share of its cost in all. Savings of several
+recommendations are added: those that are left stand together.
 """
 
 from __future__ import annotations
@@ -14,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost.runs import OVERHEAD, Component
+from concertmaster.core.analysis.cost.runs import OVERHEAD, Component, components
+from concertmaster.core.analysis.shared.present import present_runs
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model import Recommendation
+from concertmaster.core.model import Recommendation, RuleName
 from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
 MAX_ROWS = 40  # rows; the rest is added up
+_OF_PRESENT = (RuleName.RIGHT_SIZE, RuleName.GPU_REQUEST)  # whose savings are those of the present runs
 _MARKS = {"sidecar": " (sidecar)", "init": " (init container)"}
 
 
@@ -29,13 +30,25 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     rate = analysis.cost.runs_per_month
     parts = analysis.components
     saved: list[dict[str, float]] = [{} for _ in parts]
+    now = _at_present(analysis)
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely:
             for place, share in _shares(analysis, parts, item).items():
-                amount = share * item.saving_per_month.likely
-                saved[place][item.id] = min(amount, parts[place].unused * rate) if item.items and rate else amount
+                part = parts[place]
+                held = now.get(_place(part), 0.0) if item.rule in _OF_PRESENT else 0.0
+                saved[place][item.id] = share * item.saving_per_month.likely * (part.per_run / held if held else 1.0)
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]
+
+
+def _place(part: Component) -> tuple[object, ...]:
+    return part.step, part.container, part.metric, part.init
+
+
+def _at_present(analysis: Analysis) -> dict[tuple[object, ...], float]:
+    """What each component costs in the runs that savings are taken from, where these are not all."""
+    runs = present_runs(analysis)
+    return {} if runs is analysis.runs else {_place(c): c.per_run for c in components(runs, analysis.costs)}
 
 
 def _row(analysis: Analysis, part: Component, rate: float | None, saving: Mapping[str, float]) -> View:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, comparable, good
 from concertmaster.core.changes.verification.power import spread
@@ -36,12 +38,16 @@ def reserved_per_month(analysis: Analysis) -> float | None:
     for step in analysis.steps:
         for container in step.containers:
             price = step.pricing.hour(container.cpu_request, container.memory_request, container.gpu_request)
-            held = math.fsum(container.columns["reserved_seconds"]) / max(1, len(container.runs))
-            per_run += price * held / HOUR * analysis.presence(step, container)
+            per_run += price * _held(analysis, container) / HOUR * analysis.presence(step, container)
         for first in step.inits[:1]:  # what a pod keeps for the largest of them
-            held = math.fsum(first.columns["reserved_seconds"]) / max(1, len(first.runs))
-            per_run += _kept_for_inits(step) * held / HOUR * analysis.presence(step, first)
+            per_run += _kept_for_inits(step) * _held(analysis, first) / HOUR * analysis.presence(step, first)
     return per_run * rate or None
+
+
+def _held(analysis: Analysis, container: ContainerUsage) -> float:
+    """Mean seconds for which the pods of a present run hold what ``container`` requests."""
+    _, held = present_held(analysis, container)
+    return math.fsum(held) / max(1, len(held))
 
 
 def _kept_for_inits(step: StepAnalysis) -> float:

@@ -22,6 +22,7 @@ from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.changes.situation import Situation
+from concertmaster.core.changes.verification.prediction_error import reserved_per_month
 from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_history
 from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Level, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
@@ -39,6 +40,7 @@ from concertmaster.core.rules import RULES, Evidence, recommend
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.units import MIB
 from concertmaster.engines import PATCHABLE
+from concertmaster.report.costs.components import view
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 from tests.support.core.scenario_builder import Pod, argo, scenario, task
 from tests.support.core.scenarios import measured, resources
@@ -794,3 +796,28 @@ def test_what_is_saved_is_that_of_the_runs_since_the_run_time_changed() -> None:
     assert long > 2.8 * always
     assert "the saving is that in 10 runs (5d), since run times changed" in said
     assert "since run times changed" not in without
+
+
+def test_a_cost_after_the_patch_and_a_predicted_share_count_the_same_runs_as_the_saving() -> None:
+    """Three of four cores go, whatever the run time was: a run then costs a quarter, beside its memory."""
+    of = definition(spec("a", 0, cpu="4"))
+    used = container(cpu_request=4.0, cpu_seconds=95.0, memory_sampled_peak=980 * MI)
+    runs = [
+        run(
+            of.graph,
+            {"a": (200.0 if i < 14 else 600.0) + i % 3},
+            number=i,
+            start=NOW - (24 - i) * DAY / 2,
+            containers=lambda _: (used,),
+        )
+        for i in range(24)
+    ]
+    rules = {r.name: RuleSettings(r.name == "right-size") for r in RULES}
+    analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules))
+    item = only(recommend(Evidence(analysis, "wfp")))
+    (row,) = view(analysis, [item])
+    left = ((quantity(item.items[0].new) or 0.0) * 0.031 + 0.004) / (4.0 * 0.031 + 0.004)
+    assert row["afterPerMonth"] / row["perMonth"] == pytest.approx(left, rel=0.02)
+    held = reserved_per_month(analysis)
+    assert held is not None and item.saving_per_month is not None
+    assert item.saving_per_month.likely / held == pytest.approx(1.0 - left, rel=0.02)
