@@ -40,15 +40,24 @@ def grouped_shift(groups: Indices, under: Flags, values: Floats) -> GroupedShift
     """Compares the values (shape (n,)) of each group that has some ``under`` the condition and some not, by their means:
     what the group has in common falls out. None with fewer than three such groups. The others are left out: where groups
     under the condition differ by themselves (larger inputs, busier hours), comparing groups takes that for its effect."""
-    one, other = np.bincount(groups, under), np.bincount(groups, ~under)
-    both = (one > 0) & (other > 0)
-    if both.sum() < _MIN_PAIRS:
+    pairs = grouped_differences(groups, under, values)
+    pairs = pairs[np.isfinite(pairs)]
+    if pairs.size < _MIN_PAIRS:
         return None
-    sums, rest = np.bincount(groups, values * under), np.bincount(groups, values * ~under)
-    pairs = sums[both] / one[both] - rest[both] / other[both]
     shift, error = float(pairs.mean()), math.sqrt(max(float(pairs.var(ddof=1)) / pairs.size, 1e-12))
     degrees = pairs.size - 1.0
     return GroupedShift(shift, error * student_quantile(0.95, degrees), student_tail(shift / error, degrees))
+
+
+def grouped_differences(groups: Indices, under: Flags, values: Floats) -> Floats:
+    """Mean of the values (shape (n,)) of each group ``under`` the condition less that of its others, by its number; NaN
+    for a group without either."""
+    one, other = np.bincount(groups, under), np.bincount(groups, ~under)
+    both = (one > 0) & (other > 0)
+    sums, rest = np.bincount(groups, values * under), np.bincount(groups, values * ~under)
+    found = np.full(both.size, np.nan)
+    found[both] = sums[both] / one[both] - rest[both] / other[both]
+    return found
 
 
 def grouped_shifts(groups: Indices, of: Indices, values: Floats) -> Floats:

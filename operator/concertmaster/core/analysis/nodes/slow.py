@@ -20,7 +20,14 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, RunRecord, StepExecution
-from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts, within_groups
+from concertmaster.core.stats.exact import is_over
+from concertmaster.core.stats.grouped import (
+    grouped_differences,
+    grouped_medians,
+    grouped_shift,
+    grouped_shifts,
+    within_groups,
+)
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
 MIN_SLOWDOWN = 0.2  # share by which executions take longer there
@@ -28,6 +35,7 @@ _MIN_EXECUTIONS = 8  # executions on each side, of runs with both
 _SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
 _SIDE = 0.01  # probability that it looks slower than before, or than behind, by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
+_OVER = 0.01  # probability that no newest run is slower there by chance
 _NEAR = 6  # executions of a step, before and after one of it, whose time it would take elsewhere
 _ADDRESS = re.compile(r"ip(?:-\d{1,3}){4}\b")
 _GENERATION = re.compile(r"[a-z]+\d[a-z0-9]*[.-]")
@@ -40,7 +48,7 @@ class SlowNodes:
     executions of these runs on them and elsewhere. ``off``: from the logarithm of the ratio to the ends of its 90% interval.
     ``title``: ``node node-3``, ``pool batch-*``, ``instance type m4.large`` or ``instance types m4.*``; ``types``: the
     instance types meant by the last two. ``unaffected``: steps that clearly take no longer there, since they wait for
-    something else."""
+    something else. ``over``: the newest runs have no pods there, or none that take longer."""
 
     title: str
     nodes: frozenset[str]
@@ -51,6 +59,7 @@ class SlowNodes:
     outside: int
     types: tuple[str, ...] = ()
     unaffected: frozenset[str] = frozenset()
+    over: bool = False
 
     def slows(self, e: StepExecution) -> bool:
         """Whether the execution took longer than it would have elsewhere."""
@@ -237,7 +246,8 @@ def _slowest(executions: Sequence[NodeExecution], runs: Sequence[str], least: fl
             if found is not None:
                 members = np.flatnonzero(of == k).tolist()
                 kinds = sorted({types[n] for n in members}) if titles[k].startswith("instance") else ()
-                candidates.append(SlowNodes(titles[k], frozenset(nodes[n] for n in members), *found, tuple(kinds)))
+                names, over = frozenset(nodes[n] for n in members), _over(rows, of == k, math.log(found[0]))
+                candidates.append(SlowNodes(titles[k], names, *found, tuple(kinds), over=over))
     # The larger group first: a slow pool explains its nodes.
     return max(candidates, key=lambda s: s.inside * math.log(s.ratio), default=None)
 
@@ -275,3 +285,15 @@ def _clearly(
     if np.count_nonzero(slow) > 1 and not _shared(compared, slow, parts, shift.shift):
         return None
     return math.exp(shift.shift), shift.off, np.unique(compared.run).size, inside, outside
+
+
+def _over(rows: _Rows, slow: Flags, shift: float) -> bool:
+    """Whether none of the newest runs shows that the ``slow`` nodes (by number) are, by half of the ``shift`` (log scale):
+    they were removed, or repaired. Runs with all pods there do not show it."""
+    compared, _ = _compared(rows, slow)
+    slower = grouped_differences(compared.run, slow[compared.node], compared.value)
+    used = np.bincount(rows.run, slow[rows.node]) > 0
+    known = np.flatnonzero(np.bincount(rows.run) > 0)
+    apart = np.append(slower, np.full(used.size - slower.size, np.nan))
+    shows = [bool(apart[run] >= shift / 2) for run in known.tolist() if not used[run] or math.isfinite(apart[run])]
+    return is_over(shows, _OVER)

@@ -26,7 +26,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if least != MIN_SLOWDOWN:
         slow = slow_nodes(analysis.runs, analysis.figures, least)
         factors = elsewhere(analysis.runs, analysis.figures, slow) if slow is not None else {}
-    if slow is None:
+    if slow is None or slow.over:
         return
     replayed, _, _ = scaled(evidence.recent(), factors, slow.error)
     gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))

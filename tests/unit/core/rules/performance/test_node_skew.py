@@ -195,3 +195,22 @@ def test_a_step_that_takes_over_work_is_not_blamed_on_the_node_it_stays_on(seed:
 
     flow = argo(task("scan"), task("rebuild", "scan"), task("publish", "rebuild"))
     assert scenario(flow, 84, work, every=4 * 3600.0).recommended("node-skew") == []
+
+
+@pytest.mark.parametrize(("until", "kept", "found"), [(42, True, 1), (30, True, 0), (30, False, 0)])
+def test_a_node_that_was_repaired_or_removed_is_not_blamed(until: int, kept: bool, found: int) -> None:
+    """Of four nodes, one is slow in the runs before ``until``, and then as fast as the others or replaced by one that is."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        slow = 2.0 if i < until else 1.0
+        name = "node0" if kept or i < until else "node4"
+        places = [(i + k) % 4 for k in range(len(STEPS))]
+        return {
+            step: Pod(value(seconds) if at else value(seconds) * slow, node=f"node{at}" if at else name)
+            for (step, seconds), at in zip(STEPS.items(), places, strict=True)
+        }
+
+    made = scenario(etl(), 42, work)
+    assert len(made.recommended("node-skew")) == found
+    assert made.analysis().slow_nodes is not None  # what it added to the earlier runs is no change of the steps
