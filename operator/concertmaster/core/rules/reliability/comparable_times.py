@@ -19,6 +19,7 @@ from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR, WEEK
 
 _HOURS = 2 * HOUR  # seconds apart that still count as the same time of day
+_SLACK = HOUR / 2  # by which a run may start later or earlier than a day before
 _MIN_P = 1e-300  # of which a quantile can be computed
 _OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
 
@@ -99,6 +100,15 @@ def _between(runs: Sequence[Timed], since: float) -> list[Timed]:
 def _nearest(runs: Sequence[Timed], moment: float) -> list[Timed]:
     apart = sorted(((abs(r.start - moment), i) for i, r in enumerate(runs) if r.start is not None))
     return [runs[i] for n, (away, i) in enumerate(apart) if away <= HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
+
+
+def whole_days(before: Sequence[Timed], after: Sequence[Timed]) -> tuple[Sequence[Timed], Sequence[Timed]]:
+    """The runs of as many whole days as there are before the first run after, and from it on: as many of each hour. A side
+    that covers less than a day is empty."""
+    change = after[0].start or 0.0
+    old, new = (_covered([r, after[0]]) + _SLACK for r in (before[0], after[-1]))
+    begin, end = change - old // DAY * DAY - _SLACK, change + new // DAY * DAY - _SLACK
+    return [r for r in before if begin <= (r.start or 0.0)], [r for r in after if (r.start or 0.0) < end]
 
 
 def as_every_week(before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from concertmaster.core.model import RunRecord
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability import failing_step
-from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
+from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like, whole_days
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY
@@ -155,6 +155,8 @@ def _regression(
     if fall is not None:  # which step takes longer now
         cause = replace(_cause(evidence, point, fall), what=cause.what, build=cause.build)
     rise = Regression(point, before, after, like, cause, fall=fall)
+    if not like.low * rise.medians[0] <= rise.medians[1] <= like.high * rise.medians[0]:
+        rise = _of_whole_days(evidence, rise)
     explained = (
         rise.medians[1] <= rise.medians[0]
         or _over(rise)
@@ -170,6 +172,24 @@ def _regression(
     if growth is None:
         return rise
     return replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what="", build=""))
+
+
+def _of_whole_days(evidence: Evidence, rise: Regression) -> Regression:
+    """The rise by the runs of whole days, where their medians are nearer to the comparison at comparable times: medians of
+    hours that alternate say which has one run more."""
+    before, after = whole_days(rise.before, rise.after) if rise.fall is None else ((), ())
+    if not before or not after:
+        return rise
+    whole = replace(rise, before=before, after=after)
+    if _apart(whole) >= _apart(rise):
+        return rise
+    cause = _cause(evidence, rise.point, among={r.run for r in (*before, *after)})
+    return replace(whole, cause=replace(cause, what=rise.cause.what, build=rise.cause.build))
+
+
+def _apart(rise: Regression) -> float:
+    was, now = rise.medians
+    return abs(math.log(now / was / rise.like.ratio))
 
 
 def _shown(like: Comparison, whole: Ramp | None, compared: int) -> bool:
@@ -193,10 +213,14 @@ def _changed(evidence: Evidence, point: ChangePoint) -> PointCause:
     return replace(_cause(evidence, point), step=None, seconds=None)
 
 
-def _cause(evidence: Evidence, point: ChangePoint, fall: ChangePoint | None = None) -> PointCause:
-    """The cause of a change at that time alone, judged on all runs but those until a ``fall`` after it."""
+def _cause(
+    evidence: Evidence, point: ChangePoint, fall: ChangePoint | None = None, among: Container[str] | None = None
+) -> PointCause:
+    """The cause of a change at that time alone, judged on all runs but those until a ``fall`` after it, or on those
+    ``among`` them (names)."""
     until = point.time if fall is None else fall.time
     good = [r for r in evidence.analysis.runs if r.outcome.timed and not point.time <= (r.end or 0.0) < until]
+    good = [r for r in good if among is None or r.run in among]
     return point_causes(good, [point], evidence.analysis.figures, evidence.analysis.definition.graph)[0]
 
 

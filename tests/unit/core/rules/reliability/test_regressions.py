@@ -15,6 +15,7 @@ from concertmaster.core.model import RunRecord
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, container
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
+from tests.support.core.scenarios import etl
 
 _ONE = argo(task("load"))
 _PER_DAY = 4
@@ -162,3 +163,28 @@ def test_a_jump_among_growth_has_its_time(released: bool) -> None:
         item = made.one("degradation")
         assert item.action.startswith("Investigate regression in load since 2025-"), seed
         assert ("changed at the same time: image of load" in item.because) is released
+
+
+@pytest.mark.parametrize("cut", [44, 45, 46, 47])
+def test_a_regression_of_loads_that_alternate_is_found_whichever_has_one_run_more(cut: int) -> None:
+    """Every four hours a full load and an increment of a third in turn: the median of all runs is that of either."""
+    value = noise(cut, spread=0.04)
+
+    def work(i: int) -> dict[str, float]:
+        share = 1.0 if i % 2 else 1 / 3
+        return {
+            s: value(share * at) for s, at in (("extract", 300), ("transform", 900 if i < cut else 1350), ("load", 300))
+        }
+
+    item = scenario(etl(), 84, work, every=DAY / 6).one("degradation")
+    assert item.id == "degradation.transform"
+    was, now = re.findall(r"transform went from (\S+) to (\S+)", item.because)[0]
+    assert _seconds(now) / _seconds(was) == pytest.approx(1.5, rel=0.1)
+    was, now = re.findall(r"runs take (\S+) instead of (\S+)", item.because)[0][::-1]
+    assert _seconds(now) / _seconds(was) == pytest.approx(1.3, rel=0.1)
+    assert item.gain_share is not None
+    assert item.gain_share.low <= 1 - 1500 / 1950 <= item.gain_share.high
+
+
+def _seconds(shown: str) -> float:
+    return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[unit] for n, unit in re.findall(r"(\d+)([hms])", shown))
