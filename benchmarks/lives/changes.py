@@ -3,7 +3,7 @@
 One step that reads no input takes a different time, fails more often or gets less memory from the change on. The product
 sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``), and monitors
 a change that is kept; the true effect is that on the same runs without the change. In some settings, all fail more often
-for a day, as do other workflows.
+for a day, as do other workflows; in others, days differ, or all runs have changed before.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _NOISES = (0.05, 0.1, 0.2)
 _DRIFT = 0.001  # standard deviation, a day
 _KILLED = 1.645  # standard deviations of the memory peak that one run in twenty exceeds
 _FAILS = 0.01
+_LEVEL_DAYS = 3
+_DAYS = 60  # of a life, at the most
 _OTHERS = 8  # workflows beside the changed one, whose runs of a bad day fail as well
 _LOOKS = frozenset({1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30})  # runs after the change
 _WEEKENDS, _HOURS = Calendar(weekend=0.7), Calendar(swing=0.25)
@@ -47,7 +49,8 @@ _BOTH = Calendar(swing=0.25, weekend=0.7)
 @dataclass(frozen=True, slots=True)
 class Setting:
     """When runs start and what the time of day makes of them: ``days`` of runs before the change. ``bad``: share of runs of
-    this workflow and eight others that fail for a day, which begins up to half a day before or after the change."""
+    this workflow and eight others that fail for a day, which begins up to half a day before or after the change. ``level``:
+    times as long as before all work takes since three days before it; ``differ``: standard deviation of the logs of days."""
 
     name: str
     words: str
@@ -55,6 +58,8 @@ class Setting:
     days: float
     calendar: Calendar = Calendar()  # noqa: RUF009 (frozen)
     bad: float = 0.0
+    level: float = 1.0
+    differ: float = 0.0
 
 
 SETTINGS = (
@@ -71,6 +76,10 @@ SETTINGS = (
     Setting("steady-10m-2d", "no season, every ten minutes, 2 days", HOUR / 6, 2),
     Setting("bad-day-hourly-14d", "no season, hourly, 14 days, and a day on which 30% of all fail", HOUR, 14, bad=0.3),
     Setting("outage-hourly-14d", "the same, and a day on which all fail", HOUR, 14, bad=1.0),
+    Setting(
+        "level-4h-14d", "no season, every 4 hours, 14 days, all runs 30% longer since 3 days", 4 * HOUR, 14, level=1.3
+    ),
+    Setting("days-hourly-14d", "no season, hourly, 14 days, of which each differs by 10%", HOUR, 14, differ=0.1),
 )
 
 
@@ -142,6 +151,7 @@ def outcomes(setting: Setting, seed: int) -> Iterator[Outcome]:
     step = Step("work", seconds=min(300.0, 0.3 * setting.every), fails=_FAILS, cores=0.7, memory_limit=1024 * MI)
     drift = _DRIFT * float(rng.standard_normal())
     flow = Flow((step,), every=setting.every, noise=_NOISES[seed % 3], drift=drift, calendar=calendar)
+    flow = flow.under(*_unrest(setting, applied, rng))
     begin, others = applied - setting.days * DAY, list[list[RunRecord]]()
     if setting.bad:
         since = applied + float(rng.uniform(-0.5, 0.5)) * DAY
@@ -151,6 +161,14 @@ def outcomes(setting: Setting, seed: int) -> Iterator[Outcome]:
     before = _played(flow, seed, begin, applied)[-_MOST:]
     for change in CHANGES:
         yield _verified(setting, change, flow, seed, applied, before, others)
+
+
+def _unrest(setting: Setting, applied: float, rng: np.random.Generator) -> Iterator[Effect]:
+    """What moves all runs of the setting, whatever is changed."""
+    if setting.level != 1.0:
+        yield Effect(applied - _LEVEL_DAYS * DAY, factor=setting.level)
+    for day in range(_DAYS if setting.differ else 0):
+        yield Effect(at_day(day), at_day(day + 1), factor=math.exp(setting.differ * float(rng.standard_normal())))
 
 
 def _played(flow: Flow, seed: int, since: float, until: float) -> list[RunRecord]:
