@@ -55,7 +55,7 @@ def test_a_pod_that_takes_no_time_waits_for_a_slot_as_others_do() -> None:
 
 
 @st.composite
-def limited(draw: st.DrawFn) -> list[ExecutedRun]:
+def limited(draw: st.DrawFn) -> tuple[list[ExecutedRun], WorkflowGraph]:
     """Runs of one workflow under a limit, with fan-outs and retries."""
     n = draw(st.integers(2, 6))
     specs = tuple(StepSpec(f"s{i}", tuple(f"s{p}" for p in range(i) if draw(st.booleans()))) for i in range(n))
@@ -68,7 +68,7 @@ def limited(draw: st.DrawFn) -> list[ExecutedRun]:
         fails = {s.name: 1 for s in specs if draw(st.integers(0, 4)) == 0}
         kept = {name: items for name, items in work.items() if name != skipped}
         runs.append(executed(Engine(graph, kept, limit, fails=fails).run(str(k)), graph))
-    return runs
+    return runs, graph
 
 
 def left_out(run: ExecutedRun, step: str) -> float:
@@ -81,8 +81,11 @@ def left_out(run: ExecutedRun, step: str) -> float:
 
 @settings(deadline=None, max_examples=100)
 @given(limited())
-def test_the_drag_under_a_limit_is_what_a_simulation_without_the_step_saves(runs: list[ExecutedRun]) -> None:
-    shares = critical_share(runs)
+def test_the_drag_under_a_limit_is_what_a_simulation_without_the_step_saves(
+    limited: tuple[list[ExecutedRun], WorkflowGraph],
+) -> None:
+    runs, graph = limited
+    shares = critical_share(runs, graph)
     for name, share in shares.items():
         expected = sum(max(0.0, left_out(run, name)) for run in runs if name in run.pods) / len(runs)
         assert share.drag == pytest.approx(expected, abs=1e-6)
@@ -91,16 +94,17 @@ def test_the_drag_under_a_limit_is_what_a_simulation_without_the_step_saves(runs
 @settings(deadline=None, max_examples=60)
 @given(limited(), st.integers(1, 200))
 def test_where_pods_are_too_many_the_leading_steps_keep_their_drag_and_others_that_of_some_runs(
-    runs: list[ExecutedRun], most: int
+    limited: tuple[list[ExecutedRun], WorkflowGraph], most: int
 ) -> None:
-    whole = critical_share(runs)
+    runs, graph = limited
+    whole = critical_share(runs, graph)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(critical_module, "MAX_PODS", most)
-        assert {n: s.drag for n, s in critical_share(runs).items()} == pytest.approx(
+        assert {n: s.drag for n, s in critical_share(runs, graph).items()} == pytest.approx(
             {n: s.drag for n, s in whole.items()}
         )
         patch.setattr(critical_module, "LEADING", 0)
-        some = critical_share(runs)
+        some = critical_share(runs, graph)
     each = [step_drag(run) for run in runs]
     for name, share in some.items():
         seen = [drags[name] for drags in each if name in drags]
@@ -123,7 +127,7 @@ def test_large_runs_are_replayed_without_each_step_only_as_often_as_allowed(monk
     monkeypatch.setattr(SlotQueue, "without", counted)
     monkeypatch.setattr(critical_module, "MAX_PODS", 3 * 40 * 21)  # three runs of 40 pods and edges, from half on
     monkeypatch.setattr(critical_module, "LEADING", 2)
-    critical_share(runs)
+    critical_share(runs, graph)
     assert sorted(Counter(left).values()) == [3] * 38 + [10] * 2
 
 

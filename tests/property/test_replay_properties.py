@@ -175,7 +175,7 @@ def test_no_record_whatever_makes_the_analysis_fail(
         assert found.usable or found.problems
         assert found.usable != math.isnan(replay(found, WhatIf.set_parallelism(1) & WhatIf.cache_hit("a", 0.5)))
     graphs = prepare(runs, graph)
-    critical_share(graphs)
+    critical_share(graphs, graph)
     result = gain(graphs, WhatIf.scale_step("a", 0.5))
     assert (result.seconds is None) == (result.runs_used == 0)
 
@@ -224,7 +224,7 @@ def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int, limit: int |
     together = prepare(runs, graph)
     alone = [executed(run, graph) for run in runs]
     assert together == alone
-    assert critical_share(together) == critical_share(alone)
+    assert critical_share(together, graph) == critical_share(alone, graph)
     once = ExecutedRuns(together)  # one after the other on the same runs
     for whatif in (
         WhatIf.scale_step("s1", 0.5),
@@ -252,8 +252,8 @@ def test_a_limit_with_a_slot_for_every_pod_changes_no_drag(base: Engine, count: 
     pods = sum(map(len, base.work.values()))
     graph = replace(base.graph, parallelism=pods)
     records = [replace(base, graph=graph, limit=pods).run(str(n)) for n in range(count)]
-    shares = critical_share(prepare(records, graph))
-    assert shares == critical_share(prepare(records, base.graph))
+    shares = critical_share(prepare(records, graph), graph)
+    assert shares == critical_share(prepare(records, base.graph), base.graph)
     for name, value in step_drag(executed(records[0], graph)).items():
         assert shares[name].drag == pytest.approx(value)
         if not base.fails:
