@@ -48,6 +48,20 @@ def late_within_deadline(g: Rng) -> Plan:
     return Plan(_alone(flow), _OVERLAP, "etl", window=_FEW, fresh=WEEKS)
 
 
+def _changed(g: Rng, policy: str, share: float, factor: float) -> Flow:
+    """A workflow whose runs took ``factor`` times as long until a day or two ago."""
+    flow = _filling(g, share, g.choice((15, 20, 30)), policy)
+    assert flow.schedule is not None
+    return replace(flow, before=Before(NOW - g.uniform(1, 2) * DAY, flow.schedule, factor), run_spread=0.2)
+
+
+def slower_now(g: Rng) -> Plan:
+    """With Forbid, runs take longer than the interval, and starts are skipped, since a day or two."""
+    share = g.uniform(1.1, 1.6)
+    flow = _changed(g, "Forbid", share, g.uniform(0.4, 0.6) / share)
+    return Plan(_alone(flow), _OVERLAP, "etl", window=_FEW, fresh=2 * WEEKS)
+
+
 def stopped_by_replace(g: Rng) -> Plan:
     """Runs as long as the interval, with Replace: a part of them is stopped."""
     flow = _filling(g, g.uniform(0.85, 1.1), g.choice((10, 15, 20, 30)), "Replace")
@@ -94,6 +108,12 @@ def long_now_and_then(g: Rng) -> Plan:
     return Plan(_alone(replace(flow, run_spread=0.25)), window=_FEW)
 
 
+def faster_now(g: Rng) -> Plan:
+    """With Forbid or Replace, starts were skipped, or runs stopped, until a day or two ago, when runs became much faster."""
+    flow = _changed(g, g.choice(("Forbid", "Replace")), g.uniform(0.35, 0.5), g.uniform(2.5, 3.5))
+    return Plan(_alone(flow), window=_FEW)
+
+
 def backfill_by_hand(g: Rng) -> Plan:
     """A hundred runs that somebody started at once, some days ago, overlap and slow each other down."""
     at = NOW - g.uniform(2, 10) * DAY
@@ -135,6 +155,7 @@ PLANTED: tuple[Kind, ...] = (
     skipped_by_forbid,
     late_by_forbid,
     late_within_deadline,
+    slower_now,
     stopped_by_replace,
     overlap_that_waits,
     overlap_that_slows,
@@ -143,6 +164,7 @@ PLANTED: tuple[Kind, ...] = (
 HEALTHY: tuple[Kind, ...] = (
     overlap_without_effect,
     long_now_and_then,
+    faster_now,
     backfill_by_hand,
     more_often_now,
     seldom_now,
