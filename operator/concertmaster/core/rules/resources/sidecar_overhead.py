@@ -7,13 +7,14 @@ as long as each pod is on its node, and a pod ends only when they do. What a dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.replay.gain import with_replay_error
+from concertmaster.core.analysis.replay.gain import paired_interval
 from concertmaster.core.analysis.runs.injected import EXECUTOR
-from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
@@ -24,18 +25,21 @@ from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import GIB, HOUR
 
+_Pod = tuple[str, str, str | None, int]
+"""A pod: its run, step, item and attempt."""
+
 _MIN_FREED_SHARE = 0.5  # share of what it does not use that a smaller request frees at least
 _SIGNIFICANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
 
 
 @dataclass(slots=True)
 class _Sidecar:
-    """One sidecar over all pods: cost reserved and used per run (currency), and seconds it outlived the step. ``injected``:
-    into pods of some step, whose template does not declare it."""
+    """One sidecar over all pods: cost reserved and used per run (currency), and seconds it outlived the step per pod.
+    ``injected``: into pods of some step, whose template does not declare it."""
 
     reserved: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
-    late: list[float] = field(default_factory=list)
+    late: dict[_Pod, float] = field(default_factory=dict)
     steps: set[str] = field(default_factory=set)
     pods: int = 0
     injected: bool = False
@@ -52,7 +56,7 @@ class _Sidecar:
             used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, pricing)
             self.used[run] = self.used.get(run, 0.0) + min(used, reserved)
         if c.finished is not None and main_end is not None:
-            self.late.append(c.finished - main_end)
+            self.late[run, e.step, e.item, e.attempt] = max(0.0, c.finished - main_end)
 
 
 def _others(facts: tuple[ContainerFact, ...], own: frozenset[str]) -> set[str]:
@@ -129,22 +133,47 @@ def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
     return in_share(combined(seen.likely, [seen, least]), len(runs), of)
 
 
-def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
-    """Seconds per run for which pods on the critical path outlive their step."""
-    chains = [run.critical for run in evidence.analysis.executed if run.usable]
-    return mean_interval([late * sum(a.step in own.steps for a in chain) for chain in chains])
+def _lingering(evidence: Evidence, sidecars: Mapping[str, _Sidecar]) -> list[str]:
+    """The sidecars that clearly outlive their step by the least time on average, the last to end first."""
+    least = evidence.settings.number("minLateSeconds", 10.0)
+    late = {name: mean_interval(list(own.late.values())) for name, own in sidecars.items() if own.late}
+    clear = {name: found.likely for name, found in late.items() if found is not None and found.low >= least}
+    return sorted(clear, key=lambda name: (-clear[name], name))
 
 
-def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
+def _kept_alive(sidecars: Mapping[str, _Sidecar], lingering: Sequence[str]) -> dict[_Pod, float]:
+    """Seconds for which ``lingering`` sidecars together keep each of their pods alive after all else in it has ended."""
+    last: dict[_Pod, float] = {}
+    for name in lingering:
+        for pod, late in sidecars[name].late.items():
+            last[pod] = max(late, last.get(pod, 0.0))
+    others = [own.late for name, own in sidecars.items() if name not in lingering]
+    return {pod: max(0.0, late - max((of.get(pod, 0.0) for of in others), default=0.0)) for pod, late in last.items()}
+
+
+def _slower(evidence: Evidence, alive: Mapping[_Pod, float]) -> tuple[Interval, Interval] | None:
+    """Seconds per run, and share of it, for which pods on the critical path are kept ``alive`` after their step."""
+    runs = [run for run in evidence.analysis.executed if run.usable]
+    if not runs:
+        return None
+    late = [math.fsum(alive.get((run.run, a.step, a.item, a.attempt), 0.0) for a in run.critical) for run in runs]
+    return paired_interval(np.array(late), np.array([run.makespan for run in runs]))
+
+
+def _finding(
+    evidence: Evidence, name: str, own: _Sidecar, lingering: Sequence[str], alive: Mapping[_Pod, float]
+) -> Finding | None:
+    """``lingering``: the sidecars that outlive their step, of which this one is the last to end; empty for every other one.
+    ``alive``: seconds for which they keep pods so."""
     analysis = evidence.analysis
     rate, since = analysis.cost.runs_per_month, _since(evidence, own)
     costs = [c.total for c in analysis.costs.whole(since)]
     total = sum(costs) / len(costs) if costs else 0.0
     reserved = sum(own.reserved.values()) / max(1, len(since))
     share = reserved / total if total > 0 else 0.0
-    late = max(0.0, median(own.late) or 0.0)
+    late = math.fsum(alive.values()) / max(1, len(alive))
+    steps = own.steps | {step for _, step, *_ in alive}
     costly = own.injected and share >= evidence.settings.number("minCostPercent", 15.0) / 100
-    lingering = late >= evidence.settings.number("minLateSeconds", 10.0)
     if not costly and not lingering:
         return None
     currency = analysis.pricing.currency
@@ -158,20 +187,18 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         )
         parts.append(f"its requests are {text.percent(share)} of what a run costs{spent}")
     if lingering:
-        parts.append(f"it keeps pods alive {text.duration(late)} after the step has ended (median)")
+        parts.append(f"{_they(lingering)} pods alive {text.duration(late)} after the step has ended (mean)")
     gains = []
     if saving is not None:
         gains.append(f"{text.money(saving.likely, currency)} less a month (what it reserves and does not use)")
     elif costly:
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
-        gains.append(f"{text.duration(late)} shorter life of each of {own.pods} pods")
-    slower, makespan = _slower(evidence, own, late) if lingering else None, analysis.makespan.mean
-    if slower is not None and makespan:
-        slower = with_replay_error(slower, slower.likely / makespan)
-    todo = "request less for it" if not lingering else "let it end with the step"
+        gains.append(f"{text.duration(late)} shorter life of each of {len(alive)} pods")
+    slower = _slower(evidence, alive) if lingering else None
+    todo = f"let {_it(lingering)} end with the step" if lingering else "request less for it"
     return Finding(
-        step=next(iter(own.steps)) if len(own.steps) == 1 else None,
+        step=next(iter(steps)) if len(steps) == 1 else None,
         about=name,
         action=f"Reduce the cost of sidecar {name}; {todo}, or leave it out of this workflow's pods",
         because=f"{', and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
@@ -187,20 +214,31 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         expected=" and ".join(gains),
         confidence=0.7,
         saving_per_month=saving,
-        gain_seconds=slower,
-        gain_share=Interval(*(v / makespan for v in (slower.low, slower.likely, slower.high)))
-        if slower and makespan
-        else None,
-        evidence=(f"steps: {text.listing(sorted(own.steps), 5)}",),
+        gain_seconds=slower[0] if slower else None,
+        gain_share=slower[1] if slower else None,
+        evidence=(f"steps: {text.listing(sorted(steps), 5)}",),
     )
+
+
+def _it(lingering: Sequence[str]) -> str:
+    """The sidecar that the finding is about, with the others that must end as well."""
+    return "it" if len(lingering) == 1 else text.listing(list(lingering))
+
+
+def _they(lingering: Sequence[str]) -> str:
+    return "it keeps" if len(lingering) == 1 else f"{text.listing(list(lingering))} keep"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per sidecar with a significant share of the run's cost, or that keeps pods alive."""
     if not evidence.analysis.enough:
         return
-    for name, own in sorted(_collect(evidence).items()):
-        yield _finding(evidence, name, own)
+    sidecars = _collect(evidence)
+    lingering = _lingering(evidence, sidecars)
+    alive = _kept_alive(sidecars, lingering)
+    for name, own in sorted(sidecars.items()):
+        last = name in lingering[:1]
+        yield _finding(evidence, name, own, lingering if last else (), alive if last else {})
 
 
 RULE = Rule(

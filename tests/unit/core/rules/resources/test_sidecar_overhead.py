@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.model import StepExecution
 from tests.support.builders import MI, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, scenario
@@ -150,6 +151,49 @@ def test_a_sidecar_that_keeps_the_pod() -> None:
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(90)  # each of three steps in a row
     assert 80 < item.gain_seconds.low < 89 and 91 < item.gain_seconds.high < 100  # the error of a replay
+
+
+def _outlived(*late: dict[str, float]) -> Scenario:
+    """Runs in turn whose ``transform`` has small sidecars that outlive it by so many seconds."""
+
+    def work(i: int) -> Work:
+        sides = [container(name=name, cpu_request=0.01, memory_request=16 * MI) for name in late[i % len(late)]]
+        return {n: Pod(s, containers=(*measured(), *sides)) if n == "transform" else s for n, s in STEPS.items()}
+
+    def ended(e: StepExecution, seconds: dict[str, float]) -> StepExecution:
+        facts = tuple(replace(c, finished=(e.finished or 0.0) + seconds.get(c.name, 0.0)) for c in e.containers)
+        return replace(e, containers=facts)
+
+    made = scenario(etl(), 30, work)
+    runs = [replace(r, steps=tuple(ended(e, late[i % len(late)]) for e in r.steps)) for i, r in enumerate(made.runs)]
+    return replace(made, runs=tuple(runs))
+
+
+@pytest.mark.parametrize("logs", [30.0, 20.0])
+def test_sidecars_that_outlive_the_step_together_are_one_recommendation(logs: float) -> None:
+    """As those that ignore SIGTERM do, which the kubelet kills at once: without one of them, the other one still does."""
+    made = _outlived({"proxy": 30.0, "logs": logs})
+    item = made.one("sidecar-overhead")
+    names = "logs and proxy" if logs == 30.0 else "proxy and logs"
+    assert f"let {names} end with the step" in item.action
+    assert f"{names} keep pods alive 30s after the step has ended (mean)" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(30.0)
+
+
+def test_what_another_sidecar_outlives_is_not_gained() -> None:
+    """``logs`` ends clearly too late only in a few runs, but in those it is the last one."""
+    item = _outlived(*[{"proxy": 30.0, "logs": 4.0}] * 9, {"proxy": 30.0, "logs": 25.0}).one("sidecar-overhead")
+    assert "let it end with the step" in item.action
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(0.9 * 26.0 + 0.1 * 5.0)
+
+
+def test_a_sidecar_that_is_late_in_one_of_three_pods_is_found() -> None:
+    item = _outlived({"proxy": 120.0}, {"proxy": 1.0}, {"proxy": 0.0}).one("sidecar-overhead")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(121.0 / 3)
+    assert item.gain_seconds.low < 36.0 and item.gain_seconds.high > 44.0  # pods differ
 
 
 def test_cheap_and_punctual_sidecars_are_silent() -> None:
