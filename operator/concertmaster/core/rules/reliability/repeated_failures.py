@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retry.attempts import MIN_ATTEMPTS, Attempts, goes_on
-from concertmaster.core.rules.reliability.retry.limit import MAX_RETRIES, LikeRetry, like_retry
+from concertmaster.core.rules.reliability.retry.limit import LikeRetry, like_retry, never_enough
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import DAY
 
@@ -21,7 +21,6 @@ _STAYS = 0.5  # of these numbers, for what the last analysis published
 _ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
 _QUIET = 3 * DAY  # without a failure: what fails on working days only has not ended at the weekend
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
-_MAX_FAILING_SHARE = 0.05  # share of executions like a retry that retries of them may leave failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ def _hopeless(own: Attempts, since: float | None) -> LikeRetry | None:
         return None
     recent = [run for run in own.runs if since is None or run.start is None or run.start >= since]
     like = like_retry(recent)
-    return like if like is not None and (1.0 - like.success) ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE else None
+    return like if like is not None and never_enough(like.success) else None
 
 
 def repeated(

@@ -215,7 +215,7 @@ def _mixed(limit: int, *, transient: int = 8, lasting: int = 6) -> Callable[[int
         at, rest = divmod(i, first)
         if rest or at >= transient + lasting:
             return {"load": 60.0}
-        if at % 2 == 0 and at < 2 * lasting:
+        if at * lasting % (transient + lasting) < lasting:
             return {"load": Pod(60, failures=((20, "Error"),) * limit, fails="Error")}
         return {"load": Pod(60, failures=((20, "Error"),))}
 
@@ -245,6 +245,13 @@ def test_what_fails_after_its_retries_is_not_taken_for_what_they_helped(limit: i
         assert "if half of these failures are transient" in item.expected
     else:
         assert avoided.likely == pytest.approx(6 / 200)
+
+
+@pytest.mark.parametrize(("transient", "lasting", "found"), [(3, 12, True), (12, 6, False)])
+def test_what_retries_seldom_help_is_reported_as_failures(transient: int, lasting: int, found: bool) -> None:
+    of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": 1}}})
+    made = scenario(of, 200, _mixed(1, transient=transient, lasting=lasting), every=DAY / 24)
+    assert bool(made.recommended("failing-step")) is found
 
 
 def test_one_outage_is_no_case_for_retries() -> None:

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.failures import FailureClass, classify, killed_
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retry.limit import AttemptChain, RunItems, retries, share_after
+from concertmaster.core.rules.reliability.retry.limit import AttemptChain, RunItems, never_enough, retries, share_after
 
 MIN_ATTEMPTS = 4
 """Runs with failures before these are called frequent."""
@@ -23,7 +23,6 @@ PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 """What is transient and not caused by the program."""
 _EPISODES = 3
 _MIN_TRIES = 3  # retries required before they can count as useless
-_MIN_HELPED_SHARE = 0.1  # share of retries that helped
 _AT_ONCE = AttemptChain((True,))
 _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
@@ -78,13 +77,14 @@ class Attempts:
 
     @property
     def useless(self) -> bool:
-        """Whether retries did not help, or more of them would not, whatever came of those that were not seen."""
+        """Whether retries help, or more of them would, so rarely that no limit is enough, whatever came of those that were
+        not seen."""
         again, (_, repeated) = share_after(self.chains), retries(self.chains)
         more = again is not None and self._rare(again.likely * len(repeated), len(repeated))
         return more or self._rare(self.helped, self.retries)
 
     def _rare(self, helped: float, of: int) -> bool:
-        return of >= _MIN_TRIES and helped + self.unseen_retries <= _MIN_HELPED_SHARE * (of + self.unseen_retries)
+        return of >= _MIN_TRIES and never_enough((helped + self.unseen_retries) / (of + self.unseen_retries))
 
     @property
     def lasting(self) -> int:

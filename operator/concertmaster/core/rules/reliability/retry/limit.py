@@ -23,6 +23,7 @@ from concertmaster.core.units import DAY, HOUR
 _MIN_ITEMS = 10  # items with attempts
 FIRST = "first attempts"
 MAX_RETRIES = 5  # beyond five retries, fix the cause instead
+_MAX_FAILING_SHARE = 0.05  # share of executions that retries may leave failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,11 @@ def share_after(chains: Iterable[AttemptChain]) -> Interval | None:
     likely, (low, high) = _shrunk(repeated), wilson(sum(repeated) / len(repeated), len(repeated))
     fewer = min(1.0, likely / _shrunk(retried))
     return Interval(min(low, likely) * fewer, likely * fewer, max(high, likely))
+
+
+def never_enough(success: float) -> bool:
+    """Whether too many executions still fail with any limit, if this share (0 to 1) of their attempts succeeds."""
+    return (1.0 - success) ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE
 
 
 def _shrunk(succeeded: Sequence[bool]) -> float:
