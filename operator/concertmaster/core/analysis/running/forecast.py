@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.replay.forecast import one_more
 from concertmaster.core.analysis.running.timeline import Progress, Timeline, before
 from concertmaster.core.model.policy import Objectives
 
 MIN_RUNS = 5  # earlier runs required for a forecast
-TAIL = 0.05  # probability of an end before the interval, and of one after it
 LATE_PROBABILITY = 0.8  # probability of missing the deadline at which a run counts as late
 DEFAULT_DEADLINE_FACTOR = 1.5  # times the 95th percentile: the deadline of a workflow without a duration objective
 MAX_STEPS = 300  # per run; larger runs are forecast from their elapsed time alone
@@ -85,9 +85,7 @@ def forecast_run(
     else:
         ends, seen = _whole(at.elapsed, earlier)
     ends = np.maximum(ends, at.elapsed)
-    # Of n earlier ends the k-th has a further one below it with probability k / (n + 1).
-    tail = max(0.0, (TAIL * (len(ends) + 1) - 1) / (len(ends) - 1))
-    low, middle, high = (at.start + float(v) for v in np.quantile(ends, [tail, 0.5, 1 - tail]))
+    low, middle, high = (at.start + v for v in _interval(ends, at.elapsed))
     deadline = at.start + allowed if allowed is not None else None
     risk = 0.0
     if deadline is not None:
@@ -95,6 +93,15 @@ def forecast_run(
         late = float(np.mean(ends + at.start > deadline)) * seen / (seen + 1)
         risk = 1.0 if at.now > deadline else late
     return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
+
+
+def _interval(ends: np.ndarray, elapsed: float) -> tuple[float, float, float]:
+    """Low end, median and high end (seconds from the start) of one more end like these, none before ``elapsed``."""
+    middle = float(np.median(ends))
+    expected = one_more(ends.tolist()).seconds if middle > 0.0 else None
+    if expected is None:
+        return middle, middle, middle
+    return max(elapsed, min(middle, expected.low)), middle, max(middle, expected.high)
 
 
 def _lengths(so_far: float, step: str, earlier: Sequence[Timeline]) -> tuple[list[float], int]:

@@ -137,6 +137,18 @@ def test_three_of_three_are_no_certainty() -> None:
     assert (found.risk, found.late) == (0.75, False)
 
 
+@pytest.mark.parametrize("count", [6, 8, 12, 30])
+def test_the_interval_holds_nine_of_ten_ends_however_few_runs_are_known(count: int) -> None:
+    """The shortest and the longest of eight runs enclose seven of nine further ones."""
+    held = []
+    for seed in range(300):
+        *known, run = usual(seed, count + 1)
+        found = forecast_run(at(10.0, {"load": 0.0}), known, None)
+        assert found is not None
+        held.append(found.low <= START + run.seconds <= found.high)
+    assert sum(held) / len(held) >= 0.86
+
+
 def test_few_runs_say_nothing() -> None:
     assert forecast_run(at(10.0, {}), usual(count=MIN_RUNS - 1), 500.0) is None
     assert deadline_seconds(Objectives(), usual(count=MIN_RUNS - 1)) is None
