@@ -14,9 +14,10 @@ from typing import Self
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changes.verification.power import unexplained
+from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.stats.quantiles import student_quantile
 
-_MIN_STRETCH = 2
+_MIN_STRETCH = 2  # runs
 _MIN_PLACES = 3.0  # stretches as long as that after the change, at the least
 _Z = 1.645  # standard errors above which places differ more than chance explains: in a twentieth of the cases
 
@@ -30,8 +31,10 @@ class BetweenTimes:
     @classmethod
     def of(cls, levels: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Self:
         """Of positive amounts of runs and the sizes of their inputs, in order of start; by level, whose differences do not
-        count."""
-        return cls(np.concatenate([unexplained(*level) for level in levels if level[0]] or [np.zeros(0)]))
+        count, nor does one of fewer runs than show a spread."""
+        return cls(
+            np.concatenate([unexplained(*level) for level in levels if len(level[0]) >= MIN_RUNS] or [np.zeros(0)])
+        )
 
     def error(self, before: int, after: int) -> float:
         """Standard error of the mean log of so many runs ``after`` a change less that of so many ``before`` it, beyond that

@@ -98,5 +98,17 @@ def test_too_few_runs_show_none(before: int, after: int, known: int) -> None:
     assert BetweenTimes(np.arange(known) % 2 - 0.5).error(before, after) == 0.0
 
 
+@pytest.mark.parametrize("known", range(6))
+@pytest.mark.parametrize("sizes", [(1.0,), (1.0, 2.0)])
+def test_any_number_of_runs_before_a_change_is_read(known: int, sizes: tuple[float, ...]) -> None:
+    amounts = [600.0 + 7.0 * n for n in range(known)]
+    inputs = [sizes[n % len(sizes)] for n in range(known)]
+    assert BetweenTimes.of([(amounts, inputs), ([], [])]).error(known, 3) == 0.0
+    rows = life(4 * HOUR, lambda _: 1.0, after=3)
+    few = BeforeAfter(rows.before[len(rows.before) - known :], rows.after, rows.begun)
+    assert (foresee(few.before, 30) is None) is (known < 3)
+    assert verify(Aim.FASTER, few, SETTINGS, age=DAY).baseline_runs == known
+
+
 def test_equal_runs_have_none() -> None:
     assert BetweenTimes(np.zeros(100)).error(60, 30) == 0.0
