@@ -222,7 +222,8 @@ def mean_split(analysis: Analysis) -> TimeSplit | None:
 
 
 def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
-    recent = {run.run for run in analysis.recent if run.usable}  # those before a clear change do not predict the next one
+    # Those before a clear change do not predict the next one.
+    recent = {run.run for run in analysis.recent if run.usable}
     chosen = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.run in recent]
     makespans = [run.makespan for _, run in chosen if MIN_SECONDS < run.makespan < MAX_SECONDS]
     if len(makespans) >= MIN_RUNS:
