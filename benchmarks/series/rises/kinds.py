@@ -124,7 +124,7 @@ def _tails(rng: Rng) -> Usual:
 def _days(rng: Rng) -> Usual:
     """What the day brings (data, other tenants) is common to all runs of it."""
     return Usual(
-        HOUR * float(rng.choice((2.0, 4.0))), float(rng.uniform(0.03, 0.1)), of_days=float(rng.uniform(0.06, 0.15))
+        HOUR * float(rng.choice((1.0, 2.0))), float(rng.uniform(0.03, 0.1)), of_days=float(rng.uniform(0.06, 0.15))
     )
 
 
