@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from concertmaster.core.model import (
     Interval,
     Level,
     Outcome,
+    RunRecord,
     StepExecution,
     StepSpec,
     WorkflowGraph,
@@ -91,9 +92,12 @@ def _asked(evidence: Evidence, step: str) -> list[_Asked]:
     ]
 
 
-def _answered(asked: Sequence[_Asked], cache: RecommendedCache) -> dict[str, list[_Asked]]:
-    """By run of which an input is known: the executions that the cache would have answered."""
-    answered: dict[str, list[_Asked]] = {a.run: [] for a in asked if a.execution.input_fingerprint is not None}
+def _answered(runs: Sequence[RunRecord], asked: Sequence[_Asked], cache: RecommendedCache) -> dict[str, list[_Asked]]:
+    """By run: the executions that the cache would have answered, none where the step did not run. Without runs in which it
+    ran with unknown inputs only: they say nothing."""
+    each = zip(asked, lookups([a.execution for a in asked]), strict=True)
+    unknown = {a.run for a in asked} - {a.run for a, lookup in each if lookup.known}
+    answered: dict[str, list[_Asked]] = {run.run: [] for run in runs if run.run not in unknown}
     for k in cache.answered:
         answered[asked[k].run].append(asked[k])
     return answered
@@ -112,16 +116,13 @@ def _saving(evidence: Evidence, answered: Mapping[str, Sequence[_Asked]]) -> Int
     return replace(month, low=max(0.0, month.low)) if month is not None and month.likely > 0.0 else None
 
 
-def _gains(
-    evidence: Evidence, unknown: Collection[str], answered: Mapping[str, Sequence[_Asked]]
-) -> tuple[Interval, Interval] | None:
+def _gains(evidence: Evidence, answered: Mapping[str, Sequence[_Asked]]) -> tuple[Interval, Interval] | None:
     """Share and seconds of the run saved by the hits, if that is worth it. Each run is replayed with its own hits, since
-    those of a run may go together, and inputs that repeat may be the small or the large ones. Runs whose inputs are
-    ``unknown`` say nothing."""
-    runs = [run for run in evidence.recent() if run.usable and run.run not in unknown]
+    those of a run may go together, and inputs that repeat may be the small or the large ones."""
+    runs = [run for run in evidence.recent() if run.usable and run.run in answered]
     if not runs:
         return None
-    gone = [{a.source for a in answered.get(run.run, ())} for run in runs]
+    gone = [{a.source for a in answered[run.run]} for run in runs]
     before = np.array([run.replayed for run in runs])
     after = np.array([without(run, own) if own else run.replayed for run, own in zip(runs, gone, strict=True)])
     return worth(paired_gain(before - after, before), evidence.settings.number("minGainPercent", 5.0))
@@ -132,10 +133,10 @@ def _finding(
 ) -> Finding | None:
     analysis = evidence.analysis
     ratio, hours = cache.hit_ratio, f"{round((cache.max_age or 0.0) / HOUR)}h"
-    answered = _answered(asked, cache)
+    answered = _answered(analysis.runs, asked, cache)
     if has_ended(np.array([len(of_run) for of_run in answered.values()])):
         return None
-    gains = _gains(evidence, {a.run for a in asked} - answered.keys(), answered)
+    gains = _gains(evidence, answered)
     saving = _saving(evidence, answered)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month

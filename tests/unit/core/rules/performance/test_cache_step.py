@@ -172,6 +172,23 @@ def test_the_items_of_a_run_are_answered_together_or_not() -> None:
     assert gained.likely == pytest.approx(2 / 3, abs=0.02)
 
 
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_a_step_of_some_runs_saves_nothing_in_the_others(every: int) -> None:
+    value = noise()
+    made = scenario(
+        argo(task("load"), task("model", "load")),
+        84,
+        lambda i: (
+            {"load": value(600)} | ({} if i % every else {"model": Pod(value(600), inputs=f"{i // (3 * every)}")})
+        ),
+    )
+    saved, month = made.one("cache-step").saving_per_month, made.analysis().cost.per_month
+    assert saved is not None
+    assert month is not None
+    # Of equally long steps, one in every run and the other in each second or so, two of three times answered.
+    assert saved.likely / month == pytest.approx(2 / 3 / (1 + every), rel=0.2)
+
+
 def test_inputs_that_repeat_no_more_are_not_reported() -> None:
     value = noise()
     made = scenario(
