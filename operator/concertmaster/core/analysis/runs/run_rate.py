@@ -42,11 +42,12 @@ def present_rate(
     The rate is that since the last clear change of the number of runs a day. Days that had several times as many runs as any
     other, and of which the same days a week before or after had no more than others, are one event, such as a backfill:
     whether it comes again is not known, so it counts at the upper end only. Whole weeks count where starts are not regular.
-    Where runs have stopped, began together, or were not seen for some time (``blind``), it is the spacing that is known,
-    without an interval."""
+    Where runs have stopped, began together, or are missing since nothing was seen (``blind``), it is the spacing that is
+    known, without an interval."""
     rate = runs_per_month(runs, now, definition, blind)
     starts, until = starts_of(runs), now - long_run(runs)
-    if rate is None or blind or len(starts) <= _MIN_DAYS or _stopped(runs, starts, until):
+    missing = blind and rate != runs_per_month(runs, now, definition)
+    if rate is None or missing or len(starts) <= _MIN_DAYS or _stopped(runs, starts, until):
         return Interval(rate, rate, rate) if rate is not None else None
     known = _Stretch(starts, _by_day(starts, until))
     since, event = _since_change(known, until), _without_event(known, until)
@@ -106,9 +107,9 @@ def _estimate(stretch: _Stretch, spaced: float) -> Interval:
     if len(pauses) >= _MIN_DAYS and max(pauses) <= UNUSUAL_FACTOR * median(pauses):
         rate = len(pauses) / (stretch.starts[-1] - stretch.starts[0]) * MONTH
         return _within(rate, stdev(pauses) / fmean(pauses) / math.sqrt(len(pauses)), len(pauses) - 1)
-    rate = fmean([fmean(days[day::_WEEK]) for day in range(_WEEK)]) * MONTH / DAY if len(days) >= _WEEK else spaced
     if len(days) < _MIN_DAYS or not any(days):
-        return _within(rate, stdev(pauses) / fmean(pauses) / math.sqrt(len(pauses)), len(pauses) - 1)
+        return _within(spaced, stdev(pauses) / fmean(pauses) / math.sqrt(len(pauses)), len(pauses) - 1)
+    rate = fmean([fmean(days[day::_WEEK]) for day in range(_WEEK)]) * MONTH / DAY if len(days) >= _WEEK else spaced
     pairs = [(a - b) ** 2 for a, b in zip(days, days[_WEEK:], strict=False)]
     variance, freedom = (
         (fmean(pairs) / 2.0, len(pairs)) if len(pairs) >= _MIN_PAIRS else (stdev(days) ** 2, len(days) - 1)

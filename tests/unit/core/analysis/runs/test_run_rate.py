@@ -91,3 +91,19 @@ def test_the_spacing_counts_where_runs_were_not_seen_or_stopped() -> None:
         spaced = runs_per_month(at(stopped), MONDAY, None, blind)
         found = present_rate(at(stopped), MONDAY, None, blind)
         assert found == Interval(*[spaced] * 3)
+
+
+def test_an_outage_that_hid_no_run_changes_nothing() -> None:
+    runs = at(hours(lambda h: h < 9 * 24 or h % 12 == 0))
+    outage = [(START + 10.1 * DAY, START + 10.1 * DAY + 300.0)]
+    assert present_rate(runs, MONDAY, None, outage) == present_rate(runs, MONDAY)
+
+
+def test_runs_of_a_day_and_one_that_has_just_ended_have_a_rate() -> None:
+    """Shorter than most: it began when a long one would still be in progress."""
+    lengths = {MONDAY - 9 * DAY + i * HOUR: HOUR for i in range(3)} | {MONDAY - 1200.0: 600.0}
+    runs = [run(GRAPH, {"load": long}, number=i, start=moment) for i, (moment, long) in enumerate(lengths.items())]
+    found = present_rate(runs, MONDAY)
+    assert found is not None
+    assert 0.0 < found.low < found.likely < found.high
+    assert found.likely == pytest.approx(10.0, rel=0.02)
