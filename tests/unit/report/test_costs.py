@@ -69,6 +69,29 @@ def test_sizes_save_the_share_that_runs_since_a_release_save_where_it_made_the_s
     assert share(40, 0) == pytest.approx(since, rel=0.1)
 
 
+def test_a_step_that_a_release_made_longer_and_rarer_still_costs_what_it_uses() -> None:
+    """Its saving was compared with what it costs in the runs since, in a third of which it ran: its cost was 0 afterwards."""
+    sizes = {"requests": {"cpu": "4", "memory": "1Gi"}}
+    often = {"container": {"image": "w:1", "resources": sizes}}
+    manifest = argo(task("work", when="{{workflow.parameters.more}} == true"), task("tell"), templates={"work": often})
+
+    def work(i: int) -> dict[str, Pod]:
+        seconds = 300.0 if i < 24 else 900.0
+        main = container(
+            cpu_request=4.0, cpu_seconds=seconds, cpu_sampled_seconds=seconds, memory_sampled_peak=900 * 2**20
+        )
+        pods = {"work": Pod(seconds, containers=(main,)), "tell": Pod(2.0 * seconds)}
+        return pods if i < 24 or i % 3 == 0 else {"tell": pods["tell"]}
+
+    found, rows = rows_of(scenario(manifest, 40, work))
+    assert len(found.analysis.recent) == 16
+    (row,) = [r for r in rows if r["step"] == "work"]
+    assert row["recommendations"] == ["right-size"]
+    (cores,) = [float(i.new.removesuffix("m")) / 1000 for r in found.recommendations for i in r.items if i.step == "work"]
+    left = (cores * 0.031 + 0.004) / (4.0 * 0.031 + 0.004)
+    assert row["afterPerMonth"] / row["perMonth"] == pytest.approx(left, rel=0.02)
+
+
 def right_sized(saving: float, *shares: tuple[str, float]) -> dict[str, View]:
     """The rows by step once requests of steps that have these shares in the saving are set."""
     found, _ = rows_of(scenarios.gpu_request())

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost.runs import OVERHEAD, Component, components
-from concertmaster.core.analysis.shared.present import present_runs
+from concertmaster.core.analysis.cost.runs import OVERHEAD, Component
+from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation, RuleName
 from concertmaster.report.tables import cell, table
@@ -30,25 +31,26 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     rate = analysis.cost.runs_per_month
     parts = analysis.components
     saved: list[dict[str, float]] = [{} for _ in parts]
-    now = _at_present(analysis)
+    longer = _longer(analysis)
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely:
             for place, share in _shares(analysis, parts, item).items():
-                part = parts[place]
-                held = now.get(_place(part), 0.0) if item.rule in _OF_PRESENT else 0.0
-                saved[place][item.id] = share * item.saving_per_month.likely * (part.per_run / held if held else 1.0)
+                in_all = longer.get((parts[place].step, parts[place].container), 1.0) if item.rule in _OF_PRESENT else 1.0
+                saved[place][item.id] = share * item.saving_per_month.likely * in_all
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]
 
 
-def _place(part: Component) -> tuple[object, ...]:
-    return part.step, part.container, part.metric, part.init
-
-
-def _at_present(analysis: Analysis) -> dict[tuple[object, ...], float]:
-    """What each component costs in the runs that savings are taken from, where these are not all."""
-    runs = present_runs(analysis)
-    return {} if runs is analysis.runs else {_place(c): c.per_run for c in components(runs, analysis.costs)}
+def _longer(analysis: Analysis) -> dict[tuple[str | None, str | None], float]:
+    """By step and container, how many times as long as in the present runs with it its request is held in all: of its cost
+    the one shows what is saved, and the other is what is shown."""
+    held: dict[tuple[str | None, str | None], float] = {}
+    for step in analysis.steps if analysis.recent is not analysis.executed else ():
+        for container in (*step.containers, *step.inits):
+            present, always = present_held(analysis, container)[1], container.columns["reserved_seconds"]
+            if sum(present):
+                held[step.step, container.name] = fmean(always) / fmean(present)
+    return held
 
 
 def _row(analysis: Analysis, part: Component, rate: float | None, saving: Mapping[str, float]) -> View:
