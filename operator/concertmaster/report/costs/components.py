@@ -35,7 +35,9 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely:
             for place, share in _shares(analysis, parts, item).items():
-                in_all = longer.get((parts[place].step, parts[place].container), 1.0) if item.rule in _OF_PRESENT else 1.0
+                in_all = (
+                    longer.get((parts[place].step, parts[place].container), 1.0) if item.rule in _OF_PRESENT else 1.0
+                )
                 saved[place][item.id] = share * item.saving_per_month.likely * in_all
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]

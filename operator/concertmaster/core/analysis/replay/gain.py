@@ -74,10 +74,10 @@ def has_ended(saved: np.ndarray) -> bool:
     """Whether what some runs could save, in order of time, none of the newest can: they are more than twice as many as there
     were between any two that could, and not by chance. What comes back each night or weekend has been away before."""
     could = np.flatnonzero(saved)
-    if not could.size:
-        return False
-    last = could.item(-1)
+    last = could.item(-1) if could.size else len(saved) - 1
     since = len(saved) - 1 - last
+    if since <= 2 * _MIN_AWAY:
+        return False
     away = int(np.diff(could, prepend=-1).max()) - 1
     # One run more without a saving: of few, or where all could, their share is not known to be higher.
     return since > 2 * max(away, _MIN_AWAY) and (1.0 - could.size / (last + 2)) ** since < _SIGNIFICANCE

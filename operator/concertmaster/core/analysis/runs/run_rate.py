@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 from typing import NamedTuple
 
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.coverage import UNUSUAL_FACTOR, Span, long_run, runs_per_month, starts_of
 from concertmaster.core.model import Interval, RunRecord, WorkflowDefinition
 from concertmaster.core.stats.quantiles import student_quantile
@@ -50,9 +51,10 @@ def present_rate(
     if rate is None or missing or len(starts) <= _MIN_DAYS or _stopped(runs, starts, until):
         return Interval(rate, rate, rate) if rate is not None else None
     known = _Stretch(starts, _by_day(starts, until))
-    since, event = _since_change(known, until), _without_event(known, until)
+    since = _since_change(known, until)
     if since is not None:
         return _estimate(since, sum(since.days) / len(since.days) * MONTH / DAY)
+    event = _without_event(known, until)
     found = _estimate(event or known, rate)
     return found if event is None else Interval(found.low, found.likely, max(found.high, rate))
 
@@ -106,15 +108,24 @@ def _estimate(stretch: _Stretch, spaced: float) -> Interval:
     pauses, days = [b - a for a, b in pairwise(stretch.starts)], stretch.days
     if len(pauses) >= _MIN_DAYS and max(pauses) <= UNUSUAL_FACTOR * median(pauses):
         rate = len(pauses) / (stretch.starts[-1] - stretch.starts[0]) * MONTH
-        return _within(rate, stdev(pauses) / fmean(pauses) / math.sqrt(len(pauses)), len(pauses) - 1)
+        return _by_pauses(rate, pauses)
     if len(days) < _MIN_DAYS or not any(days):
-        return _within(spaced, stdev(pauses) / fmean(pauses) / math.sqrt(len(pauses)), len(pauses) - 1)
+        return _by_pauses(spaced, pauses)
     rate = fmean([fmean(days[day::_WEEK]) for day in range(_WEEK)]) * MONTH / DAY if len(days) >= _WEEK else spaced
     pairs = [(a - b) ** 2 for a, b in zip(days, days[_WEEK:], strict=False)]
     variance, freedom = (
-        (fmean(pairs) / 2.0, len(pairs)) if len(pairs) >= _MIN_PAIRS else (stdev(days) ** 2, len(days) - 1)
+        (fmean(pairs) / 2.0, len(pairs)) if len(pairs) >= _MIN_PAIRS else (_variance(days), len(days) - 1)
     )
     return _within(rate, math.sqrt(variance / len(days)) / fmean(days), freedom)
+
+
+def _by_pauses(rate: float, pauses: Sequence[float]) -> Interval:
+    """The rate with the error of the mean pause between starts."""
+    return _within(rate, math.sqrt(_variance(pauses) / len(pauses)) / fmean(pauses), len(pauses) - 1)
+
+
+def _variance(values: Sequence[float]) -> float:
+    return float(np.var(values, ddof=1))  # of two hundred, a tenth of the time of ``statistics``
 
 
 def _within(rate: float, error: float, freedom: int) -> Interval:
