@@ -25,9 +25,9 @@ from concertmaster.core.units import DAY
 _MIN_RUNS = 5  # runs required for a trend
 _MIN_SMOOTHED_RUNS = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
-_SIGNIFICANCE = (
-    0.01  # below which the newest runs lack a claim because another one took its place, or growth has changed
-)
+# Below which the newest runs lack a claim because another one took its place, or growth has changed.
+_SIGNIFICANCE = 0.01
+_PAUSE = 0.5  # share of the time since growth became slower, for which it never was before
 _MAX_HORIZON = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
 
 
@@ -136,11 +136,11 @@ def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
     times, used = np.array([at for at, _ in rows]) / DAY, np.array([v.used for _, v in rows])
     times, used = _since_change(times - times[0], used)
     slope = theil_sen(times, used)
-    newer = times >= (times[0] + times[-1]) / 2
-    if slope is not None and int(newer.sum()) >= MIN_SEGMENT:
-        late = theil_sen(times[newer], used[newer])
-        if late is not None and late.high < slope.low:  # it slows down, as where a cache fills
-            slope, times, used = late, times[newer], used[newer]
+    half, quarter = np.searchsorted(times, times[0] + (times[-1] - times[0]) * np.array([0.5, 0.75])).tolist()
+    if slope is not None and times.size - half >= MIN_SEGMENT:
+        late = theil_sen(times[half:], used[half:])
+        if late is not None and late.high < slope.low and not _has_grown_so(times, used, quarter, 1.0):
+            slope, times, used = late, times[half:], used[half:]  # it slows down, as where a cache fills
     if slope is None or slope.low <= 0 or _falls_back(times, used, slope.likely):
         return None
     return Interval(slope.low, slope.likely, slope.high)
@@ -150,10 +150,27 @@ def _since_change(times: Floats, used: Floats) -> tuple[Floats, Floats]:
     """Those since ``used`` last began to grow clearly faster or more slowly, as where old files are deleted from then on."""
     while used.size >= 2 * MIN_SEGMENT:
         changed, unchanged = best_break(used)
-        if unchanged >= _SIGNIFICANCE:
+        if unchanged >= _SIGNIFICANCE or _has_grown_so(times, used, changed, _PAUSE):
             break
         times, used = times[changed:], used[changed:]
     return times, used
+
+
+def _has_grown_so(times: Floats, used: Floats, since: int, share: float) -> bool:
+    """Whether before the position ``since``, ``used`` grew as fast as from it on in as long a time, and by as little in this
+    ``share`` of it: where large files come now and then, it is constant in between."""
+    length, grown = times[-1] - times[since], used[-1] - used[since]
+    times, used = times[:since], used[:since]
+    known = min(length, times[-1] - times[0])
+    slow, fast = _grown_within(times, used, share * length), _grown_within(times, used, known)
+    return bool((slow <= grown).any() and (fast * length >= grown * known).any())
+
+
+def _grown_within(times: Floats, used: Floats, length: float) -> Floats:
+    """By how much ``used`` grew in each span of such a ``length`` (days)."""
+    ends = np.searchsorted(times, times + length)
+    whole = ends < times.size
+    return np.asarray(used[ends[whole]] - used[whole], dtype=np.float64)
 
 
 def _falls_back(times: Floats, used: Floats, slope: float) -> bool:

@@ -83,6 +83,14 @@ def test_growth_is_that_since_it_changed(ago: int) -> None:
     assert fill.growth.likely == pytest.approx(0.9 * GI, rel=0.05)
 
 
+def test_a_volume_that_grows_by_large_imports_grows_in_between() -> None:
+    """3 GiB each on the third and the eighth day of two weeks."""
+    sizes = [GI * (2 + 3 * (i >= 6) + 3 * (i >= 21) + 0.004 * ((7 * i) % 5 - 2)) for i in range(42)]
+    made = mounting(*[VolumeUse("lake", used, 12 * GI) for used in sizes])
+    (fill,) = volume_fills(made.analysis())
+    assert fill.growth is not None and fill.growth.likely == pytest.approx(6 / 14 * GI, rel=0.1)
+
+
 def test_a_cache_that_fills_more_and_more_slowly_is_not_full_soon() -> None:
     """To 70% of the volume, by a time constant of four days."""
     used = [7 * GI * (1 - math.exp(-i / 12)) for i in range(42)]
