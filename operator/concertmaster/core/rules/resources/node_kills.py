@@ -16,15 +16,23 @@ from concertmaster.core.known import known, median
 
 _MIN_KILLS = 2
 _MIN_SECONDS = 300.0  # that killed runs last: about ten samples, of which the last is shortly before the kill
+_MAX_KILLED_SHARE = 0.5  # of the runs: a node rarely runs out of memory, and kills one of its pods
+_SAME_TIME = (
+    0.08  # median deviation, as a share of the time until a kill, below which it comes at one point of the work
+)
 _MAX_SHARE = 0.6  # of the limit, up to which no run was seen to use it: memory that fills it passes what lies between
 
 
 def far_below_limit(container: ContainerUsage, counted: Sequence[RunUsage]) -> float | None:
     """The most (bytes) that any run is known to have used, by samples and high-water mark, where that is more than is
-    requested and all of the ``counted`` runs that were killed were far below their limits; else None."""
+    requested and all of the ``counted`` runs that were killed were far below their limits, at no one point of their work;
+    else None."""
     killed = [r for r in counted if r.oom_killed and r.memory_floor and r.memory_peak is not None]
     request = container.memory_request
-    if len(killed) < _MIN_KILLS or request is None or (median([r.seconds for r in killed]) or 0.0) < _MIN_SECONDS:
+    if request is None or not _MIN_KILLS <= len(killed) <= _MAX_KILLED_SHARE * len(counted):
+        return None
+    lasted = median([r.seconds for r in killed]) or 0.0
+    if lasted < _MIN_SECONDS or (median([abs(r.seconds - lasted) for r in killed]) or 0.0) < _SAME_TIME * lasted:
         return None
     most = max(known([peak for r in container.runs for peak in (r.memory_peak, r.memory_most)]), default=0.0)
     return most if request < most < _MAX_SHARE * min(r.memory_floor or 0.0 for r in killed) else None

@@ -467,9 +467,17 @@ def test_restarts_for_other_reasons_are_no_kills() -> None:
     assert restarted(0.3, killed=False).recommended("memory-request") == []
 
 
-def killed_at(used: float, request: float, *, spike: float = 0.0, seconds: float = 900.0) -> Recommendation:
-    """``transform`` uses that much of a limit of 4Gi (MiB), and is killed in 6 of 40 runs after so many ``seconds``; of one
-    of the others a ``spike`` is known."""
+def killed_at(
+    used: float,
+    request: float,
+    *,
+    spike: float = 0.0,
+    seconds: float = 900.0,
+    at: float | None = None,
+    kill: Callable[[int], bool] = lambda i: i % 7 == 5,
+) -> Recommendation:
+    """``transform`` uses that much of a limit of 4Gi (MiB) for so many ``seconds``, and is killed in some of 40 runs, ``at``
+    a share of them or (None) at any; of one of the others a ``spike`` is known."""
     limited = resources(requests={"cpu": "1", "memory": f"{request:.0f}Mi"}, limits={"memory": "4Gi"})
     value = noise()
 
@@ -479,8 +487,10 @@ def killed_at(used: float, request: float, *, spike: float = 0.0, seconds: float
         mark = max(peak, spike if i == 3 else 0.0)
         own = measured(memory_sampled_peak=peak * MI, memory_kernel_peak=mark * MI, **sizes)
         pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
-        fails = "OOMKilled" if i % 7 == 5 else None
-        return pods | {"transform": Pod(value(seconds), containers=own, fails=fails)}
+        if not kill(i):
+            return pods | {"transform": Pod(value(seconds), containers=own)}
+        until = (0.5 + i / 80 if at is None else at) * value(seconds)
+        return pods | {"transform": Pod(until, containers=own, fails="OOMKilled")}
 
     return scenario(etl(transform=limited), 40, work).one("memory-request")
 
@@ -499,16 +509,18 @@ def test_where_nodes_run_out_of_memory_the_request_is_raised_to_what_runs_use() 
 
 
 @pytest.mark.parametrize(
-    ("used", "request_mebi", "spike", "seconds"),
+    "killed",
     [
-        (1400.0, 2048.0, 0.0, 900.0),  # within its request, so that others are killed first
-        (1400.0, 512.0, 3500.0, 900.0),  # what it needs reaches further
-        (3900.0, 512.0, 0.0, 900.0),  # near the limit
-        (1400.0, 512.0, 0.0, 60.0),  # too short for the samples to show the way there
+        lambda: killed_at(1400.0, 2048.0),  # within its request, so that others are killed first
+        lambda: killed_at(1400.0, 512.0, spike=3500.0),  # what it needs reaches further
+        lambda: killed_at(3900.0, 512.0),  # near the limit
+        lambda: killed_at(1400.0, 512.0, seconds=60.0),  # too short for the samples to show the way there
+        lambda: killed_at(1400.0, 512.0, at=0.7),  # it needs more at one point of its work
+        lambda: killed_at(1400.0, 512.0, kill=lambda i: i % 7 != 5),  # or in most runs
     ],
 )
-def test_other_kills_call_for_a_larger_limit(used: float, request_mebi: float, spike: float, seconds: float) -> None:
-    item = killed_at(used, request_mebi, spike=spike, seconds=seconds)
+def test_other_kills_call_for_a_larger_limit(killed: Callable[[], Recommendation]) -> None:
+    item = killed()
     assert [row.field for row in item.items] == ["requests.memory", "limits.memory"]
     assert "rather a node" not in " ".join(item.evidence)
     assert not item.upper_bound
