@@ -40,8 +40,8 @@ def _alike(before: int, after: int) -> float:
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """Power of a verification with at most ``most`` runs. ``noise``: standard deviation of log durations at equal input
-    size; ``power``: probability of detecting SLOWDOWN; ``needed``: runs after the change required for POWER (None: no
-    number of runs suffices with so few before). ``dependent``: runs that follow each other have something in common."""
+    size; ``power``: probability of detecting SLOWDOWN; ``needed``: runs after the change required for POWER, more than
+    ``most`` if that is not enough (None: no number of runs suffices with so few before). ``dependent``: runs that follow each other have something in common."""
 
     noise: float
     before: int
@@ -53,7 +53,7 @@ class Outlook:
     @property
     def enough(self) -> bool:
         """Whether a verification would reliably detect the slowdown."""
-        return self.needed is not None and self.needed <= self.most
+        return self.power >= POWER
 
     def warns(self) -> str | None:
         """A warning for people when a verification may miss the slowdown; None otherwise."""
@@ -72,8 +72,10 @@ def outlook(seconds: Sequence[float], sizes: Sequence[float], most: int, between
     if len(seconds) < MIN_RUNS:
         return None
     noise, before = spread(seconds, sizes), len(seconds)
-    enough = power(noise, before, most, between=between)
-    return Outlook(noise, before, most, enough, needed(noise, before, between), between(before, most) > 0.0)
+    detected = power(noise, before, most, between=between)
+    # Where days differ, runs of the same day may tell more than twice as many of two: fewer than most are no answer then.
+    least = MIN_RUNS if detected >= POWER else most
+    return Outlook(noise, before, most, detected, needed(noise, before, between, least), between(before, most) > 0.0)
 
 
 def spread(seconds: Sequence[float], sizes: Sequence[float]) -> float:
@@ -110,10 +112,10 @@ def power(noise: float, before: int, after: int, shift: float = _SHIFT, between:
     return 0.5 * math.erfc((critical - shift / error) / math.sqrt(2.0))
 
 
-def needed(noise: float, before: int, between: Between = _alike) -> int | None:
-    """The fewest runs after a change that detect the slowdown with POWER; None when no number suffices."""
+def needed(noise: float, before: int, between: Between = _alike, least: int = MIN_RUNS) -> int | None:
+    """The fewest runs after a change, from ``least`` on, that detect the slowdown with POWER; None when no number suffices."""
     if power(noise, before, _MAX_RUNS, between=between) < POWER:
         return None
-    return MIN_RUNS + bisect_left(
-        range(MIN_RUNS, _MAX_RUNS), True, key=lambda after: power(noise, before, after, between=between) >= POWER
+    return least + bisect_left(
+        range(least, _MAX_RUNS), True, key=lambda after: power(noise, before, after, between=between) >= POWER
     )

@@ -12,6 +12,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.verification.between_times import BetweenTimes
+from concertmaster.core.changes.verification.power import POWER
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
@@ -72,6 +73,16 @@ def test_days_that_differ_are_a_reason_to_ask() -> None:
     warned = [warning for each in found if each is not None and (warning := each.warns()) is not None]
     assert len(warned) >= 6
     assert all("those that follow each other are alike" in warning for warning in warned)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_warning_does_not_contradict_the_power(seed: int) -> None:
+    """A thousand runs of many days are compared less well than thirty of one day, which the level just before shows."""
+    factor = differing_days(seed)
+    found = foresee(life(HOUR / 6, lambda time: factor(time) ** 0.5, seed=seed).before[-600:], 30)
+    assert found is not None
+    assert found.enough is (found.warns() is None) is (found.power >= POWER)
+    assert found.enough or found.needed is None or found.needed > found.most
 
 
 def errors(days: float, each: int = 24) -> list[float]:
