@@ -64,8 +64,9 @@ def hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: 
     """How many of the longest are known to have hung, compared with the others of the same step that succeeded; 0 if one of
     them did not, or if too few are known."""
     good = [span for span in others if span.good]
-    cpu, seconds = median(_cpu_seconds(span, spec) for span in good), median(span.seconds for span in good)
-    if cpu is not None and seconds is not None and cpu <= IDLE_CORES * seconds:
+    cpu = median(_cpu_seconds(span, spec) for span in good)
+    ran = median(total(e.duration for e in span.executions) for span in good)
+    if cpu is not None and ran is not None and cpu <= IDLE_CORES * ran:
         cpu = None
     rate = median(span.seconds / size for span in good if (size := _input(span)))
     least = LONG_FACTOR * max((span.seconds for span in good), default=0.0)

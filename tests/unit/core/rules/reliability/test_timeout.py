@@ -294,17 +294,20 @@ def test_hangs_of_unknown_use_are_judged_by_those_that_are_known(
 
 @pytest.mark.parametrize(("cores", "hangs"), [(0.02, False), (0.2, True)], ids=["it always waits", "it works"])
 @pytest.mark.parametrize("fails", [None, "Error"])
+@pytest.mark.parametrize("pending", [1.0, 1800.0])
 def test_a_long_wait_of_a_step_that_always_waits_is_a_hang_only_if_it_failed(
-    cores: float, hangs: bool, fails: str | None
+    cores: float, hangs: bool, fails: str | None, pending: float
 ) -> None:
     value = noise()
 
     def work(i: int) -> Work:
         usual = value(300)
         long = 10800.0 if i in (5, 12, 30) else usual
-        return {"a": Pod(long, fails=fails if long > usual else None, containers=_used(cores * usual, long))}
+        fail, used = fails if long > usual else None, _used(cores * usual, long)
+        return {"a": Pod(long, wait=pending, fails=fail, containers=used)}
 
-    found = scenario(argo(task("a")), 42, work).recommended("timeout")
+    of = argo(task("a"), templates={"a": {"timeout": "24h"}})  # which begins with the creation of the pod
+    found = scenario(of, 42, work).recommended("timeout")
     assert any("3 of 42 executions hung" in r.because for r in found) is (hangs or fails is not None)
 
 
