@@ -128,14 +128,17 @@ def critical_share(runs: Sequence[ExecutedRun], graph: WorkflowGraph) -> Mapping
     for run in usable:
         spent: dict[str, float] = {}
         for a in run.critical:
-            spent[a.step] = spent.get(a.step, 0.0) + (a.span if unseen(run, a.step) else a.total)
+            waited = a.lag if a.attempt == 0 and unseen(run, a.step) else 0.0
+            spent[a.step] = spent.get(a.step, 0.0) + a.total - waited
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value
     drag = _step_drags(usable)
     for name in drag.keys() & before.keys():
-        most = sum([_longest(run, name, waits=not unseen(run, name)) for run in usable])
-        drag[name] = min(drag[name], most)
+        lacking = [unseen(run, name) for run in usable]
+        if any(lacking):
+            most = [_longest(run, name, waits=not lacks) for run, lacks in zip(usable, lacking, strict=True)]
+            drag[name] = min(drag[name], sum(most))
     total = len(usable)
     names = dict.fromkeys(chain.from_iterable([run.pods for run in usable]))
     return {

@@ -317,6 +317,12 @@ def test_the_time_of_a_step_without_a_pod_is_not_that_of_the_step_after_it() -> 
     mixed = critical_share(prepare([unseen, seen], graph), graph)
     assert mixed["deploy"].drag == 203.0
     assert mixed["approve"].drag == pytest.approx(3603 / 2)
+    *_, first = unseen.steps
+    later = {name: (getattr(first, name) or 0.0) + 300.0 for name in ("created", "scheduled", "started", "finished")}
+    again = (replace(first, outcome=Outcome.FAILED), replace(first, attempt=1, **later))  # type: ignore[arg-type]
+    failed = replace(unseen, steps=(*unseen.steps[:-1], *again), end=later["finished"])
+    retried = critical_share(prepare([failed], graph), graph)["deploy"]
+    assert retried.drag == retried.seconds == 503.0
 
 
 def test_drag_is_what_the_replay_says_with_and_without_limits() -> None:
