@@ -22,6 +22,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.engines import RunBuilder, span
+from concertmaster.engines.retried_runs import Pause
 
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
@@ -45,7 +46,8 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     joined = join(live, own)
     if joined.end is not None:  # the end before a retry may not have been read
         between = tuple(pause for pause in builder.pauses(own) if pause[1] <= joined.end)
-        joined = replace(joined, pauses=between if len(between) >= len(joined.pauses) else joined.pauses)
+        known = (joined.pauses, between) if len(joined.pauses) > len(between) else (between, joined.pauses)
+        joined = replace(joined, pauses=_together(*known))
     joined = without_pauses(joined)
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
@@ -86,7 +88,12 @@ def retried(before: RunRecord, record: RunRecord) -> RunRecord:
     later = [e.created for e in record.steps if e.created is not None and e.created > before.end]
     if later and before.outcome in (Outcome.FAILED, Outcome.UNKNOWN):  # unknown: it was stopped
         pauses.append((before.end, min(later)))
-    return replace(record, pauses=tuple(pauses) or record.pauses)
+    return replace(record, pauses=_together(pauses, record.pauses))
+
+
+def _together(pauses: Sequence[Pause], others: Sequence[Pause]) -> tuple[Pause, ...]:
+    """The ``pauses``, and those of the ``others`` at another time: a run may be retried, and then suspended."""
+    return (*pauses, *(p for p in others if all(p[1] <= begin or end <= p[0] for begin, end in pauses)))
 
 
 def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:

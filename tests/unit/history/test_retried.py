@@ -71,6 +71,18 @@ def test_a_second_retry_adds_its_own_pause(store: Store) -> None:
     assert the_run(store).makespan == 100 + 50 + 30
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_time_suspended_and_a_retry_are_two_pauses(store: Store, first: bool) -> None:
+    """That of the retry took the place of a time in which the retried run was suspended, which only its record has."""
+    suspended = (EXTRACT.finished or 0.0, T0 + 4060.0) if first else (T0 + 2 * HOUR + 150, T0 + 5 * HOUR)
+    load, tell = pod("load", 100 + 2 * HOUR, 50), pod("tell", 5 * HOUR, 20)
+    before = record(Outcome.FAILED, EXTRACT, pod("load", 4060 if first else 60, 40, Outcome.FAILED))
+    after = replace(record(Outcome.SUCCEEDED, EXTRACT, load, tell), pauses=(suspended,))
+    store.add({}, records=[replace(before, pauses=(suspended,) if first else ())])
+    store.add({}, records=[after])
+    assert the_run(store).makespan == 100 + 50 + 20 + (3 * HOUR - 150 if first else 0.0)
+
+
 def test_a_run_read_once_more_with_all_its_steps_has_no_pause(store: Store) -> None:
     store.add({}, records=[record(Outcome.SUCCEEDED, EXTRACT)])
     store.add({}, records=[record(Outcome.SUCCEEDED, EXTRACT, pod("load", 400, 50))])

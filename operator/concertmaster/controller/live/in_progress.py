@@ -83,15 +83,15 @@ class RunsInProgress:
             self._drop(uid)
 
     def paused(self, uid: str, record: RunRecord) -> RunRecord:
-        """The run once it has ended, with the times in which it was seen to be suspended as pauses: until its next pod."""
+        """The run with the times in which it was seen to be suspended as pauses: until its next pod."""
         since = self._paused.get(uid, ())
         created = sorted([e.created for e in record.steps if e.created is not None])
         seen = {(begin, end) for begin in since if (end := next((t for t in created if t > begin), None)) is not None}
         return replace(record, pauses=tuple(sorted({*record.pauses, *seen}))) if seen else record
 
     def _note_pauses(self, uid: str, record: RunRecord) -> None:
-        if record.pauses:
-            self._paused.setdefault(uid, set()).update(begin for begin, end in record.pauses if begin == end)
+        if since := {begin for begin, end in record.pauses if begin == end}:
+            self._paused.setdefault(uid, set()).update(since)
             while len(self._paused) > MAX_KNOWN:
                 del self._paused[next(iter(self._paused))]
 
@@ -130,7 +130,7 @@ class RunsInProgress:
                 self.over(run.ref.uid)
                 continue
             self._note_pauses(run.ref.uid, record)
-            run.record = without_pauses(record)
+            run.record = without_pauses(self.paused(run.ref.uid, record))
         runs: dict[WorkflowKey, tuple[RunRecord, ...]] = {}
         with self._lock:
             for run in self._known.values():

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -724,6 +725,13 @@ def test_the_time_a_run_was_seen_to_be_suspended_is_no_time_of_the_run(harness: 
     harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, held))
     if seen:
         assert [r.outcome for r in harness.look().running[ETL.key]] == [Outcome.RUNNING]
+        resumed = deepcopy(done)
+        resumed["status"] |= {"phase": "Running", "finishedAt": None}
+        del resumed["metadata"]["labels"]
+        harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, resumed))
+        (run,) = harness.look().running[ETL.key]  # would be late for as long as it was suspended
+        times = [e.created for e in run.steps if e.created is not None]
+        assert run.start is not None and max(times) - run.start < 600.0
     for raw in (done, etl_run("etl-usual")):
         assert harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, raw))
     harness.look()
