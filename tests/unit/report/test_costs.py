@@ -87,7 +87,9 @@ def test_a_step_that_a_release_made_longer_and_rarer_still_costs_what_it_uses() 
     assert len(found.analysis.recent) == 16
     (row,) = [r for r in rows if r["step"] == "work"]
     assert row["recommendations"] == ["right-size"]
-    (cores,) = [float(i.new.removesuffix("m")) / 1000 for r in found.recommendations for i in r.items if i.step == "work"]
+    (cores,) = [
+        float(i.new.removesuffix("m")) / 1000 for r in found.recommendations for i in r.items if i.step == "work"
+    ]
     left = (cores * 0.031 + 0.004) / (4.0 * 0.031 + 0.004)
     assert row["afterPerMonth"] / row["perMonth"] == pytest.approx(left, rel=0.02)
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, podless_before
-from concertmaster.core.analysis.replay.gain import paired_interval, sooner
+from concertmaster.core.analysis.replay.gain import paired_gain, sooner
 from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import gain_sentence
-from concertmaster.core.rules.evidence import Evidence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.scheduling.free_capacity import begins, outside, service_notes
 from concertmaster.core.rules.upper_bound import assumption, attainable
@@ -55,9 +55,10 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     saved = enough.saved if enough is not None else {run.run: _lags(run, approvals, usual) for run in runs}
     base = np.array([run.replayed for run in runs])
     then = np.array([sooner(run, saved.get(run.run, {})) for run in runs])
-    seconds, share = paired_interval(base - then, base)
-    if seconds.low <= 0 or share.likely < evidence.settings.number("minGainPercent", 5.0) / 100:
+    gains = worth(paired_gain(base - then, base), evidence.settings.number("minGainPercent", 5.0))
+    if gains is None:
         return None
+    share, seconds = gains
     held_up = text.duration(seconds.likely)
     bound = semaphore is None or enough is None or semaphore.served is not None
     if bound:
