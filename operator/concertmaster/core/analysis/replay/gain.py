@@ -21,6 +21,7 @@ from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.dependence import dependence
+from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined, widened
 from concertmaster.core.stats.quantiles import student_quantile
 
@@ -74,13 +75,11 @@ def has_ended(saved: np.ndarray) -> bool:
     """Whether what some runs could save, in order of time, none of the newest can: they are more than twice as many as there
     were between any two that could, and not by chance. What comes back each night or weekend has been away before."""
     could = np.flatnonzero(saved)
-    last = could.item(-1) if could.size else len(saved) - 1
-    since = len(saved) - 1 - last
+    since = len(saved) - 1 - could.item(-1) if could.size else 0
     if since <= 2 * _MIN_AWAY:
         return False
     away = int(np.diff(could, prepend=-1).max()) - 1
-    # One run more without a saving: of few, or where all could, their share is not known to be higher.
-    return since > 2 * max(away, _MIN_AWAY) and (1.0 - could.size / (last + 2)) ** since < _SIGNIFICANCE
+    return since > 2 * max(away, _MIN_AWAY) and is_over((saved != 0.0).tolist(), _SIGNIFICANCE)
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> tuple[Interval, Interval]:

@@ -136,3 +136,9 @@ def test_a_few_runs_without_a_gain_are_no_end() -> None:
     assert has_ended(np.array([30.0] * 20 + [0.0] * 5))
     assert not has_ended(np.array([30.0] + [0.0] * 6))
     assert not has_ended(np.zeros(30))
+
+
+@pytest.mark.parametrize(("share", "runs"), [(0.05, 42), (0.1, 20), (0.2, 20)])
+def test_a_gain_of_few_runs_seldom_seems_to_have_ended_by_chance(share: float, runs: int) -> None:
+    draws = np.random.default_rng(7)
+    assert sum(has_ended((draws.random(runs) < share) * 1.0) for _ in range(1000)) <= 20

@@ -157,7 +157,7 @@ def test_the_wait_that_is_named_is_the_one_it_fires_for_where_most_runs_do_not_w
 
 def test_a_lock_that_the_newest_runs_no_longer_wait_for_is_not_reported() -> None:
     free, held = approved(seen=True, held=0.0), approved(seen=True, held=3000.0)
-    mixed = replace(free, runs=tuple((held if i % 2 == 0 and i < 12 else free).runs[i] for i in range(20)))
+    mixed = replace(free, runs=tuple((held if i % 2 == 0 and i < 10 else free).runs[i] for i in range(20)))
     assert [r for r in mixed.recommended("queue-time") if r.id == "queue-time.lock"] == []
 
 
