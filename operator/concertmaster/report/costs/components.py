@@ -22,7 +22,8 @@ from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
 MAX_ROWS = 40  # rows; the rest is added up
-_OF_PRESENT = (RuleName.RIGHT_SIZE, RuleName.GPU_REQUEST)  # whose savings are those of the present runs
+# Whose savings are those of the present runs.
+_OF_PRESENT = (RuleName.RIGHT_SIZE, RuleName.GPU_REQUEST, RuleName.SIDECAR_OVERHEAD)
 _MARKS = {"sidecar": " (sidecar)", "init": " (init container)"}
 
 

@@ -15,6 +15,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay.gain import paired_interval
 from concertmaster.core.analysis.runs.injected import EXECUTOR
+from concertmaster.core.analysis.shared.present import present_runs
 from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
@@ -74,7 +75,9 @@ def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
 
 
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
+    """The sidecars of the present runs."""
     analysis = evidence.analysis
+    present = {run.run for run in present_runs(analysis)}
     sidecars: dict[str, _Sidecar] = {}
     seen = set[tuple[str, str]]().union(*analysis.figures.of_each(_containers, analysis.runs))
     for step, by_run in evidence.rows.all.items():
@@ -84,7 +87,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         own_names, declared = spec.own, spec.sidecars
         if all(name in own_names or name in EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
-        for run, e in ((run, e) for run, rows in by_run.items() for e in rows):
+        for run, e in ((run, e) for run, rows in by_run.items() if run in present for e in rows):
             names = _others(e.containers, own_names)
             if not names:
                 continue
@@ -101,13 +104,15 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
 def _gone(evidence: Evidence, own: _Sidecar) -> bool:
     """Whether the newest runs of its steps no longer have it: it was removed, or has another name."""
     ran = set[str]().union(*(evidence.rows.all[step] for step in own.steps))
-    return is_over([run.run in own.reserved for run in evidence.analysis.runs if run.run in ran], _SIGNIFICANCE)
+    runs = [run.run for run in present_runs(evidence.analysis) if run.run in ran]
+    return is_over([run in own.reserved for run in runs], _SIGNIFICANCE)
 
 
 def _since(evidence: Evidence, own: _Sidecar) -> Sequence[RunRecord]:
-    """The runs since pods have it."""
-    runs = evidence.analysis.runs
-    return evidence.analysis.since_added([r.end for r in runs if r.run in own.reserved and r.end is not None])
+    """The present runs since pods have it."""
+    runs = present_runs(evidence.analysis)
+    added = evidence.analysis.since_added([r.end for r in runs if r.run in own.reserved and r.end is not None])
+    return runs if len(added) >= len(runs) else added
 
 
 def _life(e: StepExecution, c: ContainerFact) -> float:
@@ -121,8 +126,8 @@ def _life(e: StepExecution, c: ContainerFact) -> float:
 def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
     """Money per month, at ``rate`` runs, for what it reserves and does not use; at the least, the request left is its use at
     the target utilization."""
-    of = len(_since(evidence, own))
-    ordered = [r.run for r in evidence.analysis.runs if r.run in own.reserved]
+    since = _since(evidence, own)
+    of, ordered = len(since), [r.run for r in since if r.run in own.reserved]
     runs = [(own.reserved[run], own.used.get(run, 0.0)) for run in ordered]
     seen = mean_interval([reserved - used for reserved, used in runs], rate * len(runs) / of)
     if seen is None or seen.likely <= 0:
@@ -153,7 +158,7 @@ def _kept_alive(sidecars: Mapping[str, _Sidecar], lingering: Sequence[str]) -> d
 
 def _slower(evidence: Evidence, alive: Mapping[_Pod, float]) -> tuple[Interval, Interval] | None:
     """Seconds per run, and share of it, for which pods on the critical path are kept ``alive`` after their step."""
-    runs = [run for run in evidence.analysis.executed if run.usable]
+    runs = [run for run in evidence.recent() if run.usable]
     if not runs:
         return None
     late = [math.fsum(alive.get((run.run, a.step, a.item, a.attempt), 0.0) for a in run.critical) for run in runs]
@@ -195,13 +200,13 @@ def _finding(
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
         gains.append(f"{text.duration(late)} shorter life of each of {len(alive)} pods")
-    slower = _slower(evidence, alive) if lingering else None
+    slower, seen = _slower(evidence, alive) if lingering else None, evidence.recent_runs(len(present_runs(analysis)))
     todo = f"let {_it(lingering)} end with the step" if lingering else "request less for it"
     return Finding(
         step=next(iter(steps)) if len(steps) == 1 else None,
         about=name,
         action=f"Reduce the cost of sidecar {name}; {todo}, or leave it out of this workflow's pods",
-        because=f"{', and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
+        because=f"{', and '.join(parts)}, in {text.count(own.pods, 'pod')} {seen}",
         otherwise=(
             f"each run keeps paying {text.money(reserved, currency)} for it"
             if costly

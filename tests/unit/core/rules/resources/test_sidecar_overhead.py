@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import StepExecution
+from concertmaster.report.costs.components import view
 from tests.support.builders import MI, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, scenario
@@ -199,3 +200,47 @@ def test_a_sidecar_that_is_late_in_one_of_three_pods_is_found() -> None:
 def test_cheap_and_punctual_sidecars_are_silent() -> None:
     assert _lingering(1.0).recommended("sidecar-overhead") == []
     assert scenario(etl(), 20, lambda _: STEPS).recommended("sidecar-overhead") == []
+
+
+def _since_release(long_from: int) -> Scenario:
+    """``transform`` takes three times as long from that run on; each pod has a costly sidecar."""
+    proxy = container(
+        name="proxy", cpu_request=0.5, cpu_seconds=1.0, cpu_sampled_seconds=100.0, memory_sampled_peak=9 * MI
+    )
+
+    def work(i: int) -> Work:
+        return {
+            n: Pod(s * (3 if n == "transform" and i >= long_from else 1) + i % 3, containers=(*measured(), proxy))
+            for n, s in STEPS.items()
+        }
+
+    return scenario(etl(), 42, work)
+
+
+def test_a_sidecar_costs_what_it_does_since_run_times_changed() -> None:
+    always, since = (_since_release(i).one("sidecar-overhead") for i in (0, 28))
+    assert always.saving_per_month is not None and since.saving_per_month is not None
+    assert since.saving_per_month.likely == pytest.approx(always.saving_per_month.likely, rel=0.02)
+    assert "in 42 pods in 14 runs" in since.because
+    (row, *_) = (r for r in view(_since_release(28).analysis(), [since]) if r["component"] == "proxy")
+    assert 0.0 < row["afterPerMonth"] / row["perMonth"] < 0.1
+
+
+def test_a_sidecar_that_no_longer_keeps_pods_alive_is_silent() -> None:
+    """For 20 of 42 runs ``transform`` ended 200 s before its pod."""
+    proxy = container(name="proxy", cpu_request=0.01, memory_request=16 * MI)
+
+    def work(i: int) -> Work:
+        seconds = (500 if i < 20 else 300) + i % 3
+        return {
+            n: Pod(seconds if n == "transform" else s, containers=(*measured(), *([proxy] if n == "transform" else [])))
+            for n, s in STEPS.items()
+        }
+
+    def ended(e: StepExecution, seconds: float) -> StepExecution:
+        main, *others = e.containers
+        return replace(e, containers=(replace(main, finished=(main.started or 0.0) + seconds), *others))
+
+    made = scenario(etl(), 42, work)
+    runs = [replace(r, steps=tuple(ended(e, STEPS[e.step]) for e in r.steps)) for r in made.runs]
+    assert replace(made, runs=tuple(runs)).recommended("sidecar-overhead") == []
