@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -33,13 +34,14 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     parts = analysis.components
     saved: list[dict[str, float]] = [{} for _ in parts]
     longer = _longer(analysis)
+    in_all = [longer.get((part.step, part.container), 1.0) for part in parts]
+    present = [replace(part, per_run=part.per_run / times) for part, times in zip(parts, in_all, strict=True)]
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely:
-            for place, share in _shares(analysis, parts, item).items():
-                in_all = (
-                    longer.get((parts[place].step, parts[place].container), 1.0) if item.rule in _OF_PRESENT else 1.0
-                )
-                saved[place][item.id] = share * item.saving_per_month.likely * in_all
+            of_present = item.rule in _OF_PRESENT
+            for place, share in _shares(analysis, present if of_present else parts, item).items():
+                amount = share * item.saving_per_month.likely
+                saved[place][item.id] = amount * in_all[place] if of_present else amount
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]
 
