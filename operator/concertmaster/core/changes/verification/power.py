@@ -41,7 +41,8 @@ def _alike(before: int, after: int) -> float:
 class Outlook:
     """Power of a verification with at most ``most`` runs. ``noise``: standard deviation of log durations at equal input
     size; ``power``: probability of detecting SLOWDOWN; ``needed``: runs after the change required for POWER, more than
-    ``most`` if that is not enough (None: no number of runs suffices with so few before). ``dependent``: runs that follow each other have something in common."""
+    ``most`` if that is not enough (None: no number of runs suffices with so few before). ``dependent``: runs that follow
+    each other have something in common."""
 
     noise: float
     before: int
@@ -113,7 +114,7 @@ def power(noise: float, before: int, after: int, shift: float = _SHIFT, between:
 
 
 def needed(noise: float, before: int, between: Between = _alike, least: int = MIN_RUNS) -> int | None:
-    """The fewest runs after a change, from ``least`` on, that detect the slowdown with POWER; None when no number suffices."""
+    """The fewest runs after a change, ``least`` or more, that detect the slowdown with POWER; None when no number does."""
     if power(noise, before, _MAX_RUNS, between=between) < POWER:
         return None
     return least + bisect_left(
