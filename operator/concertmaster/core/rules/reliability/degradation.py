@@ -170,7 +170,7 @@ def _action(rise: Regression, what: str, seen: float) -> str:
 
 def _sides(rise: Regression) -> str:
     """The runs that are compared."""
-    old, new = len(rise.before), f"{len(rise.after)} runs"
+    old, new = len(rise.before), f"{len(rise.after)} runs{' of whole days' if rise.whole_days else ''}"
     if rise.fall is not None:
         return f"{new} since {to_minute(rise.fall.time)} against {old} before {to_minute(rise.point.time)}"
     apart = "after" if rise.gradual is None else f"since {to_minute(rise.point.time)}"

@@ -43,7 +43,7 @@ class Regression:
     """A regression at ``point``: the runs before and after it, their comparison at comparable times, and its cause.
     ``gradual``: the growth it is cut out of, where nothing happened at that time; None for a jump. ``fall``: the last one
     since, which reverted a part of it; runs between the two are on neither side. ``step``: the one whose longest executions
-    these are, instead of runs; empty for runs."""
+    these are, instead of runs; empty for runs. ``whole_days``: see ``_of_whole_days``."""
 
     point: ChangePoint
     before: Sequence[Timed]
@@ -53,6 +53,7 @@ class Regression:
     gradual: Ramp | None = None
     fall: ChangePoint | None = None
     step: str = ""
+    whole_days: bool = False
 
     @property
     def since(self) -> float:
@@ -79,8 +80,7 @@ class _Spent(NamedTuple):
 def regressions(evidence: Evidence, least: float, *, whole: bool = False) -> Iterator[Regression]:
     """That of the runs, else those of their steps: inputs or nodes that concern other steps, and steps that some runs skip,
     may vary run times by more than a step adds. Runs under a change that was rolled back do not count. ``least``: share by
-    which seconds rise. ``whole``: those that are growth
-    which is clear as a whole, instead of at one of its change points."""
+    which seconds rise. ``whole``: those of growth that is clear as a whole, instead of at one of its change points."""
     find = lasting_growth if whole else _at_point
     analysis = evidence.analysis
     timed = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
@@ -159,7 +159,7 @@ def _regression(
         rise = _of_whole_days(evidence, rise)
     explained = (
         rise.medians[1] <= rise.medians[0]
-        or _over(rise)
+        or _over(rise, after)
         or (not cause.what and ends_dip(trend.points, runs[0].end or 0.0, point, least))
         or (not cause.what and _usual_before(evidence, point, least))
         or as_every_week(before, after, least)
@@ -180,7 +180,7 @@ def _of_whole_days(evidence: Evidence, rise: Regression) -> Regression:
     before, after = whole_days(rise.before, rise.after) if rise.fall is None else ((), ())
     if not before or not after:
         return rise
-    whole = replace(rise, before=before, after=after)
+    whole = replace(rise, before=before, after=after, whole_days=True)
     if _apart(whole) >= _apart(rise):
         return rise
     cause = _cause(evidence, rise.point, among={r.run for r in (*before, *after)})
@@ -224,10 +224,10 @@ def _cause(
     return point_causes(good, [point], evidence.analysis.figures, evidence.analysis.definition.graph)[0]
 
 
-def _over(rise: Regression) -> bool:
-    """Whether the newest runs are all nearer to the level before than to that after: it is back, if not clearly yet."""
-    newest = [r.makespan or 0.0 for r in rise.after[-_NEWEST:]]
-    return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
+def _over(rise: Regression, after: Sequence[Timed]) -> bool:
+    """Whether the newest of all ``after`` are nearer to the level before than to that after: it is back, if not clearly."""
+    newest = [r.makespan or 0.0 for r in after[-_NEWEST:]]
+    return len(after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
 
 
 def _usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:

@@ -165,18 +165,23 @@ def test_a_jump_among_growth_has_its_time(released: bool) -> None:
         assert ("changed at the same time: image of load" in item.because) is released
 
 
-@pytest.mark.parametrize("cut", [44, 45, 46, 47])
-def test_a_regression_of_loads_that_alternate_is_found_whichever_has_one_run_more(cut: int) -> None:
-    """Every four hours a full load and an increment of a third in turn: the median of all runs is that of either."""
+def _alternating(cut: int, back: int = 84) -> Scenario:
+    """Every four hours a full load and an increment of a third in turn, with a step 1.5 times as long since ``cut``, until
+    run ``back``."""
     value = noise(cut, spread=0.04)
 
     def work(i: int) -> dict[str, float]:
         share = 1.0 if i % 2 else 1 / 3
-        return {
-            s: value(share * at) for s, at in (("extract", 300), ("transform", 900 if i < cut else 1350), ("load", 300))
-        }
+        usual = {"extract": 300, "transform": 1350 if cut <= i < back else 900, "load": 300}
+        return {step: value(share * seconds) for step, seconds in usual.items()}
 
-    item = scenario(etl(), 84, work, every=DAY / 6).one("degradation")
+    return scenario(etl(), 84, work, every=DAY / 6)
+
+
+@pytest.mark.parametrize("cut", [44, 45, 46, 47])
+def test_a_regression_of_loads_that_alternate_is_found_whichever_has_one_run_more(cut: int) -> None:
+    """The median of all runs is that of full loads or of increments."""
+    item = _alternating(cut).one("degradation")
     assert item.id == "degradation.transform"
     was, now = re.findall(r"transform went from (\S+) to (\S+)", item.because)[0]
     assert _seconds(now) / _seconds(was) == pytest.approx(1.5, rel=0.1)
@@ -184,6 +189,15 @@ def test_a_regression_of_loads_that_alternate_is_found_whichever_has_one_run_mor
     assert _seconds(now) / _seconds(was) == pytest.approx(1.3, rel=0.1)
     assert item.gain_share is not None
     assert item.gain_share.low <= 1 - 1500 / 1950 <= item.gain_share.high
+
+
+@pytest.mark.parametrize("cut", [43, 45, 49, 57])
+def test_medians_of_whole_days_are_called_so_and_hide_no_end(cut: int) -> None:
+    """The newest runs belong to no whole day."""
+    assert re.search(
+        r"median of \d+ runs of whole days after against \d+ before", _alternating(cut).one("degradation").because
+    )
+    assert _alternating(cut, back=80).recommended("degradation") == []
 
 
 def _seconds(shown: str) -> float:
