@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
@@ -14,7 +14,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.rules.base import gain_sentence
-from concertmaster.core.rules.evidence import Evidence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.stats.means import product
 
@@ -63,7 +63,9 @@ def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage],
         replayed = "with each killed attempt left out, and the pause after it, where a retry succeeded"
     if avoided.likely <= 0.0:
         return TimeLost()
-    found = evidence.worth(change, 0.0, [run for run in evidence.analysis.executed if run.run in names])
+    gained = evidence.gain(change, [run for run in evidence.analysis.executed if run.run in names])
+    # Whether the kills have ended, all of them tell: those of failed runs are not replayed.
+    found = worth(replace(gained, ended=False), 0.0)
     if found is None:
         return TimeLost()
     share, seconds = (product(gain, avoided) for gain in found)

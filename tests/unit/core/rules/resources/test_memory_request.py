@@ -406,6 +406,23 @@ def test_kills_that_a_retry_makes_good_cost_run_time(share: float) -> None:
     assert not item.minor
 
 
+def test_kills_go_on_costing_run_time_where_the_newest_runs_failed() -> None:
+    """Of the newest 15 runs a third was killed, and no retry succeeded."""
+    made = retried(0.3)
+    calm = [run for run in made.runs if all(e.outcome is Outcome.SUCCEEDED for e in run.steps)]
+    failed = [
+        replace(run, outcome=Outcome.FAILED, steps=tuple(e for e in run.steps if e.outcome is Outcome.FAILED))
+        for run in made.runs
+        if run not in calm
+    ]
+    later = [
+        replace(failed[i // 3] if i % 3 == 0 else calm[i], run=run.run, start=run.start, end=run.end)
+        for i, run in enumerate(made.runs[-15:])
+    ]
+    item = replace(made, runs=(*made.runs[:-15], *later)).one("memory-request")
+    assert item.gain_seconds is not None
+
+
 def test_of_failed_attempts_only_the_killed_ones_count() -> None:
     only, both = (retried(0.3, reason=why).one("memory-request").gain_seconds for why in ("OOMKilled", "Error"))
     assert only is not None and both is not None
