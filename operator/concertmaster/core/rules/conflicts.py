@@ -49,8 +49,10 @@ def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _retries_of_failing_steps(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """Drops retry recommendations for steps at which every run fails: a retry only repeats the failure."""
-    failing = {r.step for r in ranked if r.rule == RuleName.FAILING_STEP and r.severity is Severity.CRITICAL}
+    """Drops retry recommendations for steps at which every run fails, since a retry only repeats the failure, or at which
+    the increase of failures may be over."""
+    own = [r for r in ranked if r.rule == RuleName.FAILING_STEP]
+    failing = {r.step for r in own if r.severity is Severity.CRITICAL or r.upper_bound}
     return [r for r in ranked if not (r.rule == RuleName.RETRY_POLICY and r.step in failing)]
 
 

@@ -136,6 +136,8 @@ def test_retries_are_only_hopeless_where_every_run_fails() -> None:
     assert [r.rule for r in resolve([often, item("retry-policy")])] == ["failing-step", "retry-policy"]
     always = item("failing-step", severity=Severity.CRITICAL)
     assert [r.rule for r in resolve([always, item("retry-policy")])] == ["failing-step"]
+    over = item("failing-step", severity=Severity.MEDIUM, upper_bound=True)
+    assert [r.rule for r in resolve([over, item("retry-policy")])] == ["failing-step"], "its failures may be over"
 
 
 def test_startup_that_batches_would_save_points_to_them() -> None:

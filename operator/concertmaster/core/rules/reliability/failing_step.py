@@ -10,7 +10,6 @@ what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, unexplained
@@ -22,7 +21,6 @@ from concertmaster.core.model import (
     RUN_TIMEOUT,
     Category,
     Finding,
-    Interval,
     Level,
     Outcome,
     RunRecord,
@@ -30,27 +28,33 @@ from concertmaster.core.model import (
     StepExecution,
 )
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Damping, Rule
+from concertmaster.core.rules.base import Damping, Rule, share_range
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
+from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.reliability import retried_failures
-from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
-from concertmaster.core.rules.reliability.retry.attempts import ELSEWHERE, collect, known_reasons, usual_reason
-from concertmaster.core.stats.dependence import dependence
-from concertmaster.core.stats.rate_increase import increase
+from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated
+from concertmaster.core.rules.reliability.retry.attempts import (
+    ELSEWHERE,
+    collect,
+    known_reasons,
+    usual_reason,
+)
+from concertmaster.core.rules.reliability.streaks import (
+    by_chance,
+    chance,
+    earlier_row,
+    failures_avoided,
+    is_few,
+    lost_to_rows,
+    maybe_over,
+    over_note,
+    streak_of,
+)
+from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.times import to_minute
 
 _FAILURES_PER_SUCCESS = 4  # from which the workflow counts as one that does not succeed
-_SIGNIFICANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
-
-
-def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
-    """The failed runs since the last one that succeeded, or may have, since its end was not seen; and all runs before
-    them. Runs that somebody stopped are ignored."""
-    ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
-    at = next((i + 1 for i in range(len(ended) - 1, -1, -1) if ended[i].outcome is not Outcome.FAILED), 0)
-    return ended[at:], ended[:at]
 
 
 def _culprits(run: RunRecord) -> dict[str, StepExecution]:
@@ -70,18 +74,6 @@ def _tolerated(runs: Sequence[RunRecord]) -> set[str]:
     return {name for r in runs if r.outcome is Outcome.SUCCEEDED for name in _culprits(r)}
 
 
-def _chance(streak: int, before: Sequence[RunRecord]) -> float:
-    """Probability of such a streak of failures at the failure rate of the runs before it."""
-    failed = sum(r.outcome is Outcome.FAILED for r in before)
-    return float(((failed + 1) / (len(before) + 2)) ** streak) if before else 0.0
-
-
-def _lately(before: Sequence[RunRecord], streak: Sequence[RunRecord]) -> Sequence[RunRecord]:
-    """The runs of ``before`` since failures increased (the streak may be part of that); all of them without an increase."""
-    at = rise([None if r.unseen else r.outcome is Outcome.FAILED for r in (*before, *streak)])
-    return before if at is None else before[at:]
-
-
 def _when(time: float | None) -> str:
     return to_minute(time) if time is not None else "an unknown time"
 
@@ -99,11 +91,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
-    streak, before = _streak(evidence.rows.undisturbed)
+    streak, before = streak_of(evidence.rows.undisturbed)
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
         return
-    lately = _lately(before, streak)
-    if _chance(len(streak), lately) * len(lately) > _SIGNIFICANCE:  # a streak is looked for after every run
+    if by_chance(streak, before):
         return
     each = [_culprits(r) for r in streak]
     tolerated = _tolerated(before)
@@ -140,34 +131,6 @@ def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
     return sized and classify(e) in classes and e.reason != RUN_TIMEOUT
 
 
-def _avoided(repeat: RepeatedFailures) -> Interval | None:
-    """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
-    its upper end is that of the runs since then, of whose failures one is taken for a success: the start is chosen with
-    hindsight."""
-    if repeat.since is not None:
-        return _increased(repeat)
-    alike = dependence([own is True for own in repeat.ends[repeat.begin :]])
-    share = failed_share(repeat.failed, repeat.of, repeat.unseen, alike)
-    if share is None or repeat.lately is None:
-        return share
-    failed, of = repeat.lately
-    lately = share_interval(max(1, failed - 1), of + 1)
-    return replace(share, high=max(share.high, lately.high)) if lately is not None else share
-
-
-def _increased(repeat: RepeatedFailures) -> Interval | None:
-    """By how much the failed share has increased. Ends that were not seen count as no failure (``failed_share``), or are
-    left out; where all failed that were seen since then, all may have."""
-    likely = increase([own is True for own in repeat.ends])
-    if likely is None or None not in repeat.ends:
-        return likely
-    others = [increase([own for own in repeat.ends if own is not None])]
-    if repeat.failed + repeat.unseen == repeat.of:
-        others.append(increase([own is not False for own in repeat.ends]))
-    known = [likely, *(share for share in others if share is not None)]
-    return replace(likely, low=min(share.low for share in known), high=max(share.high for share in known))
-
-
 def _no_success(repeat: RepeatedFailures) -> bool:
     """Whether every run failed there but a few of which it is unknown: what would be a streak, had their ends been seen."""
     return 0 < _FAILURES_PER_SUCCESS * repeat.unseen <= repeat.failed == repeat.of - repeat.unseen
@@ -193,7 +156,9 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     usual = repeat.earlier / repeat.begin if rose else 0.0
     share = repeat.failed / repeat.of
     rate = f"{repeat.failed} of {'the newest ' if repeat.begin and not rose else ''}{runs}"
-    avoided = _avoided(repeat)
+    quiet = maybe_over(repeat.ends[repeat.begin :])
+    avoided, uncertain = failures_avoided(repeat, over=quiet > 0), quiet > 0 or is_few(repeat)
+    keep = share_range(avoided) if avoided is not None and uncertain else text.percent(share)
     since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
     earlier = f", {repeat.earlier} of the {repeat.begin} before" if rose else ""
     own = repeat.attempts
@@ -206,14 +171,16 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     return Finding(
         step=repeat.step,
         action=f"{_remedy(name, repeat.failures)}: {rate} failed there with {reason}{since}",
-        because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}{unseen}",
-        otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
+        because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}{unseen}{over_note(quiet)}",
+        otherwise=f"{keep} of the runs keep failing at {name}, each after {text.duration(pods)}",
         severity=Severity.CRITICAL if _no_success(repeat) else Severity.LOW,
         current=f"{text.percent(share)} of the runs fail there",
         proposed=f"{text.percent(usual)} of the runs, as before" if rose else "runs that succeed",
-        expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail",
-        confidence=0.4 if _mostly_unexplained(repeat.failures) else 0.8,
+        expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail"
+        + (f", {text.percent(avoided.high)} at most" if avoided is not None and uncertain else ""),
+        confidence=(0.4 if _mostly_unexplained(repeat.failures) else 0.8) * (HALF if quiet else 1.0),
         failures_avoided=avoided,
+        upper_bound=quiet > 0,
         evidence=(
             *known_reasons(repeat.failures),
             f"newest failure: pod {repeat.failures[-1].pod or 'unknown'}, ended {_when(repeat.failures[-1].finished)}",
@@ -248,10 +215,19 @@ def _finding(
     if unseen:
         seen = last if good is not None else "no success was seen"
         last = f"{seen}; whether {text.count(unseen, 'run')} failed is unknown"
+    lost = [step in _culprits(r) for r in (*before, *streak)]
+    row = earlier_row(lost, evidence.settings.number("minFailures", 3))
+    if row is not None:
+        last += (
+            f"; an earlier row of {text.count(row[0], 'run')} that failed there was over {_when(before[row[1]].end)}"
+        )
     wasted = text.duration(pods) + (
         f" of pod time and {text.money(sum(costs) / len(costs), currency)}" if costs else " of pod time"
     )
     monthly = f", {text.money(spent.likely, currency)} a month" if spent is not None else ""
+    keeps = f"every run keeps failing at {name} and throws away {wasted}{monthly}"
+    if row is not None:
+        keeps = f"every run fails at {name} and throws away {wasted} until that ends, and again the next time"
     message = next((e.message for e in reversed(failures) if e.message), None)
     return Finding(
         step=step,
@@ -260,18 +236,18 @@ def _finding(
             f"{len(streak)} of {len(streak) + len(before)} runs ({evidence.window()}) failed at {name}, one after the other"
             f" {since}; {last}"
         ),
-        otherwise=f"every run keeps failing at {name} and throws away {wasted}{monthly}; a retry only repeats it",
+        otherwise=f"{keeps}; a retry only repeats it",
         severity=Severity.CRITICAL,
         current=f"{text.count(len(streak), 'run')} in a row failed",
         proposed="a run that succeeds",
         expected=f"runs succeed again, and {wasted} are not thrown away in each of them",
         confidence=0.95,
-        failures_avoided=share_interval(len(streak), len(streak)),  # every run fails and will keep failing
+        failures_avoided=lost_to_rows(lost),
         evidence=(
             *known_reasons(failures),
             f"newest failure: run {streak[-1].run}, pod {failures[-1].pod or 'unknown'}, ended {_when(streak[-1].end)}",
             *((f"its message: {message[:200]}",) if message else ()),
-            f"chance of such a row at the earlier rate: {text.percent(_chance(len(streak), before), 1)}"
+            f"chance of such a row at the earlier rate: {text.percent(chance(len(streak), before), 1)}"
             if before
             else "no earlier run in the window",
         ),

@@ -30,6 +30,7 @@ from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempt
 from concertmaster.core.rules.reliability.retry.goals import Goal, goals, limit_for
 from concertmaster.core.rules.reliability.retry.limit import RetryLimit, rescued_runs
 from concertmaster.core.rules.reliability.run_limit import ends_runs
+from concertmaster.core.rules.reliability.streaks import maybe_over, over_note
 from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.stats.exact import is_over
@@ -58,7 +59,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     limit, enough = max(least, now), least <= now
     edits = retry_edits(evidence, spec, limit, _passing(own))
     name, chains = evidence.title(step), len(own.chains)
-    failed, unseen = own.lasting, own.unseen
+    failed, unseen, quiet = own.lasting, own.unseen, maybe_over(own.failed)
     failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
     passes, may = own.lost, 0  # runs lost to what passes by itself, or may
     if not recommended.shown:
@@ -84,6 +85,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         because=(
             f"{failed} of its {text.count(chains, 'execution')} failed permanently {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}{f'; the ends of {unseen} were not seen' if unseen else ''}"
+            f"{over_note(quiet)}"
         ),
         otherwise=(
             f"about {text.percent(failed_runs / runs)} of the runs keep failing at {name}, each after"
@@ -98,7 +100,8 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         ),
         confidence=min(0.9, chains / (chains + 20.0))
         * (1.0 if recommended.like is None else 0.7)
-        * (1 - unseen / chains),
+        * (1 - unseen / chains)
+        * (HALF if quiet else 1.0),
         failures_avoided=_avoided(evidence, step, (passes, may), rescued),
         upper_bound=not passes,
         edits=edits,

@@ -236,7 +236,9 @@ def test_failures_that_are_likely_new_may_cost_what_the_runs_since_then_show(
     avoided, throughout = item.failures_avoided, share_interval(count, 42)
     assert avoided is not None
     assert throughout is not None
-    assert (avoided.low, avoided.likely) == (throughout.low, throughout.likely)
+    least, likely = (0.0, throughout.likely / 2) if item.upper_bound else (throughout.low, throughout.likely)
+    assert (avoided.low, avoided.likely) == (least, likely)
+    assert item.upper_bound == ("may be over" in item.because) == (max(fails) == 31)
     later = share_interval(*lately) if lately else throughout
     assert later is not None
     assert avoided.high == pytest.approx(later.high)
@@ -385,3 +387,49 @@ def test_the_executor_that_is_oom_killed_is_named_with_its_limit() -> None:
 def test_a_failing_init_container_is_named() -> None:
     item = in_init(dict.fromkeys(range(34, 42), "Error")).one("failing-step")
     assert item.action == "Fix transform: the last 8 runs in a row failed there with Error in init container fetch"
+
+
+def test_a_row_of_failures_like_an_earlier_one_is_one_case_of_two() -> None:
+    """An outage each Monday is no reason to expect that all runs of a month fail, nor excludes it."""
+    item = made(dict.fromkeys([*range(20, 24), *range(38, 42)], "Error")).one("failing-step")
+    assert item.severity is Severity.CRITICAL
+    assert "; an earlier row of 4 runs that failed there was over 2025-" in item.because
+    assert "until that ends, and again the next time" in item.otherwise
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert (avoided.likely, avoided.high) == (pytest.approx(8 / 42), 1.0)
+    assert avoided.low < 4 / 42
+    alone = made(dict.fromkeys(range(38, 42), "Error")).one("failing-step")
+    assert "earlier row" not in alone.because
+    assert alone.failures_avoided is not None
+    assert alone.failures_avoided.likely == pytest.approx(4 / 42)
+    assert alone.failures_avoided.low < avoided.low
+
+
+def test_one_row_of_failures_before_the_newest_runs_counts_as_far_as_the_window_does() -> None:
+    item = made(dict.fromkeys(range(32, 40), "Error")).one("failing-step")
+    assert item.action.startswith("Fix transform: 8 of 10 runs failed there with Error since")
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert avoided.likely == pytest.approx(8 / 42)
+    assert avoided.low < 4 / 42
+    assert avoided.high > 0.9
+    assert item.expected == f"19% of the runs no longer fail, {100 * avoided.high:.0f}% at most"
+    assert "% of the runs keep failing at transform" in item.otherwise
+
+
+def test_an_increase_of_failures_that_may_be_over_is_an_upper_bound_of_half_the_confidence() -> None:
+    """A release failed a third of the runs for two days, and was fixed half a day ago."""
+    going_on = dict.fromkeys(range(60, 100, 3), "Error")
+    lately = made(dict.fromkeys(range(60, 88, 3), "Error"), 100)
+    item, known = lately.one("failing-step"), made(going_on, 100).one("failing-step")
+    assert item.because.endswith("; none of the newest 12 runs failed there, so it may be over")
+    assert "may be over" not in known.because
+    assert (item.upper_bound, known.upper_bound) == (True, False)
+    assert item.confidence == known.confidence / 2
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.low == 0.0
+    assert item.expected.endswith(" at most")
+    retries = lately.one("retry-policy")
+    assert "so it may be over" in retries.because
+    assert retries.confidence == pytest.approx(0.7 * 42 / 62 / 2)  # without a retry; of 42 executions

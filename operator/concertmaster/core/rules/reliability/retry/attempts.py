@@ -21,7 +21,8 @@ ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, Fai
 """What the step did not cause, or rules of its own report."""
 PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 """What is transient and not caused by the program."""
-_EPISODES = 3
+EPISODES = 3
+"""From these on, failures are not one outage or two."""
 _MIN_TRIES = 3  # retries required before they can count as useless
 _AT_ONCE = AttemptChain((True,))
 _UNSEEN = AttemptChain((), unseen=True)
@@ -109,7 +110,7 @@ def episodes(failed: Iterable[bool | None]) -> int:
 
 def goes_on(failed: Sequence[bool | None]) -> bool:
     """Whether failures are not one outage or two, which are over: three separate episodes, or most runs."""
-    return episodes(failed) >= _EPISODES or 2 * sum(own is True for own in failed) > len(failed)
+    return episodes(failed) >= EPISODES or 2 * sum(own is True for own in failed) > len(failed)
 
 
 def usual_reason(failures: Sequence[StepExecution]) -> str:
