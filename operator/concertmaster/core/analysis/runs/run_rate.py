@@ -43,13 +43,16 @@ def present_rate(
     The rate is that since the last clear change of the number of runs a day. Days that had several times as many runs as any
     other, and of which the same days a week before or after had no more than others, are one event, such as a backfill:
     whether it comes again is not known, so it counts at the upper end only. Whole weeks count where starts are not regular.
-    Where runs have stopped, began together, or are missing since nothing was seen (``blind``), it is the spacing that is
-    known, without an interval."""
+    Where no run has begun for longer than ever, it is the spacing, with the error of the pauses, and where runs began
+    together, or are missing since nothing was seen (``blind``), without one."""
     rate = runs_per_month(runs, now, definition, blind)
     starts, until = starts_of(runs), now - long_run(runs)
     missing = blind and rate != runs_per_month(runs, now, definition)
-    if rate is None or missing or len(starts) <= _MIN_DAYS or _stopped(runs, starts, until):
+    if rate is None or missing or len(starts) <= _MIN_DAYS or _together(runs, starts, until):
         return Interval(rate, rate, rate) if rate is not None else None
+    pauses = [b - a for a, b in pairwise(starts)]
+    if until - starts[-1] > UNUSUAL_FACTOR * max(pauses):
+        return _by_pauses(rate, pauses)
     known = _Stretch(starts, _by_day(starts, until))
     since = _since_change(known, until)
     if since is not None:
@@ -59,11 +62,9 @@ def present_rate(
     return found if event is None else Interval(found.low, found.likely, max(found.high, rate))
 
 
-def _stopped(runs: Sequence[RunRecord], starts: Sequence[float], until: float) -> bool:
-    """Whether no run has begun for longer than ever, or all had begun before any ended."""
-    longest = max(b - a for a, b in pairwise(starts))
-    together = all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None)
-    return until - starts[-1] > UNUSUAL_FACTOR * longest or starts[0] >= until or together
+def _together(runs: Sequence[RunRecord], starts: Sequence[float], until: float) -> bool:
+    """Whether all had begun before any ended, or within the time of a long one."""
+    return starts[0] >= until or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None)
 
 
 def _by_day(starts: Sequence[float], until: float) -> list[int]:

@@ -79,6 +79,18 @@ def test_the_interval_of_runs_that_come_by_chance(a_day: float) -> None:
     assert 0.8 <= sum(i.low <= 30 * a_day <= i.high for i in held) / len(held) <= 0.97
 
 
+def test_the_interval_of_a_few_runs_at_a_time_that_come_by_chance() -> None:
+    """Some have not come for longer than ever at the time of the analysis, which does not make their rate known."""
+    draws = random.Random(3)
+    held = []
+    for seed in range(150):
+        moments = [m + i * 400.0 for m in by_chance(0.5, seed) for i in range(draws.randint(5, 30))]
+        if len(moments := [m for m in moments if m < MONDAY - 300.0]) > 4:
+            found = rate(moments)
+            held.append(found.low <= 30 * 0.5 * 17.5 <= found.high)
+    assert 0.8 <= sum(held) / len(held) <= 0.97
+
+
 def test_regular_starts_have_a_known_rate() -> None:
     found = rate(START + n * 7.3 * HOUR for n in range(46))
     assert found == Interval(*[pytest.approx(720 / 7.3)] * 3)
