@@ -10,6 +10,7 @@ what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, unexplained
@@ -31,7 +32,7 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Rule, share_range
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
-from concertmaster.core.rules.reliability import retried_failures
+from concertmaster.core.rules.reliability import retried_failures, retry_policy
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated
 from concertmaster.core.rules.reliability.retry.attempts import (
     ELSEWHERE,
@@ -114,13 +115,20 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
     runs = evidence.rows.undisturbed
     culprits = {r.run: _culprits(r) for r in runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(runs)
-    published = evidence.published_about(RULE.name)
+    published, retried = evidence.published_about(RULE.name), _retried_more(evidence)
     for repeat in repeated(runs, culprits, collect(runs, evidence.rows.failing), published):
-        if repeat.step in tolerated:
+        if repeat.step in tolerated or (repeat.since is None and repeat.step in retried):
             continue
         own = sum(not _covered(e, ELSEWHERE) for e in repeat.failures)
         if own > len(repeat.failures) / 2:
             yield _frequent(evidence, repeat)
+
+
+def _retried_more(evidence: Evidence) -> set[str | None]:
+    """Steps of whose failures a higher limit of retries leaves few enough, as ``retry-policy`` says."""
+    own = replace(evidence, settings=evidence.analysis.policy.rule(retry_policy.RULE.name))
+    more = retry_policy.evaluate(own) if own.settings.enabled else ()
+    return {finding.step for finding in more if finding.failures_avoided is not None}
 
 
 def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:

@@ -254,6 +254,14 @@ def test_what_retries_seldom_help_is_reported_as_failures(transient: int, lastin
     assert bool(made.recommended("failing-step")) is found
 
 
+def test_failures_of_which_a_higher_limit_leaves_few_enough_are_reported_once() -> None:
+    """Also where retries help seldom: of one run in ten, most still fail at first."""
+    of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": 1}}})
+    made = scenario(of, 200, _mixed(1, transient=7, lasting=12), every=DAY / 24)
+    assert [r.rule for r in made.recommended() if r.failures_avoided is not None] == ["retry-policy"]
+    assert made.one("failing-step").id == "failing-step.load", "the other rule is disabled here"
+
+
 def test_one_outage_is_no_case_for_retries() -> None:
     """Twelve runs in a row, over since; the same failures apart are one."""
     assert _hourly(lambda i: 142 <= i < 154, every=DAY / 48).recommended("retry-policy") == []
