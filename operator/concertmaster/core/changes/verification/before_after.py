@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from concertmaster.core.changepoint import detect
@@ -192,9 +193,9 @@ def last_level(before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputS
     points = [p for p in trend.points if abs(math.log(p.ratio)) >= math.log1p(MARGIN)]
     come_and_go = len(points) > _MAX_CHANGES and len({p.direction for p in points}) > 1
     few = not points or sum((r.start or 0.0) >= points[-1].time for r in rows) < _MIN_LEVEL
-    since = -math.inf if few or come_and_go else points[-1].time
-    sides = ([r for r in before if ((r.start or 0.0) >= since) is new] for new in (False, True))
-    return LastLevel(since, BetweenTimes.of([_timed(side, seconds, sizes) for side in sides]))
+    begins = [-math.inf, *(() if few or come_and_go else (p.time for p in points))]
+    levels = ([r for r in before if a <= (r.start or 0.0) < b] for a, b in pairwise([*begins, math.inf]))
+    return LastLevel(begins[-1], BetweenTimes.of([_timed(level, seconds, sizes) for level in levels]))
 
 
 def baseline(

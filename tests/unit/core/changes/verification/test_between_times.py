@@ -61,6 +61,20 @@ def test_what_follows_an_earlier_change_of_the_level_is_found() -> None:
         assert sum(m.low <= effect - 1.0 <= m.high for m in measured) >= 8
 
 
+def test_two_bad_days_that_are_over_hide_no_slowdown() -> None:
+    """Their runs were of the level around them, whose stretches then differed by them: each verdict was Inconclusive."""
+
+    def bad(time: float) -> float:
+        return 1.4 if APPLIED - 6 * DAY < time < APPLIED - 4 * DAY else 1.0
+
+    lives = [life(4 * HOUR, bad, effect=1.2, seed=s) for s in range(10)]
+    assert sum(verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE for rows in lives) >= 9
+    outlooks = [foresee(rows.before, 30) for rows in lives]
+    assert sum(found is not None and found.enough for found in outlooks) >= 9
+    harmless = [life(4 * HOUR, bad, after=looked, seed=s) for s in range(10) for looked in (8, 16, 30)]
+    assert sum(verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict in CALLED for rows in harmless) <= 2
+
+
 def test_days_that_differ_are_no_effect() -> None:
     lives = [life(HOUR, differing_days(s), after=looked, seed=s) for s in range(12) for looked in (8, 16, 30)]
     assert sum(verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict in CALLED for rows in lives) <= 2
