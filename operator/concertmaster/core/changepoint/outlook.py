@@ -13,6 +13,8 @@ from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
+from concertmaster.core.stats import least_squares
+from concertmaster.core.stats.robust import array_median
 from concertmaster.core.times import END_OF_CALENDAR
 from concertmaster.core.units import WEEK
 
@@ -41,7 +43,8 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
 
     Extrapolates the trend since the last change (robust slope of the logs) with the spread of the runs around it. A date is
     given only when the whole 95% interval of the slope is positive, neither a single step nor growth that has ended
-    describes the runs better, and no further ahead than the trend has been observed.
+    describes the runs better, and no further ahead than the trend has been observed. Runs seldom show whether growth is by
+    an amount or by a share a day: the date is weighted by how well either fits, and its interval covers both.
     """
     series = prepare(times, values)
     if isinstance(series, str) or not limit > 0:
@@ -61,12 +64,8 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     missing = math.log(limit) - level
     if not rising:
         return ObjectiveForecast(OutlookState.MISSED if missing < 0 else OutlookState.MET, seconds)
-    at = Interval(
-        *sorted(
-            min(END_OF_CALENDAR, now + _ahead(time - now, y, s, share, math.log(limit)))
-            for s in (slope.low, slope.likely, slope.high)
-        )
-    )
+    ahead = _ahead(time - now, y, slope, share, math.log(limit))
+    at = Interval(*(min(END_OF_CALENDAR, now + t) for t in (ahead.low, ahead.likely, ahead.high)))
     if missing < 0:
         return ObjectiveForecast(OutlookState.MISSED, seconds, at)
     if at.likely - now > float(time[-1] - time[0]):
@@ -74,6 +73,32 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     return ObjectiveForecast(OutlookState.AT_RISK, seconds, at)
 
 
-def _ahead(since: Floats, y: Floats, slope: float, share: float, limit: float) -> float:
-    """Seconds until a line of this slope through the runs reaches ``limit``. A steeper one is higher at its end as well."""
-    return (limit - float(np.quantile(y - slope * since, share))) / slope
+def _ahead(since: Floats, y: Floats, slope: Interval, share: float, limit: float) -> Interval:
+    """Seconds until lines of the ``slope`` (per second, positive) through the logs ``y`` reach ``limit`` (a log); a steeper
+    one is higher at its end as well. Lines through the values themselves have the slope that the logs have at the median."""
+    values, scale = np.exp(y), math.exp(array_median(y))
+    slopes = (slope.low, slope.likely, slope.high)
+    by_share = [_reached(since, y, s, share, limit) for s in slopes]
+    by_amount = [_reached(since, values, scale * s, share, math.exp(limit)) for s in slopes]
+    weight = _linear(since, values)
+    likely = weight * by_amount[1] + (1.0 - weight) * by_share[1]
+    return Interval(min(*by_share, *by_amount), likely, max(*by_share, *by_amount))
+
+
+def _reached(since: Floats, values: Floats, slope: float, share: float, limit: float) -> float:
+    return (limit - float(np.quantile(values - slope * since, share))) / slope
+
+
+def _linear(x: Floats, values: Floats) -> float:
+    """The weight (0 to 1) of growth by an amount against growth by a share, by what is left of the logs around either."""
+    fitted = _line(x, values)
+    if float(fitted.min()) <= 0.0:
+        return 0.0
+    y = np.log(values)
+    left = (y - np.log(fitted), y - _line(x, y))
+    amount, share = (float(np.square(r - r.mean()).sum()) for r in left)
+    return 1.0 / (1.0 + math.exp(min(700.0, x.size / 2.0 * math.log(max(amount, 1e-300) / max(share, 1e-300)))))
+
+
+def _line(x: Floats, y: Floats) -> Floats:
+    return np.asarray(y.mean() + least_squares.slope(x, y).value * (x - x.mean()), dtype=np.float64)

@@ -20,6 +20,7 @@ END_PARAMETERS = 2  # growth that has ended: a slope, and where
 INDEPENDENT_SHAPES = (
     10.0  # of up to 120 ramps, up or down, that are tried; simulated with 28 to 168 normal and heavy-tailed values
 )
+_NEWEST = 1.0 / 3.0  # of the time: growth that goes on shows there too
 
 
 def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -155,8 +156,8 @@ def _line(x: Floats, y: Floats) -> tuple[float, float, Floats]:
 
 def goes_on(x: Floats, values: Floats, slope: float) -> bool:
     """Whether ``values`` at ``x`` (ascending, shape (n,)) grow all along by ``slope`` (per unit of ``x``), instead of by one
-    step or until some place only, by the same criterion. Steps of the size of the noise are too small to be change points,
-    and tilt a line; growth that has ended is still most of a long window."""
+    step or until some place only, by the same criterion, and their newest third does not fall. Steps of the size
+    of the noise are too small to be change points, and tilt a line; growth that has ended is still most of a long window."""
     n = values.size
     line = slope * (x - array_median(x))
     residuals = values - line - array_median(values - line)
@@ -175,7 +176,9 @@ def goes_on(x: Floats, values: Floats, slope: float) -> bool:
     fits = [
         fit + p * math.log(n) for fit, p in zip(fits, (LINE_PARAMETERS, STEP_PARAMETERS, END_PARAMETERS), strict=True)
     ]
-    return fits[0] <= min(fits)
+    newest = x >= x[-1] - _NEWEST * (x[-1] - x[0])
+    rises = float((x[newest] - x[newest].mean()) @ y[newest]) >= 0.0
+    return rises and fits[0] <= min(fits)
 
 
 def _ended(x: Floats, y: Floats) -> float:
