@@ -33,10 +33,12 @@ from concertmaster.core.rules.base import Damping, Rule, share_range
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.reliability import retried_failures, retry_policy
+from concertmaster.core.rules.reliability.fields.retry_limit import at_once
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated
 from concertmaster.core.rules.reliability.retry.attempts import (
     ELSEWHERE,
     collect,
+    episodes,
     known_reasons,
     usual_reason,
 )
@@ -55,6 +57,10 @@ from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.times import to_minute
 
 _FAILURES_PER_SUCCESS = 4  # from which the workflow counts as one that does not succeed
+_PAUSE = (
+    "most failures were over by the next run: if they pass within minutes, as a rate limit does, retries help only after a"
+    " pause, such as backoff: {duration: 1m, factor: 2, maxDuration: 15m}"
+)
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
 
 
@@ -171,6 +177,11 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     earlier = f", {repeat.earlier} of the {repeat.begin} before" if rose else ""
     own = repeat.attempts
     tried = f"; {own.tried}" if own.retries else ""
+    spec = evidence.analysis.definition.graph.step(repeat.step)
+    passing = repeat.since is None and 2 * episodes(repeat.ends[repeat.begin :]) > repeat.failed  # before the next run
+    pause = own.retries > 0 and passing and at_once(evidence, spec)
+    if pause:
+        tried += ", and they start at once: its retryStrategy has no backoff"
     if repeat.hopeless is not None:
         tried = f"; no retries observed yet, and one is likely to succeed as rarely as {repeat.hopeless}"
     unseen = f"; whether {text.count(repeat.unseen, 'run')} failed is unknown" if repeat.unseen else ""
@@ -193,6 +204,7 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
             *known_reasons(repeat.failures),
             f"newest failure: pod {repeat.failures[-1].pod or 'unknown'}, ended {_when(repeat.failures[-1].finished)}",
             *((f"its message: {message[:200]}",) if message else ()),
+            *((_PAUSE,) if pause else ()),
         ),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -433,3 +434,23 @@ def test_an_increase_of_failures_that_may_be_over_is_an_upper_bound_of_half_the_
     retries = lately.one("retry-policy")
     assert "so it may be over" in retries.because
     assert retries.confidence == pytest.approx(0.7 * 42 / 62 / 2)  # without a retry; of 42 executions
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fails", "said"),
+    [
+        pytest.param({"limit": 2}, range(2, 42, 4), True, id="isolated failures, retried at once"),
+        pytest.param({"limit": 2, "backoff": {"duration": "1m"}}, range(2, 42, 4), False, id="with a back-off"),
+        pytest.param(None, range(2, 42, 4), False, id="of another engine's retries nothing is known"),
+        pytest.param({"limit": 2}, [*range(2, 8), *range(16, 22), *range(30, 36)], False, id="outages of many runs"),
+    ],
+)
+def test_useless_retries_that_start_at_once_are_named(
+    strategy: dict[str, object] | None, fails: Sequence[int], said: bool
+) -> None:
+    """A rate limit passes within minutes, and retries of the same minute meet it again."""
+    of = _retried(set(fails), 42)
+    definition = etl(**({"transform": {"retryStrategy": strategy}} if strategy else {}))
+    item = replace(of, manifest=definition).one("failing-step")
+    assert ("and they start at once: its retryStrategy has no backoff" in item.because) is said
+    assert any("retries help only after a pause" in line for line in item.evidence) is said

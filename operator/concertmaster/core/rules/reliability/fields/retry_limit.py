@@ -45,6 +45,12 @@ def covers(evidence: Evidence, spec: StepSpec) -> bool:
     return strategy is None or (_policy(strategy) in (_FAILURES, "Always") and not strategy.get("expression"))
 
 
+def at_once(evidence: Evidence, spec: StepSpec | None) -> bool:
+    """Whether the strategy that applies to the step could have a back-off between its retries, and has none."""
+    strategy = _effective(evidence, spec) if spec is not None else None
+    return strategy is not None and not strategy.get("backoff")
+
+
 def leaves_lost_pods(evidence: Evidence, spec: StepSpec) -> bool:
     """Whether its strategy is for containers that fail: it does not retry pods that were deleted or lost with their node."""
     strategy = _effective(evidence, spec)
