@@ -13,7 +13,7 @@ from concertmaster.core.changepoint.clear import last_clear
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord
 
-_MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
+MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
 
 
 def recent_runs(
@@ -29,14 +29,14 @@ def recent_runs(
     A step may change by much where the makespan does not: beside longer ones, or while others vary.
     """
     until = max((run.end or 0.0 for run in timed), default=0.0)
-    changes = [last_clear(trend.points, _MATERIAL_SHARE, until=until)]
-    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps), until)]
+    changes = [last_clear(trend.points, MATERIAL_SHARE, until=until)]
+    changed = [step for step in steps if last_clear(step.trend.points, MATERIAL_SHARE, len(steps), until)]
     spent = figures.of_each(longest, timed) if changed else ()
     makespan = median(run.makespan for run in timed)
     for step in changed:
         share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
         if share > 0.0:
-            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps), until))
+            changes.append(last_clear(step.trend.points, MATERIAL_SHARE / share, len(steps), until))
     for time in sorted({change.time for change in changes if change is not None}, reverse=True):
         runs = zip(timed, executed, strict=True)
         since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]

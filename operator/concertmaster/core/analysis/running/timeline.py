@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from concertmaster.core.analysis.recent import MATERIAL_SHARE
+from concertmaster.core.changepoint import detect
+from concertmaster.core.changepoint.clear import last_clear
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 NEWEST = 60  # earlier runs that are considered
+MIN_SINCE = 8  # of them since a clear change: as many as show what inputs explain
 RUN = ""
 """The key of the run as a whole among ``inputs``."""
 
@@ -43,17 +47,28 @@ class Progress:
 
 
 def timelines(runs: Sequence[RunRecord]) -> list[Timeline]:
-    """The timelines of the newest succeeded runs (``runs``: oldest first)."""
+    """The timelines of the newest succeeded runs (``runs``: oldest first), without those before the last clear change of the
+    run time that at least ``MIN_SINCE`` followed: they do not predict the next one."""
     selected: list[Timeline] = []
+    ends: list[float] = []
     for run in reversed(runs):
         span = run.run_span
         if run.outcome is not Outcome.SUCCEEDED or span is None or not run.makespan:
             continue
         began, ended = _times(run.steps, span[0])  # as ``progress``: with an approval before the first pod
         selected.append(Timeline(span[1] - span[0], began, ended, _inputs(run, run.input_total)))
+        ends.append(span[1])
         if len(selected) == NEWEST:
             break
-    return selected[::-1]
+    return selected[::-1][_first_alike(ends[::-1], selected[::-1]) :]
+
+
+def _first_alike(ends: Sequence[float], earlier: Sequence[Timeline]) -> int:
+    """Index of the first run since the change; ``ends``: unix seconds."""
+    trend = detect(ends, [c.seconds for c in earlier], inputs=[c.inputs.get(RUN) for c in earlier])
+    change = last_clear(trend.points, MATERIAL_SHARE, until=max(ends, default=0.0))
+    first = next((n for n, end in enumerate(ends) if change is not None and end >= change.time), 0)
+    return first if len(ends) - first >= MIN_SINCE else 0
 
 
 def comparable(run: RunRecord, earlier: Sequence[Timeline], least: int) -> RunRecord:

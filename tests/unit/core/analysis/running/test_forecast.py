@@ -242,3 +242,28 @@ def test_whatever_a_run_does_its_end_is_to_come_and_the_interval_is_one(
     assert found.low <= found.end <= found.high
     assert found.end >= START + now - 1e-6
     assert 0.0 <= found.risk <= 1.0
+
+
+def test_runs_before_a_clear_change_do_not_predict_the_next_one() -> None:
+    """A release that makes a step 1.6 times as long; with fewer runs since, all runs count."""
+    chance = random.Random(3)
+    lengths = [600.0 * (1.6 if n >= 50 else 1.0) * chance.uniform(0.9, 1.1) for n in range(60)]
+    runs = [in_turn(n, seconds) for n, seconds in enumerate(lengths)]
+    since = timelines(runs)
+    assert [c.seconds for c in since] == pytest.approx(lengths[50:])
+    assert len(timelines(runs[:55])) == 55
+    found = forecast_run(at(100.0, {"work": 0.0}), since, None)
+    assert found is not None and found.end - START == pytest.approx(960.0, rel=0.1)
+
+
+def test_longer_runs_of_larger_inputs_are_no_change() -> None:
+    chance = random.Random(4)
+    sizes = [(2.0 if n >= 50 else 1.0) * chance.uniform(0.5, 2.0) for n in range(60)]
+    runs = [replace(in_turn(n, 600.0 * size), input_size=size) for n, size in enumerate(sizes)]
+    assert len(timelines(runs)) == 60
+
+
+def in_turn(n: int, seconds: float) -> RunRecord:
+    """The run of that number, one an hour."""
+    began = 3600.0 * n
+    return replace(record(execution("work", began, began + seconds), end=began + seconds), start=START + began)
