@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.quantiles import student_quantile
@@ -49,6 +50,16 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
         return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)
+
+
+def clearly_positive(values: Floats, level: float) -> bool:
+    """Whether the mean of ``values`` (shape (n,), in order of time) is above 0 by a one-sided t test at ``level``, which
+    counts how alike values are that follow each other (``dependence``). One value shows nothing."""
+    n, mean = values.size, float(values.mean()) if values.size else 0.0
+    if n < 2 or mean <= 0.0:
+        return False
+    error = float(np.std(values, ddof=1)) / math.sqrt(n) * dependence(values)
+    return mean > student_quantile(1.0 - level, n - 1.0) * error
 
 
 def widened(interval: Interval, factor: float) -> Interval:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.means import combined, mean_with_interval, widened
+from concertmaster.core.stats.means import clearly_positive, combined, mean_with_interval, widened
 
 
 @pytest.mark.parametrize("count", [5, 8, 15, 30])
@@ -47,6 +47,20 @@ def test_values_near_zero_do_not_exaggerate_the_interval(count: int) -> None:
         wide.append(math.log(found.high / found.low) * count**0.5)
     assert 0.87 <= np.mean(held) <= 0.94
     assert np.median(wide) < 5.0  # by logarithms 6.7 and 7.7
+
+
+@pytest.mark.parametrize("count", [3, 14, 60])
+def test_a_mean_of_nothing_but_noise_is_clearly_positive_as_often_as_the_level_says(count: int) -> None:
+    rng = np.random.default_rng(count)
+    found = [clearly_positive(rng.normal(size=count), 0.05) for _ in range(3000)]
+    assert 0.03 <= np.mean(found) <= 0.07
+
+
+def test_values_that_all_agree_are_clearly_positive_and_one_alone_is_not() -> None:
+    assert clearly_positive(np.full(5, 2.0), 0.005)
+    assert not clearly_positive(np.full(5, -2.0), 0.005)
+    assert not clearly_positive(np.array([2.0]), 0.05)
+    assert not clearly_positive(np.array([]), 0.05)
 
 
 def test_a_wider_interval_keeps_its_sign_unless_it_was_open() -> None:

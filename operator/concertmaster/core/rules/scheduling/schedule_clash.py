@@ -31,11 +31,13 @@ from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, wit
 from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.schedules.scheduler import scheduler_of
+from concertmaster.core.stats.means import clearly_positive
 
 _MINUTE = 60.0
 _HOURS = re.compile(r"[0-9*/,-]+")  # of a cron line, such as */2 or 8-18
 _HOURLY = (10, 20, 30, 40, 50)
 _SOME_HOURS = (-10, 10, -20, 20, -30, 30, -40, 40, -50, 50)
+_SIGNIFICANCE = 0.05  # of the best of all starts, each of which meets less than now by chance
 _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
 
 
@@ -76,17 +78,21 @@ def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
 
 
 def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> list[_Start]:
-    """The starts nearby that would meet at most ``most`` cores and lie ``seconds`` apart: the one that meets least first, of
-    equal ones the nearest."""
+    """The starts nearby that would clearly meet less, at most ``most`` cores, and lie ``seconds`` apart: the one that meets
+    least first, of equal ones the nearest."""
     definition, fleet = evidence.analysis.definition, _others(evidence)
     hours = "".join((definition.schedule or "").split()[1:2])
     hourly = hours == "*"
+    shifts = _HOURLY if hourly else _SOME_HOURS if digits(hours) is None else _DAILY
+    lines = [(minutes, line) for minutes in shifts if (line := _moved(definition.schedule or "", minutes)) is not None]
+    if fleet is None or not lines:
+        return []
+    met = fleet.loads(definition.key, spans)
     starts = []
-    for minutes in _HOURLY if hourly else _SOME_HOURS if digits(hours) is None else _DAILY:
-        line = _moved(definition.schedule or "", minutes)
-        load = fleet.load(definition.key, spans + minutes * _MINUTE) if fleet is not None and line is not None else None
-        if line is not None and load is not None and load <= most:
-            starts.append(_Start(round(load, 3), minutes, line))
+    for minutes, line in lines:
+        loads = fleet.loads(definition.key, spans + minutes * _MINUTE)
+        if loads.mean() <= most and clearly_positive(met - loads, _SIGNIFICANCE / len(lines)):
+            starts.append(_Start(round(float(loads.mean()), 3), minutes, line))
     apart: list[_Start] = []
     for start in sorted(starts, key=lambda s: (s.load, abs(s.minutes))):
         gaps = [abs(start.minutes - other.minutes) for other in apart]

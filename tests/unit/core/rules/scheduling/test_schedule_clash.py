@@ -130,6 +130,14 @@ def test_silence_without_waiting_without_others_or_without_a_better_hour() -> No
     assert replace(at_two(600.0), fleet=always).recommended("schedule-clash") == []
 
 
+@pytest.mark.parametrize(("days", "proposed"), [(4, []), (9, ["30 1 * * *"])])
+def test_a_start_that_met_less_by_chance_is_not_proposed(days: int, proposed: list[str]) -> None:
+    """Others at random hours are met by some runs and not by those at another start, of ten starts the more so."""
+    beside = Fleet((daily_member("uploads", 2.0, 40.0, 3000, days=days),))
+    found = replace(at_two(600.0), fleet=beside).recommended("schedule-clash")
+    assert [item.proposed for item in found] == proposed
+
+
 def test_a_suspended_schedule_is_not_moved_and_nobody_moves_away_from_one() -> None:
     clash = scenarios.schedule_clash()
     assert clash.fleet is not None
