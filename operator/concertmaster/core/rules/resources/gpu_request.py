@@ -28,6 +28,7 @@ _SURE_RUNS = 20
 # Below which the newest runs need fewer GPUs because the work has changed; a run that lacks one fails.
 _SIGNIFICANCE = 0.001
 _SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or time-slicing
+_SELDOM = 0.05  # share of runs that may use more of their GPUs than a pod has of shared ones, and take longer then
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -50,12 +51,19 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     since = latest[0].time if len(latest) < len(known) else 0.0
     earlier = earlier_peak(evidence, unit.steps, f"gpu/{container.name}", needed, since)
     needed = earlier.amount if earlier is not None else needed
-    use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
+    uses = [(r.gpus_used or 0.0) / held for r in seen]
+    use = median(uses) or 0.0
     if needed < held:
         return _fewer(evidence, unit, resource, needed, use, len(seen))
-    if use < evidence.settings.number("minUsePercent", 30.0) / 100:
+    if use < evidence.settings.number("minUsePercent", 30.0) / 100 and _fits_shared(uses):
         return _shared(evidence, unit, resource, use, len(seen))
     return None
+
+
+def _fits_shared(uses: list[float]) -> bool:
+    """Whether the share of its GPUs that each run used (oldest first) is mostly, or by now, at most that of shared ones."""
+    crowded = [use > 1.0 / _SHARING for use in uses]
+    return sum(crowded) <= _SELDOM * len(crowded) or is_over(crowded, _SIGNIFICANCE)
 
 
 def _latest(runs: list[RunUsage]) -> list[RunUsage]:

@@ -88,6 +88,21 @@ def test_one_that_is_used_little_is_shared() -> None:
 
 
 @pytest.mark.parametrize(
+    ("busy", "shared"), [({*range(0, 42, 4)}, False), ({20, 40}, True), ({*range(20)}, True), (set(), True)]
+)
+def test_gpus_of_which_some_runs_use_more_than_half_are_not_shared(busy: set[int], shared: bool) -> None:
+    """A median does not show the large data sets, for which two pods on a GPU would take twice as long."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        own = measured(gpu_resource="nvidia.com/gpu", gpu_request=1, gpu_used=0.8 if i in busy else 0.1, gpus_active=1)
+        return {n: Pod(value(s), containers=own if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    requests = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "1"})
+    assert bool(scenario(etl(transform=requests), 42, work).recommended("gpu-request")) == shared
+
+
+@pytest.mark.parametrize(
     ("gpus", "used", "active", "resource"),
     [
         (1, 0.8, 1.0, "nvidia.com/gpu"),  # busy
