@@ -1,7 +1,7 @@
 """Forecast of demand by hour: runs, CPU and memory, from schedules and past usage.
 
 A scheduled workflow starts when its schedule says, unless a run is in progress and ``concurrencyPolicy`` is Forbid; an
-unscheduled one starts as often as before at that hour of the day, with weekdays and weekends separated once two weeks were
+unscheduled one starts as often as before at that hour of the day, with weekdays and weekends separated once 13 days were
 observed. A workflow too new for that is estimated by the median of at least five others of its kind, and reported as
 estimated.
 """
@@ -23,6 +23,7 @@ from concertmaster.core.units import DAY, HOUR
 MIN_OWN_RUNS = 3  # runs required to use a workflow's own figures
 MIN_SIMILAR_WORKFLOWS = 5  # other workflows required to estimate a new one
 
+_MIN_APART = 13 * DAY  # to the oldest start; a window of two weeks begins before it
 _Z90 = 1.2816  # standard deviations above the mean at the 90th percentile of a normal distribution
 
 
@@ -84,17 +85,20 @@ class _Shape:
     variance: float  # of the cores
     seen: Floats  # of each run: seconds and mean cores, shape (runs, 2); empty for an estimated one
 
-    def squares(self, offset: float, hours: int) -> list[float]:
+    def squares(self, offset: float, hours: int, *, scheduled: bool) -> list[float]:
         """Of a run that starts ``offset`` seconds after the full hour: mean square of the difference between an observed
-        run and the typical one, in cores, in that hour and those after it, at most ``hours``."""
+        run and the typical one, in cores, in that hour and those after it, at most ``hours``. Of one that is not
+        ``scheduled`` the mean square itself: how many start varies as well, as by a Poisson process."""
         last = min(hours * HOUR, offset + max(self.seconds, float(self.seen[:, 0].max(initial=0.0))))
         edges = np.arange(int(last // HOUR) + 2) * HOUR - offset
         low, high = np.maximum(0.0, edges[:-1]), edges[1:]
         typical = np.maximum(0.0, np.minimum(self.seconds, high) - low) / HOUR
+        expected = typical * self.cores if scheduled else np.zeros(typical.size)
         if not len(self.seen):
-            return [float(part * part * self.variance) for part in typical]
+            spread = self.variance if scheduled else self.variance + self.cores**2
+            return [float(part * part * spread) for part in typical]
         inside = np.maximum(0.0, np.minimum(self.seen[:, :1], high) - low) / HOUR * self.seen[:, 1:]
-        found: list[float] = ((inside - typical * self.cores) ** 2).mean(axis=0).tolist()
+        found: list[float] = ((inside - expected) ** 2).mean(axis=0).tolist()
         return [square * (1.0 + 1.0 / len(self.seen)) for square in found]
 
 
@@ -115,7 +119,8 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int) -> De
             shape = similar[load.kind]
             (unknown if shape is None else estimated).append(load.name)
         if shape is not None:
-            ahead.add(load.name, shape, _starts(load, pasts[load.name], now, first, hours))
+            starts = _starts(load, pasts[load.name], now, first, hours)
+            ahead.add(load.name, shape, starts, scheduled=load.upcoming is not None)
     suspended = tuple(w.name for w in workloads if w.suspended and len(w.runs))
     return Demand(ahead.demands(), tuple(estimated), tuple(unknown), suspended)
 
@@ -130,8 +135,8 @@ class _HoursAhead:
         self._variance = [0.0] * hours
         self._cores: list[dict[str, float]] = [{} for _ in range(hours)]
 
-    def add(self, name: str, shape: _Shape, starts: Iterable[tuple[float, float]]) -> None:
-        """``starts``: unix seconds, and how many are expected then."""
+    def add(self, name: str, shape: _Shape, starts: Iterable[tuple[float, float]], *, scheduled: bool) -> None:
+        """``starts``: unix seconds, and how many are expected then: one each if ``scheduled``."""
         first, hours = self._first, len(self._starts)
         squares: dict[int, list[float]] = {}  # by offset within the hour: few schedules have several
         for at, weight in starts:
@@ -146,10 +151,10 @@ class _HoursAhead:
                     self._gib[k] += part * shape.gib
             offset = round((at - first) % HOUR)
             if offset not in squares:
-                squares[offset] = shape.squares(offset, hours)
+                squares[offset] = shape.squares(offset, hours, scheduled=scheduled)
             for k, square in enumerate(squares[offset], begin):
                 if 0 <= k < hours:
-                    self._variance[k] += weight * weight * square
+                    self._variance[k] += weight * square
 
     def demands(self) -> tuple[HourDemand, ...]:
         return tuple(self._demand(k) for k in range(len(self._starts)))
@@ -227,7 +232,7 @@ def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) 
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:
         return []
-    apart = span >= 14 * DAY
+    apart = span >= _MIN_APART
     counts: dict[tuple[bool, int], int] = {}
     for t in begins.tolist():
         key = (apart and weekend(t), int(t % DAY // HOUR))

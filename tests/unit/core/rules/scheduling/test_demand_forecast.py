@@ -136,6 +136,27 @@ def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None
     assert all(int(h.start // DAY + 3) % 7 < 5 for h in busy)
 
 
+def test_weekends_are_apart_in_a_window_of_two_weeks() -> None:
+    """Whose oldest start is some hours younger than the window."""
+    starts = [NOW - 14 * DAY + HOUR * k for k in range(1, 14 * 24)]
+    past = [PastRun(t, t + 600.0, 600.0, 600.0) for t in starts if not weekend(t)]
+    found = forecast_demand([Workload("a", "WorkflowTemplate", past)], NOW, 7 * 24)
+    assert all(h.runs == 0 for h in found.hours if weekend(h.start))
+
+
+def test_the_bound_of_starts_without_a_schedule_holds_how_many_there_are() -> None:
+    """Runs of half an hour on two cores, that start at random once in two hours: nine of ten hours are within it."""
+    rng, held = np.random.default_rng(2), []
+    for _ in range(20):
+        starts = NOW - 10 * DAY + np.cumsum(rng.exponential(2 * HOUR, 300))
+        runs = [PastRun(t, t + 1800.0, 3600.0, 0.0) for t in starts.tolist()]
+        found = forecast_demand([Workload("a", "WorkflowTemplate", [r for r in runs if r.start < NOW])], NOW, 48)
+        for hour in (h for h in found.hours if h.cores > 0.0):
+            parts = (min(r.end, hour.start + HOUR) - max(r.start, hour.start) for r in runs)
+            held.append(sum(2.0 * max(0.0, p) / HOUR for p in parts) <= hour.cores_high)
+    assert sum(held) >= 0.83 * len(held)
+
+
 def test_a_new_workflow_is_taken_from_similar_ones_or_said_to_be_unknown() -> None:
     new = Workload("new", "CronJob", [], (MIDNIGHT + DAY + HOUR,))
     similar = [_every_day(f"w{i}", 5, float(i), 3600) for i in range(1, 6)]
