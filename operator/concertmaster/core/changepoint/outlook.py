@@ -13,7 +13,6 @@ from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
-from concertmaster.core.stats import least_squares
 from concertmaster.core.stats.robust import array_median
 from concertmaster.core.times import END_OF_CALENDAR
 from concertmaster.core.units import WEEK
@@ -44,7 +43,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     Extrapolates the trend since the last change (robust slope of the logs) with the spread of the runs around it. A date is
     given only when the whole 95% interval of the slope is positive, neither a single step nor growth that has ended
     describes the runs better, and no further ahead than the trend has been observed. Runs seldom show whether growth is by
-    an amount or by a share a day: the date is weighted by how well either fits, and its interval covers both.
+    an amount or by a share a day: the date is that of a share, and its interval covers both.
     """
     series = prepare(times, values)
     if isinstance(series, str) or not limit > 0:
@@ -80,25 +79,8 @@ def _ahead(since: Floats, y: Floats, slope: Interval, share: float, limit: float
     slopes = (slope.low, slope.likely, slope.high)
     by_share = [_reached(since, y, s, share, limit) for s in slopes]
     by_amount = [_reached(since, values, scale * s, share, math.exp(limit)) for s in slopes]
-    weight = _linear(since, values)
-    likely = weight * by_amount[1] + (1.0 - weight) * by_share[1]
-    return Interval(min(*by_share, *by_amount), likely, max(*by_share, *by_amount))
+    return Interval(min(*by_share, *by_amount), by_share[1], max(*by_share, *by_amount))
 
 
 def _reached(since: Floats, values: Floats, slope: float, share: float, limit: float) -> float:
     return (limit - float(np.quantile(values - slope * since, share))) / slope
-
-
-def _linear(x: Floats, values: Floats) -> float:
-    """The weight (0 to 1) of growth by an amount against growth by a share, by what is left of the logs around either."""
-    fitted = _line(x, values)
-    if float(fitted.min()) <= 0.0:
-        return 0.0
-    y = np.log(values)
-    left = (y - np.log(fitted), y - _line(x, y))
-    amount, share = (float(np.square(r - r.mean()).sum()) for r in left)
-    return 1.0 / (1.0 + math.exp(min(700.0, x.size / 2.0 * math.log(max(amount, 1e-300) / max(share, 1e-300)))))
-
-
-def _line(x: Floats, y: Floats) -> Floats:
-    return np.asarray(y.mean() + least_squares.slope(x, y).value * (x - x.mean()), dtype=np.float64)

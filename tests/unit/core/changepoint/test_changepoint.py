@@ -225,7 +225,7 @@ def test_outlook_dates_a_rising_trend() -> None:
     assert seen.at is not None
     assert seen.at.low <= seen.at.likely <= seen.at.high
     assert seen.at.low < expected < seen.at.high
-    assert abs(seen.at.likely - expected) < 10 * DAY  # of 33: later, as of growth by an amount, is nearly as likely
+    assert abs(seen.at.likely - expected) < 6 * DAY
     assert seen.level == pytest.approx(600 * math.exp(0.6), rel=0.08)
 
 
@@ -247,17 +247,16 @@ def test_outlook_holds_the_day_the_objective_is_missed_in_its_interval() -> None
 
 def test_outlook_of_growth_by_an_amount_holds_the_day_too() -> None:
     """Growth by 3% of the present run time a day: by a share it would be missed in two thirds of the time."""
-    rng, held, ratios = np.random.default_rng(8), 0, []
+    rng, held, said = np.random.default_rng(8), 0, 0
     days = np.arange(56) / 4 - 14
     for _ in range(40):
         values = 600 * (1 + 0.03 * days) * np.exp(0.06 * rng.standard_normal(56))
         seen = outlook(days * DAY, values, 600 * 1.2, now=0.0)
         if seen.at is not None:
             held += seen.at.low <= 0.2 / 0.03 * DAY <= seen.at.high
-            ratios.append(seen.at.likely / (0.2 / 0.03 * DAY))
-    assert len(ratios) >= 20
-    assert held >= 0.9 * len(ratios)
-    assert 0.75 < np.median(ratios) < 1.25
+            said += 1
+    assert said >= 20
+    assert held >= 0.9 * said
 
 
 @pytest.mark.parametrize("seed", [26, 30, 45])
