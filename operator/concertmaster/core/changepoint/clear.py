@@ -16,6 +16,7 @@ CLEAR_Z = 6.0
 _SMALL_INCREASE = 0.25  # of an increase, on logarithms
 _MAX_CHANGES = 2  # clear changes in both directions, such as a regression and its end
 _MIN_LASTING = 2 * DAY  # a level that may be of one day only
+_MIN_TIMES = 2  # that a level came and went, from which on it is expected to do so again
 _MAX_FALLEN = 0.5  # of an increase, on logarithms: one of which more was undone is over
 
 
@@ -45,12 +46,13 @@ def last_clear(
     points: Sequence[ChangePoint], least: float, compared: int = 1, until: float = math.inf
 ) -> ChangePoint | None:
     """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any, and
-    where levels came and went of which the newest, ``until`` now (unix seconds), is of less than two days: others will
-    follow. ``compared``: as in ``direction_if_clear``."""
+    where others will follow: levels came and went twice, as on weekends, or more than once and the newest, ``until``
+    now (unix seconds), is of less than two days. ``compared``: as in ``direction_if_clear``."""
     clear = [point for point in points if direction_if_clear(point, least, compared)]
-    if not clear or (came_and_went(clear, least) and until - clear[-1].time < _MIN_LASTING):
+    ways = [direction_if_clear(point, least, compared) for point in clear]
+    if not clear or min(ways.count(1), ways.count(-1)) >= _MIN_TIMES:
         return None
-    return clear[-1]
+    return None if came_and_went(clear, least) and until - clear[-1].time < _MIN_LASTING else clear[-1]
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:

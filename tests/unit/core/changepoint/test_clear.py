@@ -48,6 +48,15 @@ def test_a_level_of_a_day_is_not_the_last_where_levels_come_and_go() -> None:
     assert last_clear([up, again, more], 0.1, until=DAY) is more  # growth, step by step
 
 
+def test_a_level_that_came_and_went_twice_does_so_again() -> None:
+    up, down = point(1.5, 1e-6, 1.4, 1.6, 3), point(0.6, 1e-6, 0.5, 0.7, 9)
+    again, gone = point(1.5, 1e-6, 1.4, 1.6, 12), point(0.6, 1e-6, 0.5, 0.7, 15)
+    assert last_clear([up, down, again, gone], 0.1) is None
+    assert last_clear([down, again, gone, point(1.5, 1e-6, 1.4, 1.6, 18)], 0.1) is None
+    assert last_clear([up, down, gone], 0.1) is gone  # a lower level after one that came and went once
+    assert last_clear([up, down, again, point(0.95, 1e-6, 0.94, 0.96, 15)], 0.1) is again
+
+
 def _growth(*more: ChangePoint, low: float = 1.2, confidence: float = 0.99) -> Detection:
     """Two pieces of 8% each, that a ramp of 25% explains, and what came after it."""
     pieces = point(1.08, 1e-2, 1.02, 1.14, 20), point(1.08, 1e-2, 1.02, 1.14, 40)

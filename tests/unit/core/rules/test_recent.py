@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import RunRecord
+from concertmaster.core.units import DAY
 from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS
 
@@ -49,6 +50,18 @@ def test_a_step_that_the_makespan_does_not_show_changes_what_is_recent() -> None
         BESIDE, 60, lambda i: {"load": value(400), "export": [value(20)] * 9 + [value(200 if i < 30 else 320)]}
     )
     assert len(made.analysis().recent) == 30
+
+
+def test_all_runs_count_where_a_level_comes_back() -> None:
+    """Two days of each five, of two weeks with twelve runs a day."""
+    value = noise()
+    made = scenario(
+        BESIDE,
+        168,
+        lambda i: {"load": value(600 if i // 12 in {3, 4, 8, 9} else 300), "export": value(100)},
+        every=DAY / 12,
+    )
+    assert len(made.analysis().recent) == 168
 
 
 def test_of_two_changes_the_last_with_enough_runs_counts() -> None:
