@@ -37,7 +37,7 @@ def steady(*steps: Step, **law: object) -> Flow:
 
 def test_every_kind_says_what_goes_on_and_names_rules_that_there_are() -> None:
     rules = {rule.name for rule in RULES}
-    assert len({name_of(kind) for kind in KINDS}) == len(KINDS) == 145
+    assert len({name_of(kind) for kind in KINDS}) == len(KINDS) == 146
     for kind in KINDS:
         flow = kind(np.random.default_rng(1))
         assert kind.__doc__ and kind.__doc__[0].isupper() and kind.__doc__.endswith("."), name_of(kind)

@@ -20,7 +20,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, RunRecord, StepExecution
-from concertmaster.core.stats.exact import is_over
+from concertmaster.core.stats.exact import is_over_beyond_pauses
 from concertmaster.core.stats.grouped import (
     grouped_differences,
     grouped_medians,
@@ -296,4 +296,4 @@ def _over(rows: _Rows, slow: Flags, shift: float) -> bool:
     known = np.flatnonzero(np.bincount(rows.run) > 0)
     apart = np.append(slower, np.full(used.size - slower.size, np.nan))
     shows = [bool(apart[run] >= shift / 2) for run in known.tolist() if not used[run] or math.isfinite(apart[run])]
-    return is_over(shows, _OVER)
+    return is_over_beyond_pauses(shows, _OVER)

@@ -21,7 +21,7 @@ from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.dependence import dependence
-from concertmaster.core.stats.exact import is_over
+from concertmaster.core.stats.exact import USUAL_PAUSE, is_over_beyond_pauses
 from concertmaster.core.stats.means import combined, widened
 from concertmaster.core.stats.quantiles import student_quantile
 
@@ -35,7 +35,6 @@ _Z = 1.645  # normal quantile of LEVEL
 _LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
 _MIN_SHARE = 1e-3  # share of a run that no change undercuts
 SURE = Interval(1.0, 1.0, 1.0)  # a factor without an error
-_MIN_AWAY = 2  # runs without a saving that are nothing unusual
 _SIGNIFICANCE = 0.01  # that no newest run could save anything although as many can as before
 
 
@@ -72,14 +71,10 @@ def paired_gain(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> 
 
 
 def has_ended(saved: np.ndarray) -> bool:
-    """Whether what some runs could save, in order of time, none of the newest can: they are more than twice as many as there
-    were between any two that could, and not by chance. What comes back each night or weekend has been away before."""
-    could = np.flatnonzero(saved)
-    since = len(saved) - 1 - could.item(-1) if could.size else 0
-    if since <= 2 * _MIN_AWAY:
+    """Whether what some runs could save, in order of time, none of the newest can."""
+    if saved[-2 * USUAL_PAUSE - 1 :].any():  # as it mostly is, and much sooner known
         return False
-    away = int(np.diff(could, prepend=-1).max()) - 1
-    return since > 2 * max(away, _MIN_AWAY) and is_over((saved != 0.0).tolist(), _SIGNIFICANCE)
+    return is_over_beyond_pauses((saved != 0.0).tolist(), _SIGNIFICANCE)
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> tuple[Interval, Interval]:
