@@ -27,7 +27,6 @@ from concertmaster.core.rules.scheduling.free_capacity import (
 )
 from concertmaster.core.rules.scheduling.limit_scopes import LimitScope
 from concertmaster.core.rules.scheduling.suspension import quota_needed
-from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import MIB
 
@@ -77,9 +76,6 @@ def higher_limit(
     must_bear = outside(evidence, scope.inside(evidence.analysis.definition.graph.steps), limit)
     queue = quota_needed(evidence, limit)
     modest = limit <= 2 * scope.limit and not waited and must_bear is None and queue is None
-    bound = (gain.share, gain.seconds)
-    share, seconds = bound if must_bear is None else attainable(bound)
-    then = (least.now or 0.0) - gain.seconds.likely
     return Finding(
         step=scope.step,
         about=scope.about,
@@ -90,16 +86,16 @@ def higher_limit(
             f" ({evidence.recent_window()})"
         ),
         otherwise=(
-            f"runs keep taking {text.duration(least.now)} instead of {'at least ' if must_bear else ''}{text.duration(then)}"
+            f"runs keep taking {text.duration(least.now)} instead of"
+            f" {text.duration((least.now or 0.0) - gain.seconds.likely)}"
         ),
         risk=Level.LOW if modest else Level.MEDIUM,
         current=f"{text.count(scope.limit, 'pod')} at a time",
         proposed=f"{limit} pods at a time",
-        expected=gain_sentence(share, seconds) + (f", {assumption('wait')}" if must_bear else ""),
+        expected=gain_sentence(gain.share, gain.seconds),
         confidence=0.9 if modest else 0.7,
-        gain_seconds=seconds,
-        gain_share=share,
-        upper_bound=must_bear is not None,
+        gain_seconds=gain.seconds,
+        gain_share=gain.share,
         edits=scope.edit(limit),
         evidence=(
             f"replayed without any limit a run takes {text.duration(least.best)}; {limit} is the "
