@@ -49,11 +49,20 @@ def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _retries_of_failing_steps(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """Drops retry recommendations for steps at which every run fails, since a retry only repeats the failure, or at which
-    the increase of failures may be over."""
-    own = [r for r in ranked if r.rule == RuleName.FAILING_STEP]
-    failing = {r.step for r in own if r.severity is Severity.CRITICAL or r.upper_bound}
-    return [r for r in ranked if not (r.rule == RuleName.RETRY_POLICY and r.step in failing)]
+    """Drops retry recommendations for steps at which every run fails, since a retry only repeats the failure, and those of
+    more retries where the increase of failures may be over."""
+    failing = {r.step: r for r in ranked if r.rule == RuleName.FAILING_STEP and (r.upper_bound or _every_run(r))}
+
+    def keeps(item: Recommendation) -> bool:
+        if item.rule != RuleName.RETRY_POLICY or item.step not in failing:
+            return True
+        return item.category is Category.COST and not _every_run(failing[item.step])  # fewer retries
+
+    return [r for r in ranked if keeps(r)]
+
+
+def _every_run(item: Recommendation) -> bool:
+    return item.severity is Severity.CRITICAL
 
 
 def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:

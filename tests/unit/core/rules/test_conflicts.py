@@ -137,7 +137,9 @@ def test_retries_are_only_hopeless_where_every_run_fails() -> None:
     always = item("failing-step", severity=Severity.CRITICAL)
     assert [r.rule for r in resolve([always, item("retry-policy")])] == ["failing-step"]
     over = item("failing-step", severity=Severity.MEDIUM, upper_bound=True)
-    assert [r.rule for r in resolve([over, item("retry-policy")])] == ["failing-step"], "its failures may be over"
+    more, fewer = item("retry-policy", category=Category.RELIABILITY), item("retry-policy", category=Category.COST)
+    assert [r.rule for r in resolve([over, more])] == ["failing-step"], "its failures may be over"
+    assert [r.rule for r in resolve([over, fewer])] == ["failing-step", "retry-policy"]
 
 
 def test_startup_that_batches_would_save_points_to_them() -> None:
