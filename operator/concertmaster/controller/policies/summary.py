@@ -78,11 +78,8 @@ def _unplaced(governed: Iterable[ResolvedProfile], reports: Mapping[str, SourceR
     """One sentence for each reason: what an allow-list lacks, the pods of every namespace lack."""
     found: dict[str, dict[str, str]] = {}
     for profile in governed:
-        report, definition, namespace = (
-            reports.get(profile.source),
-            profile.resolved.definition,
-            profile.entry.namespace,
-        )
+        report, definition = reports.get(profile.source), profile.resolved.definition
+        namespace = profile.entry.namespace
         if report is not None and definition is not None:
             for why, text in report.namespace_unplaced.get((namespace, definition.engine), {}).items():
                 found.setdefault(why, {}).setdefault(namespace, text)

@@ -38,7 +38,11 @@ def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> i
 def came_and_went(points: Sequence[ChangePoint], least: float) -> bool:
     """Whether more of ``points`` than a regression and its end are clear changes of at least ``least`` (a share), in both
     directions."""
-    ways = [way for point in points if (way := direction_if_clear(point, least))]
+    return _returns([way for point in points if (way := direction_if_clear(point, least))])
+
+
+def _returns(ways: Sequence[int]) -> bool:
+    """Whether changes in these directions are more than a regression and its end."""
     return len(ways) > _MAX_CHANGES and len(set(ways)) > 1
 
 
@@ -48,11 +52,12 @@ def last_clear(
     """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any, and
     where others will follow: levels came and went twice, as on weekends, or more than once and the newest, ``until``
     now (unix seconds), is of less than two days. ``compared``: as in ``direction_if_clear``."""
-    clear = [point for point in points if direction_if_clear(point, least, compared)]
-    ways = [direction_if_clear(point, least, compared) for point in clear]
+    clear = [(point, way) for point in points if (way := direction_if_clear(point, least, compared))]
+    ways = [way for _, way in clear]
     if not clear or min(ways.count(1), ways.count(-1)) >= _MIN_TIMES:
         return None
-    return None if came_and_went(clear, least) and until - clear[-1].time < _MIN_LASTING else clear[-1]
+    newest = clear[-1][0]
+    return None if _returns(ways) and until - newest.time < _MIN_LASTING else newest
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:

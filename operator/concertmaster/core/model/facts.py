@@ -67,13 +67,12 @@ class ContainerFact:
         """Largest share of its time (0 to 1) in which its limit can have throttled it; None when unknown. The kernel counts
         no period in which nothing was runnable, and each throttled one used the whole quota: a container that mostly waits
         is throttled for no more of its time than its use is of its limit."""
-        share, spent, limit = self.throttled_share, self.cpu_seconds, self.cpu_limit
-        seconds = self.cpu_sampled_seconds
+        share, spent, limit, seconds = self.throttled_share, self.cpu_seconds, self.cpu_limit, self.cpu_sampled_seconds
         if seconds is None and self.started is not None and self.finished is not None:
             seconds = self.finished - self.started
-        return (
-            share if share is None or spent is None or not limit or not seconds else min(share, spent / seconds / limit)
-        )
+        if share is None or spent is None or not limit or not seconds:
+            return share
+        return min(share, spent / seconds / limit)
 
     @property
     def memory_peak(self) -> float | None:

@@ -17,9 +17,7 @@ from concertmaster.core.known import known, median
 _MIN_KILLS = 2
 _MIN_SECONDS = 300.0  # that killed runs last: about ten samples, of which the last is shortly before the kill
 _MAX_KILLED_SHARE = 0.5  # of the runs: a node rarely runs out of memory, and kills one of its pods
-_SAME_TIME = (
-    0.08  # median deviation, as a share of the time until a kill, below which it comes at one point of the work
-)
+_SAME_TIME = 0.08  # median deviation, as a share of the time until a kill, below which it is at one point of the work
 _MAX_SHARE = 0.6  # of the limit, up to which no run was seen to use it: memory that fills it passes what lies between
 
 

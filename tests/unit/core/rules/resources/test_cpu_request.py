@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.model import Recommendation
 from tests.support.builders import container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
@@ -22,31 +23,29 @@ def test_a_limit_that_is_used_up_lacks_more_than_the_throttled_periods() -> None
     assert item.gain_seconds.high == pytest.approx(300 * (1 - 1 / 1.75), rel=0.05)  # all of the step by the new limit
 
 
-def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:
+def throttled(share: float, cores: float) -> Recommendation:
+    """What is recommended for a step with a limit of one core that uses ``cores`` and is throttled in this share of its
+    periods."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
     value = noise()
 
     def work(_: int) -> Work:
         seconds = value(300)
-        bursts = measured(cpu_limit=1.0, throttled_share=0.4, cpu_seconds=0.5 * seconds, cpu_sampled_seconds=seconds)
-        return {n: Pod(seconds, containers=bursts) if n == "transform" else value(s) for n, s in STEPS.items()}
+        own = measured(cpu_limit=1.0, throttled_share=share, cpu_seconds=cores * seconds, cpu_sampled_seconds=seconds)
+        return {n: Pod(seconds, containers=own) if n == "transform" else value(s) for n, s in STEPS.items()}
 
-    item = scenario(etl(transform=limited), 42, work).one("cpu-request")
+    return scenario(etl(transform=limited), 42, work).one("cpu-request")
+
+
+def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:
+    item = throttled(0.4, 0.5)
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(300 * (0.4 - 0.4 / 1.7), rel=0.05)
 
 
 def test_a_step_that_mostly_waits_is_throttled_for_no_more_of_its_time_than_its_use_is_of_its_limit() -> None:
     """The kernel counts no period in which nothing was runnable: nine tenths of the periods are a quarter of the time."""
-    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
-    value = noise()
-
-    def work(_: int) -> Work:
-        seconds = value(300)
-        bursts = measured(cpu_limit=1.0, throttled_share=0.9, cpu_seconds=0.25 * seconds, cpu_sampled_seconds=seconds)
-        return {n: Pod(seconds, containers=bursts) if n == "transform" else value(s) for n, s in STEPS.items()}
-
-    item = scenario(etl(transform=limited), 42, work).one("cpu-request")
+    item = throttled(0.9, 0.25)
     assert item.action.startswith("Raise CPU limit of transform: 1 -> 2")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(300 * 0.25 / 2, rel=0.05)
