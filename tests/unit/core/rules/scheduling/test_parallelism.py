@@ -389,6 +389,8 @@ def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
     assert item.gain_seconds is None
     assert "no impact on run duration" in item.expected
     assert "never more than 2 ran at a time" in item.because
+    of["spec"]["podMetadata"] = {"labels": {"kueue.x-k8s.io/queue-name": "team"}}  # then it may be Kueue's quota
+    assert replace(scenario(of, 12, work), manifest=of).recommended("parallelism") == []
 
 
 def test_pods_that_wait_for_nodes_of_others_keep_their_limit() -> None:
