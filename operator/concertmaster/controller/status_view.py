@@ -12,6 +12,7 @@ import msgspec
 
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.lifecycle.history import RecommendationHistory
+from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import ObjectRef, plain
 from concertmaster.kube.writer import fingerprint, semantic
 from concertmaster.report.status import recommendation_log as memory
@@ -29,7 +30,7 @@ class StatusView:
     body: str | None = None  # the same without _FRAME: what the last analysis said
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()  # that are Active
-    data_until: str | None = None
+    data_until: float | None = None  # unix seconds; 0.0 for what is no time: it is written anew
     phase: str | None = None  # of a change
     outcomes: tuple[Mapping[str, Any], ...] = ()  # of recommendations that were implemented
     noted: tuple[str, ...] = ()  # rules whose observations are among the insights
@@ -60,7 +61,7 @@ class StatusView:
             body=fingerprint({k: v for k, v in said.items() if k not in _FRAME}) if set(status) - _FRAME else None,
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
             recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
-            data_until=status.get("dataUntil"),
+            data_until=_moment(status.get("dataUntil")),
             phase=status.get("phase"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=memory.packed(status),
@@ -72,6 +73,14 @@ class StatusView:
             else (),
             minor=minor_count([{"status": status}]),
         )
+
+
+def _moment(text: Any) -> float | None:
+    """Unix seconds of a time in a status, which whoever may write there has made of anything: 0.0 for no time."""
+    try:
+        return parse_time(str(text)) if text else None
+    except ValueError:
+        return 0.0
 
 
 def as_it_stands(status: Mapping[str, Any]) -> bytes:

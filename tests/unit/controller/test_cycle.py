@@ -294,6 +294,20 @@ def test_a_profile_nobody_can_parse_is_reported_and_stops_nobody_else(bed: Bed) 
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
+def test_a_date_in_a_status_that_is_no_time_is_written_anew_and_stops_nobody_else(bed: Bed) -> None:
+    """The API server takes a 60th second; whoever may write statuses in one namespace must not stop the others."""
+    bed.run()
+    status = bed.status()
+    bed.client.put(
+        PROFILES, "demo", "etl", spec=bed.profile()["spec"], status={**status, "dataUntil": "2025-10-09T08:53:60Z"}
+    )
+    bed.profile("other", target="other")
+    bed.cronjob("other")
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="other")["Ready"][1] == "NoRuns"
+    assert bed.status()["dataUntil"] == status["dataUntil"]
+
+
 def test_a_policy_nobody_can_parse_is_out_of_force_and_reported(bed: Bed) -> None:
     bed.policy("odd", priority="high")
     bed.run()

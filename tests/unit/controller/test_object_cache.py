@@ -8,6 +8,7 @@ import pytest
 
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.status_view import StatusView
+from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 from tests.support.clock import Clock
 
@@ -58,7 +59,7 @@ def test_a_status_that_comes_back_is_the_one_that_was_written(cache: ObjectCache
     assert cache.snapshot().profiles[0].status is written
     later = status | {"dataUntil": "2026-01-03T00:00:00Z"}
     cache.observe(PROFILES, "MODIFIED", obj(version="7", status=later))
-    assert cache.snapshot().profiles[0].status.data_until == "2026-01-03T00:00:00Z"
+    assert cache.snapshot().profiles[0].status.data_until == parse_time("2026-01-03T00:00:00Z")
     cache.observe(PROFILES, "MODIFIED", obj(version="8"))
     assert cache.snapshot().profiles[0].status == StatusView.of(None)
 
@@ -70,7 +71,7 @@ def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(cache: Obje
     assert cache.compare(PROFILES, [broken], 200.0).missing == 0
     assert cache.snapshot().profiles[0].status == StatusView()
     cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"dataUntil": "2026-01-02T00:00:00Z"}))
-    assert cache.snapshot().profiles[0].status.data_until == "2026-01-02T00:00:00Z"
+    assert cache.snapshot().profiles[0].status.data_until == parse_time("2026-01-02T00:00:00Z")
 
 
 def test_an_object_being_deleted_is_gone(cache: ObjectCache) -> None:
@@ -91,7 +92,7 @@ def test_a_copy_is_compact_and_whole(cache: ObjectCache) -> None:
     entry = cache.snapshot().profiles[0]
     assert entry.spec == {"graph": {"steps": []}}
     assert entry.status.recommendations == ("memory-request.a",)
-    assert entry.status.data_until == "2026-01-02T00:00:00Z"
+    assert entry.status.data_until == parse_time("2026-01-02T00:00:00Z")
     assert "x" * 400 not in repr(entry)
     assert entry.created == 1767225600.0
 

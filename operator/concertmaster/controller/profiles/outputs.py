@@ -11,7 +11,6 @@ from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.times import parse_time
 
 
 class Outputs:
@@ -43,9 +42,8 @@ class Outputs:
     def observe(self, profiles: Iterable[ResolvedProfile]) -> None:
         """Say with what the runs of each workflow are read."""
         self.details.observed = {
-            p.entry.uid: Observed(p.resolved.definition, p.policy, parse_time(until) if until else None)
+            p.entry.uid: Observed(p.resolved.definition, p.policy, p.entry.status.data_until or None)
             for p in profiles
-            for until in [p.entry.status.data_until]
             if p.resolved.definition is not None and p.policy is not None
         }
 

@@ -20,7 +20,7 @@ from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import json_size
-from concertmaster.core.times import format_time, parse_time
+from concertmaster.core.times import format_time
 from concertmaster.core.units import DAY
 from concertmaster.kube.writer import MAX_STATUS_BYTES, StatusUpdate, digest, semantic
 
@@ -193,7 +193,8 @@ def status_update(
     if moved:
         partial["running"] = list(running)
     until = outcome.data_until if outcome.considered else None
-    if until is not None and had_recommendations and _later(until, entry.status.data_until):
+    known = entry.status.data_until
+    if until is not None and had_recommendations and known is not None and until >= known + 1.0:
         partial["dataUntil"] = format_time(until)
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
@@ -202,16 +203,4 @@ def _refresh(entry: CachedObject, outcome: ProfileOutcome) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
     if outcome.data_until is None or entry.status.data_until is None or not outcome.considered:
         return False
-    if outcome.metrics.status is not True:
-        return False
-    try:
-        return outcome.data_until - parse_time(entry.status.data_until) >= REFRESH_AFTER
-    except ValueError:
-        return True
-
-
-def _later(moment: float, text: str | None) -> bool:
-    try:
-        return text is None or moment >= parse_time(text) + 1.0
-    except ValueError:
-        return True
+    return outcome.metrics.status is True and outcome.data_until - entry.status.data_until >= REFRESH_AFTER
