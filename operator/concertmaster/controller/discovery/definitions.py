@@ -77,7 +77,7 @@ class Definitions:
         """The definition of one profile under the present targets. An unexpected fault in one object concerns its own
         profile only."""
         try:
-            return self._resolve(entry, targets)
+            resolved = self._resolve(entry, targets)
         except Exception as error:  # noqa: BLE001 - logged there
             self._faults.note(entry, "reading the workflow", error)
             message = (
@@ -85,6 +85,8 @@ class Definitions:
                 "please report it"
             )
             return ResolvedDefinition(None, _finding(False, Reason.UNSUPPORTED, message))
+        self._faults.forget(entry.uid)
+        return resolved
 
     def _resolve(self, entry: CachedObject, targets: Targets) -> ResolvedDefinition:
         ref = reference(entry)

@@ -9,6 +9,7 @@ from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
+from concertmaster.controller.logged_faults import LoggedFaults
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.analysis.running.by_input import adjusted
 from concertmaster.core.analysis.running.forecast import MIN_RUNS, RunForecast, deadline_seconds, forecast_run
@@ -30,6 +31,7 @@ class RunningForecasts:
         self._courses: dict[WorkflowKey, tuple[float, list[Timeline]]] = {}
         self._documents: dict[str, list[dict[str, Any]]] = {}
         self._late: dict[str, int] = {}
+        self._faults = LoggedFaults(log)
 
     def late(self, uid: str) -> bool:
         """Whether a run in progress is late."""
@@ -53,11 +55,15 @@ class RunningForecasts:
             try:
                 forecasts = self._forecasts(profile, runs, now)
                 self._documents[uid], late[uid] = document(forecasts), sum(f.late for f in forecasts)
+                self._faults.forget(uid)
             except Exception as error:  # one workflow's runs must not stop the others
-                level, trace = (logging.INFO, None) if isinstance(error, HistoryError) else (logging.ERROR, error)
-                log.log(level, "runs in progress of %s are not forecast: %s", profile.key, error, exc_info=trace)
+                if isinstance(error, HistoryError):
+                    log.info("runs in progress of %s are not forecast: %s", profile.key, error)
+                else:
+                    self._faults.note(profile.entry, "the forecast of runs in progress", error)
                 self._documents[uid] = before.get(uid) or [dict(row) for row in profile.entry.status.running]
                 late[uid] = self._late.get(uid, sum(bool(row.get("late")) for row in self._documents[uid]))
+        self._faults.keep_only(self._documents)
         self._late = late
         self._series.late(late)
 

@@ -46,7 +46,9 @@ def test_a_profile_of_an_object_nested_too_deeply_says_so_and_the_others_are_rec
     assert "nested deeper than 100 levels" in bed.message("TargetResolved", name="bad")
 
 
-def test_a_definition_that_breaks_its_reader_is_left_out(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_definition_that_breaks_its_reader_is_left_out(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     real = module.define
 
     def broken(raw: Any, *args: Any, **more: Any) -> Any:
@@ -59,6 +61,11 @@ def test_a_definition_that_breaks_its_reader_is_left_out(bed: Bed, monkeypatch: 
     assert bed.status()["advice"] == ["1 runs"]
     assert bed.state(name="bad")["TargetResolved"] == ("False", "Unsupported")
     assert "is left out (RecursionError)" in bed.message("TargetResolved", name="bad")
+    for present in (broken, real, broken, broken):  # logged once, and again after it could be read in between
+        monkeypatch.setattr(module, "define", present)
+        bed.cronjob("bad")  # another version of it
+        bed.run(seconds=60.0)
+    assert sum("reading the workflow of" in r.getMessage() for r in caplog.records) == 2
 
 
 CONTROLLER = CONFIG_MAPS.path("argo", "workflow-controller-configmap")
