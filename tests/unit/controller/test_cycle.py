@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, NoReturn
+from weakref import ref
 
 import pytest
 
 from concertmaster.controller import cycle
 from concertmaster.controller.archive.archived_runs import ArchiveReport
+from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
 from concertmaster.controller.live.live_runs import LiveRunsReport
@@ -1048,10 +1050,20 @@ def test_a_cycle_ends_after_a_while_where_there_is_more_of_the_past_and_the_next
         bed.cronjob(name)
         bed.history.runs_of[name] = [run(name, n) for n in range(3)]
     bed.sources.reports["default"] = report(more=True)
+    groups: list[ref[ControlGroup]] = []
+
+    def noted(*given: Any) -> ControlGroup:
+        group = ControlGroup(*given)
+        groups.append(ref(group))
+        return group
+
+    monkeypatch.setattr(reconciler, "ControlGroup", noted)
     advised = []
     for _ in range(3):
         assert bed.run()
         advised.append(sum("advice" in (entry.get("status") or {}) for entry in bed.objects(PROFILES)))
+        bed.analyzer.requests.clear()
+        assert groups[-1]() is None, "with the runs of others that it read"
     assert advised == [2, 4, 5]
 
 

@@ -82,7 +82,6 @@ class ProfileReconciler:
         self.past_changes = PastChanges(CachedObjects())
         self._capacity: Mapping[str, Capacity] | None = None
         self._seen = LiveRunsReport()
-        self._control: ControlGroup | None = None
 
     def profiles(self, snapshot: ClusterSnapshot) -> Sequence[ResolvedProfile]:
         """All profiles, parsed and resolved. One that cannot be read is among them: its status says so."""
@@ -128,8 +127,8 @@ class ProfileReconciler:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the profiles need, one after the other, so that ten thousand documents never stand in memory."""
-        self._control = ControlGroup(profiles, (), self._history, reports, now, lambda _: heartbeat("analyze"))
-        reading, unread, room = any(r.more for r in reports.values()), self._control.unread, MAX_BACKFILLING
+        others = ControlGroup(profiles, (), self._history, reports, now, lambda _: heartbeat("analyze"))
+        reading, unread, room = any(r.more for r in reports.values()), others.unread, MAX_BACKFILLING
         self._forecasts.renew(profiles, self._seen.running, now)
         for profile in self.shares.in_order(most_valuable_first(profiles), lambda profile: profile.entry):
             heartbeat("analyze")
@@ -142,7 +141,7 @@ class ProfileReconciler:
                 if profile.entry.namespace in unread:
                     outcome = without_analysis(profile, report, before)
                 else:
-                    outcome = self._outcome(profile, report, before, now, record)
+                    outcome = self._outcome(profile, report, before, others, now, record)
             if compares_unknown(profile, self._fleet) if outcome.document is not None else self._waits(profile, unread):
                 record.held += 1
                 continue
@@ -155,7 +154,6 @@ class ProfileReconciler:
                 yield update
             elif outcome.document is not None:
                 self.last.published(profile.entry, profile.entry.status)
-        self._control = None  # with the runs that it read
         heartbeat("fleet")
         early = reading or any(self.shares.deferred(p.entry) and self.last.get(p.entry.uid) is None for p in profiles)
         self.again = (not early and self._fleet.settle(now)) or bool(self.shares.notes)
@@ -170,10 +168,12 @@ class ProfileReconciler:
         profile: ResolvedProfile,
         report: SourceReport | None,
         before: LastAnalysis | None,
+        others: ControlGroup,
         now: float,
         record: CycleLog,
     ) -> ProfileOutcome:
-        """The outcome of one profile: a new analysis where something changed, else the remembered one, ``before``."""
+        """The outcome of one profile: a new analysis where something changed, else the remembered one, ``before``. What
+        people applied is compared with ``others``."""
         known = without_analysis(profile, report, before)
         definition, policy = profile.resolved.definition, profile.policy
         if definition is None or policy is None:
@@ -203,7 +203,7 @@ class ProfileReconciler:
             request = AnalysisRequest(
                 profile.parse(), policy, inputs.definition, (), now, known.data_until, environment, self._past(profile),
                 fewest_runs=profile.fewest_runs, provisional=early, was_provisional=provisional,
-                others=self._control.of(profile) if self._control else None,
+                others=others.of(profile),
             )  # fmt: skip
             self._changed.take_answer(definition.key)
             revision = self._changed.revisions[definition.key]
