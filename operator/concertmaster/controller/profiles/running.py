@@ -56,7 +56,7 @@ class RunningForecasts:
                 forecasts = self._forecasts(profile, runs, now)
                 self._documents[uid], late[uid] = document(forecasts), sum(f.late for f in forecasts)
                 self._faults.forget(uid)
-            except Exception as error:  # one workflow's runs must not stop the others
+            except Exception as error:  # noqa: BLE001 - logged there; one workflow's runs must not stop the others
                 if isinstance(error, HistoryError):
                     log.info("runs in progress of %s are not forecast: %s", profile.key, error)
                 else:
