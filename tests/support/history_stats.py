@@ -15,14 +15,13 @@ _RUNS = "(SELECT workflow, run FROM executions UNION SELECT workflow, run FROM r
 
 @dataclass(frozen=True)
 class HistoryStats:
-    """Counts, and ``bytes`` on the disk. ``unreadable``: runs that were not read whole."""
+    """Counts, and ``bytes`` on the disk."""
 
     workflows: int
     runs: int
     pods: int
     records: int
     bytes: int
-    unreadable: int
 
 
 def stats(store: Store) -> HistoryStats:
@@ -39,5 +38,4 @@ def stats(store: Store) -> HistoryStats:
             pods=one("coalesce(sum(pods), 0)", "executions"),
             records=one("count(*)", "records"),
             bytes=int(engine.db.execute(_PAGES if isinstance(engine, SqliteEngine) else _RELATIONS).fetchone()[0]),
-            unreadable=len(store._lost),
         )

@@ -40,7 +40,7 @@ class RunBuilder:
     def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
         """``as_of``: time up to which facts are complete (unix seconds); a run that may not have finished by then is
         Running. Without it every run counts as finished."""
-        self._key = key
+        self.key = key
         self._definition = definition
         self._engine = by_traits(definition.engine) if definition is not None else None
         self._as_of = as_of
@@ -73,7 +73,7 @@ class RunBuilder:
         work = [e.finished for e in settled if e.finished is not None and e.step not in self._daemons]
         end = max(work or ends, default=None)  # the engine ends daemons with the run, and their pods may take longer
         record = RunRecord(
-            workflow=self._key,
+            workflow=self.key,
             run=run,
             start=ordered[0][0] if ordered and ordered[0][0] != float("inf") else None,
             end=end,

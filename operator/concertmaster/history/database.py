@@ -26,7 +26,6 @@ class Database:
         self._engine: DatabaseEngine = SqliteEngine(place, copy=copy) if isinstance(place, str) else place
         self.path = self._engine.place
         self.recovered = self._engine.recovered
-        self._lost: set[str] = set()  # runs with rows whose bytes could not be read
         self.daily = DailyTables(self._engine)
 
     def close(self) -> None:

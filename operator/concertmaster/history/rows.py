@@ -94,7 +94,7 @@ def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list
     return out
 
 
-def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
+def write_record(db: Connection, record: RunRecord) -> int:
     """Insert or replace one live record. Returns the bytes written, 0 when nothing is new. A record of the mere end of a
     run does not replace one with its steps, nor does an end from the metrics replace one from the engine, nor an earlier run
     of the name, which was read late, a later one."""
@@ -102,8 +102,7 @@ def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
     same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", name).fetchone()
     known = None
     if same is not None and same[0] != encode_record(record):
-        decode = partial(decode_record, key=record.workflow, run=record.run)
-        known = readable(decode, same[0], f"{record.workflow}/{record.run}", lost)
+        known = readable(partial(decode_record, key=record.workflow, run=record.run), same[0])
         if known is not None and record.created is not None and record.created + _SECOND < (known.created or 0.0):
             return 0
         record = retried(known, record) if known is not None else record
@@ -147,12 +146,11 @@ def end_fingerprints(db: Connection, keys: Iterable[WorkflowKey], at: float) -> 
         db.execute("UPDATE fingerprints SET last_seen = ? WHERE workflow = ? AND last_seen > ?", (at, number, at))
 
 
-def readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: set[str]) -> T | None:
-    """Skips rows that cannot be decoded instead of failing: one run is not worth a history."""
+def readable(decode: Callable[[bytes], T], body: bytes) -> T | None:
+    """What a row says; None for one that cannot be decoded: one run is not worth a history."""
     try:
         return decode(body)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, zlib.error):
-        lost.add(name)
         return None
 
 

@@ -61,9 +61,9 @@ class Store(Analyses):
         with self._transaction():
             said = list(records)
             self._engine.claim({key.namespace for key in (*executions, *(record.workflow for record in said))})
-            touched, written = merge(self._db, given, self._lost, places)
+            touched, written = merge(self._db, given, places)
             for record in said:
-                if size := rows.write_record(self._db, record, self._lost):
+                if size := rows.write_record(self._db, record):
                     touched.add(record.workflow)
                     written[record.workflow.namespace] += size
             self._outdate(touched)
@@ -147,7 +147,7 @@ class Store(Analyses):
                     number = rows.make_id(self._db, key)
                     most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
                     recent = set(rows.newest(self._db, number, most, oldest))
-                    gone += keep_only(self._db, number, recent, oldest, self._lost)
+                    gone += keep_only(self._db, number, recent, oldest)
                     amounts.keep_only(self._db, number, recent)
                     self._db.execute("DELETE FROM fingerprints WHERE workflow = ? AND last_seen < ?", (number, oldest))
         if gone:
@@ -175,7 +175,7 @@ class Store(Analyses):
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
         ``engines.RunBuilder``). With a ``cache`` and a definition, runs whose rows are unchanged are the same objects.
         """
-        reader = RunReader(key, definition, as_of, cache, self._lost)
+        reader = RunReader(key, definition, as_of, cache)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
@@ -193,20 +193,19 @@ class Store(Analyses):
 
     def runs_digest(
         self,
-        key: WorkflowKey,
+        definition: WorkflowDefinition,
         *,
         limit: int,
         since: float,
-        definition: WorkflowDefinition,
         as_of: float,
         after: float | None = None,
         cache: RunCache | None = None,
     ) -> RunsDigest:
         """A summary of the input of an analysis of ``runs``, without rebuilding those that ended long ago; ``after``:
         since when runs count as fresh. What is rebuilt stays in the ``cache`` for ``runs``."""
-        reader = DigestReader(key, definition, as_of, cache, self._lost)
+        reader = DigestReader(definition, as_of, cache)
         with self._engine.reading():
-            number = rows.known_id(self._db, key)
+            number = rows.known_id(self._db, definition.key)
             if number is None:
                 return RunsDigest()
             return reader.read(self._engine, number, limit=limit, since=since, after=after)
@@ -226,7 +225,7 @@ class Store(Analyses):
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             stored = StoredRun() if number is None else stored_runs(self._engine.runs, number, [run])[run]
-            return live_record(stored, key, run, self._lost)
+            return live_record(stored, key, run)
 
     def number_after(self, key: WorkflowKey, moment: float) -> int:
         """How many runs of a workflow ended after ``moment`` (unix seconds)."""

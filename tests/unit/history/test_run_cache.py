@@ -51,7 +51,7 @@ def read(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: Workfl
 
 
 def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> RunsDigest:
-    return store.runs_digest(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
+    return store.runs_digest(of, limit=100, since=0.0, as_of=as_of, cache=cache)
 
 
 @pytest.fixture

@@ -298,14 +298,13 @@ def test_a_run_that_is_read_late_does_not_replace_the_later_one_of_its_name(stor
     assert store.live_record(KEY, "r1") == again
 
 
-def test_rows_that_cannot_be_read_are_left_out_and_counted(place: Place) -> None:
+def test_rows_that_cannot_be_read_are_left_out_and_stay(place: Place) -> None:
     with place.open() as store:
         store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)], "r2": [ran("3", 99.0)]}})
     zero = "x'00'" if isinstance(place, File) else "'\\x00'"
     place.raw(f"UPDATE executions SET body = {zero} WHERE run = 'r1'")
     with place.open() as store:
         assert [len(r.steps) for r in store.runs(KEY)] == [1]
-        assert stats(store).unreadable == 1
         for _ in range(2):
             store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)]}})  # come again with the next overlap of windows
         assert [len(r.steps) for r in store.runs(KEY)] == [2, 1]

@@ -189,10 +189,9 @@ class HistoryProvider:
     ) -> RunsDigest:
         """A fingerprint of the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
         that ended ``after`` that moment count as fresh."""
-        key, cache = definition.key, self._cache
         with self._renewed():
             return self.store.runs_digest(
-                key, limit=limit, since=since, definition=definition, as_of=as_of, after=after, cache=cache
+                definition, limit=limit, since=since, as_of=as_of, after=after, cache=self._cache
             )
 
     @contextmanager

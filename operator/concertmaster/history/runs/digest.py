@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
@@ -64,14 +64,11 @@ _LONG_AGO = _Recent(runs=1)
 class DigestReader:
     """Reads the digest of one workflow's runs. ``as_of``: until when facts are complete (unix seconds). Runs that the
     ``cache`` has are taken from it, and of those put together here it gets what is held at once; it also learns which
-    runs are settled. Unreadable rows are added to ``lost``."""
+    runs are settled."""
 
-    def __init__(
-        self, key: WorkflowKey, definition: WorkflowDefinition, as_of: float, cache: RunCache | None, lost: set[str]
-    ) -> None:
-        self._key, self._definition, self._as_of = key, definition, as_of
+    def __init__(self, definition: WorkflowDefinition, as_of: float, cache: RunCache | None) -> None:
+        self._definition, self._as_of = definition, as_of
         self._cache = cache or RunCache()
-        self._lost = lost
 
     def read(self, engine: DatabaseEngine, number: int, *, limit: int, since: float, after: float | None) -> RunsDigest:
         """The digest of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after``
@@ -105,7 +102,7 @@ class DigestReader:
 
     def _recent(self, stored: Mapping[str, StoredRun]) -> dict[str, _Recent]:
         """What may still change, by the names of the runs; those that ended long ago and settled ones are left out."""
-        builder = RunBuilder(self._key, self._definition, self._as_of)
+        builder = RunBuilder(self._definition.key, self._definition, self._as_of)
         kept = self._cache.before_reading(self._definition)
         known_settled = self._cache.settled.of(self._definition, self._as_of)
         settled: list[bytes] = []
@@ -120,7 +117,7 @@ class DigestReader:
                 continue
             run = kept.same(name, mark, self._as_of)
             if run is None:
-                records = put_together(found, self._key, name, builder, self._lost)
+                records = put_together(found, name, builder)
                 run = KeptRun(mark, self._as_of, records, found.decided(self._as_of))
                 held += sum([len(r.steps) for r in run.records])
                 if run.over and held <= _MAX_HELD:

@@ -45,12 +45,10 @@ class _Row:
 
 
 class ExecutionRows:
-    """Rows that are read, changed and written inside one transaction of the caller; unreadable ones are added to ``lost``
-    and left as they are."""
+    """Rows that are read, changed and written inside one transaction of the caller; unreadable ones are left as they are."""
 
-    def __init__(self, db: Connection, lost: set[str], places: RunPlaces = ANYWHERE) -> None:
+    def __init__(self, db: Connection, places: RunPlaces = ANYWHERE) -> None:
         self._db = db
-        self._lost = lost
         self._places = places
         self._stored: dict[int, _Row] = {}  # by place
         self._new: list[_Row] = []
@@ -177,7 +175,7 @@ class ExecutionRows:
             for place, namespace, kind, name, number, run, body in self._db.execute(query, some):
                 key = WorkflowKey(namespace, kind, name)
                 self._numbers[key] = int(number)
-                found = rows.readable(decode_executions, body, f"{key}/{run}", self._lost)
+                found = rows.readable(decode_executions, body)
                 if found is not None:
                     row = _Row((key, run), int(number), int(place), len(body), {e.uid or "": e for e in found})
                     self._stored[int(place)] = row
@@ -187,12 +185,11 @@ class ExecutionRows:
 def merge(
     db: Connection,
     given: Sequence[tuple[StepExecution, WorkflowKey, str]],
-    lost: set[str],
     places: RunPlaces,
 ) -> tuple[set[WorkflowKey], Counter[str]]:
     """Write pods of runs, each merged with what is known of it: of which workflows there is more than before, and by how
     many bytes each namespace grew."""
-    found = ExecutionRows(db, lost, places)
+    found = ExecutionRows(db, places)
     found.find({e.uid or "": e.created for e, _, _ in given})
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
@@ -216,7 +213,7 @@ def delete(db: Connection, number: int, runs: Sequence[str] | None = None) -> in
     return gone
 
 
-def keep_only(db: Connection, number: int, runs: set[str], before: float, lost: set[str]) -> int:
+def keep_only(db: Connection, number: int, runs: set[str], before: float) -> int:
     """Delete all runs of a workflow but these, and what ended long ``before`` (unix seconds); how many pods that were."""
     gone = sorted(rows.names(db, number) - runs)
     for run in gone:
@@ -224,7 +221,7 @@ def keep_only(db: Connection, number: int, runs: set[str], before: float, lost: 
     # names are reused: what is long past goes even where the name is still in use
     long_past = before - SLACK
     deleted = delete(db, number, gone) + _delete(db, "workflow = ? AND ended < ?", (number, long_past))
-    partly = ExecutionRows(db, lost)
+    partly = ExecutionRows(db)
     deleted += partly.drop_before(number, long_past)
     partly.write()
     return deleted
@@ -239,7 +236,7 @@ def _delete(db: Connection, which: str, values: Sequence[Any]) -> int:
         return 0  # as for nearly all workflows of each pruning
     for place, pods, body in old:
         gone += int(pods)
-        found = rows.readable(uids_of, body, "", set())
+        found = rows.readable(uids_of, body)
         if found is None:
             db.execute("DELETE FROM pods WHERE place = ?", (place,))  # goes through all of them, and is rare
         else:

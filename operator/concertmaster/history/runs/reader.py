@@ -59,9 +59,7 @@ class RunReader:
         definition: WorkflowDefinition | None,
         as_of: float | None,
         cache: RunCache | None,
-        lost: set[str],
     ) -> None:
-        self._lost = lost
         self._key, self._definition, self._as_of, self._cache = key, definition, as_of, cache
         self._moment = math.inf if as_of is None else as_of
         self._kept = cache.of(definition) if cache is not None and definition is not None else None
@@ -106,7 +104,7 @@ class RunReader:
         known = None if self._kept is None else self._kept.same(name, mark, self._moment)
         if known is not None:
             return known
-        records = put_together(stored, self._key, name, builder, self._lost)
+        records = put_together(stored, name, builder)
         return KeptRun(mark, self._moment, records, stored.decided(self._moment))
 
     def _completed(

@@ -50,16 +50,14 @@ def stored_runs(source: RowsOfRuns, number: int, names: Sequence[str]) -> dict[s
     return found
 
 
-def live_record(stored: StoredRun, key: WorkflowKey, name: str, lost: set[str]) -> RunRecord | None:
-    """What the object of the run said, None where it is not known; unreadable rows are added to ``lost``."""
+def live_record(stored: StoredRun, key: WorkflowKey, name: str) -> RunRecord | None:
+    """What the object of the run said, None where it is not known."""
     if stored.record is None:
         return None
-    return rows.readable(partial(decode_record, key=key, run=name), stored.record, f"{key}/{name}", lost)
+    return rows.readable(partial(decode_record, key=key, run=name), stored.record)
 
 
-def put_together(
-    stored: StoredRun, key: WorkflowKey, name: str, builder: RunBuilder, lost: set[str]
-) -> list[RunRecord]:
-    """All runs of that name, oldest first; unreadable rows are added to ``lost``."""
-    found = [rows.readable(decode_executions, body, f"{key}/{name}", lost) or () for body in stored.executions]
-    return rebuild(name, [e for part in found for e in part], live_record(stored, key, name, lost), builder)
+def put_together(stored: StoredRun, name: str, builder: RunBuilder) -> list[RunRecord]:
+    """All runs of that name, oldest first, of the rows that can be read."""
+    found = [rows.readable(decode_executions, body) or () for body in stored.executions]
+    return rebuild(name, [e for part in found for e in part], live_record(stored, builder.key, name), builder)

@@ -26,7 +26,7 @@ def store(place: Place) -> Iterator[Store]:
 
 
 def seen(store: Store, as_of: float = NOW, *, limit: int = 10) -> RunsDigest:
-    return store.runs_digest(KEY, limit=limit, since=0.0, definition=TWO, as_of=as_of)
+    return store.runs_digest(TWO, limit=limit, since=0.0, as_of=as_of)
 
 
 def test_pods_of_a_run_that_is_going_on_change_nothing(store: Store) -> None:
@@ -88,7 +88,7 @@ def test_runs_beyond_the_limit_do_not_count_and_those_going_on_take_no_place(sto
 
 def test_a_workflow_without_history_has_none(store: Store) -> None:
     nobody = replace(KEY, name="nobody")
-    assert store.runs_digest(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == RunsDigest()
+    assert store.runs_digest(replace(TWO, key=nobody), limit=5, since=0.0, as_of=NOW) == RunsDigest()
 
 
 def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) ->
     assert (before.runs, before.fresh, before.newest, before.failed) == (1, 1, NOW - 470.0, None)
     broken = replace(ran("4", NOW - 280.0, "b"), outcome=Outcome.FAILED)
     store.add({KEY: {"r2": [ran("3", NOW - 300.0), broken], "r3": [ran("5", NOW - 30.0)]}})
-    found = store.runs_digest(KEY, limit=10, since=0.0, definition=TWO, as_of=NOW + QUIET_SECONDS, after=before.newest)
+    found = store.runs_digest(TWO, limit=10, since=0.0, as_of=NOW + QUIET_SECONDS, after=before.newest)
     assert (found.runs, found.fresh, found.newest, found.failed) == (2, 1, NOW - 270.0, NOW - 270.0)
-    later = store.runs_digest(KEY, limit=1, since=0.0, definition=TWO, as_of=NOW + 2 * LOST_SECONDS, after=NOW)
+    later = store.runs_digest(TWO, limit=1, since=0.0, as_of=NOW + 2 * LOST_SECONDS, after=NOW)
     assert (later.runs, later.fresh, later.newest, later.failed) == (1, 0, NOW - 20.0, None)
