@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, labels_of, quoted
+from concertmaster.engines.argo.live import ORIGIN_LABELS
 
 if TYPE_CHECKING:  # the driver is optional
     from concertmaster.postgresql.session import Session
@@ -42,7 +43,6 @@ class ArgoArchive:
         since: float,
         until: float,
         *,
-        labels: Collection[str] = (),
         after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
@@ -57,14 +57,14 @@ class ArgoArchive:
             f"{beyond} ORDER BY finishedat {order}, uid {order} LIMIT ?"
         )
         position = (after.ended, after.uid) if after is not None else ()
-        asked = (sorted(labels), *self._scope, sorted(namespaces), since, until, *position, PAGE)
+        asked = (sorted(ORIGIN_LABELS), *self._scope, sorted(namespaces), since, until, *position, PAGE)
         found = [
             ArchiveRow(str(uid), str(namespace), str(name), float(ended), labels_of(values))
             for uid, namespace, name, ended, values in self._session.execute(query, asked).fetchall()
         ]
         return ArchivePage(found, len(found) == PAGE)
 
-    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+    def described(self, row: ArchiveRow) -> ArchiveRow | None:
         """See ``ArchiveTable``: the columns say all of it."""
         return row
 

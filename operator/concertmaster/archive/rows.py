@@ -18,7 +18,7 @@ MAX_BYTES = 32 * MIB
 @dataclass(frozen=True, slots=True)
 class ArchiveRow:
     """One archived run without its object. ``ended``: seconds by the clock of its archive, comparable with those of
-    others; ``labels``: those of its labels that were requested; ``over``: whether the run has ended; ``created`` and
+    others; ``labels``: those that name what it was created from; ``over``: whether the run has ended; ``created`` and
     ``finished``: as its object says (unix seconds), where ``ended`` is another time; ``place``: where its archive finds
     it."""
 
@@ -64,14 +64,13 @@ class ArchiveTable(Protocol):
         since: float,
         until: float,
         *,
-        labels: Collection[str] = (),
         after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
-        """Runs of these namespaces that ended in [``since``, ``until``], with the values of these ``labels``; those after
-        the cursor ``after``, in the requested order."""
+        """Runs of these namespaces that ended in [``since``, ``until``]; those after the cursor ``after``, in the requested
+        order."""
 
-    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+    def described(self, row: ArchiveRow) -> ArchiveRow | None:
         """A row with what only its object says of it; None for one that is gone."""
 
     def reference(self, row: ArchiveRow) -> Any:

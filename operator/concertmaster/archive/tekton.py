@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, labels_of, quoted
+from concertmaster.engines.tekton.archived import ORIGIN_LABELS
 
 if TYPE_CHECKING:  # the driver is optional
     from concertmaster.postgresql.session import Session
@@ -47,7 +48,6 @@ class TektonResults:
         since: float,
         until: float,
         *,
-        labels: Collection[str] = (),
         after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
@@ -67,7 +67,7 @@ class TektonResults:
         ]
         return ArchivePage(found, len(found) == PAGE)
 
-    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+    def described(self, row: ArchiveRow) -> ArchiveRow | None:
         """See ``ArchiveTable``."""
         query = (
             "SELECT left(data #>> '{metadata,uid}', 64), left(data #>> '{metadata,name}', 254), "
@@ -77,7 +77,7 @@ class TektonResults:
             "THEN data #> '{metadata,labels}' ELSE '{}' END) WHERE key = ANY(?))::text "
             f"FROM {self._table} WHERE parent = ? AND result_id = ? AND id = ?"
         )
-        found = self._session.execute(query, (sorted(labels), row.namespace, *row.place)).fetchone()
+        found = self._session.execute(query, (sorted(ORIGIN_LABELS), row.namespace, *row.place)).fetchone()
         if found is None:
             return None
         uid, name, created, ended, values = found

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.archive import ArchiveError, ArgoArchive, StatementFailed, argo, open_archive
 from concertmaster.archive.errors import ARGO
 from concertmaster.archive.faults import unreadable
-from concertmaster.engines.argo.live import ORIGIN_LABELS, archived_workflow
+from concertmaster.engines.argo.live import archived_workflow
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 from concertmaster.settings import ArgoArchiveSettings
 from testbed.services.postgres import PostgresServer
@@ -40,11 +40,9 @@ def _names(archive: ArgoArchive, *namespaces: str, **options: object) -> list[st
     return [row.name for row in page.rows]
 
 
-def test_rows_come_newest_first_with_the_labels_that_were_asked_for(
-    tables: ArchiveTables, archive: ArgoArchive
-) -> None:
+def test_rows_come_newest_first_with_the_labels_of_their_origin(tables: ArchiveTables, archive: ArgoArchive) -> None:
     tables.put(workflow("a", 1000.0), workflow("b", 90_000.0), workflow("c", 50_000.0, finishedAt=stamp(50_100.0)))
-    page = archive.page(["data", "other"], 0.0, EVER, labels=ORIGIN_LABELS)
+    page = archive.page(["data", "other"], 0.0, EVER)
     assert [row.name for row in page.rows] == ["b", "c", "a"]
     assert page.rows[1].ended == 50_100.0
     assert page.rows[1].labels == {"workflows.argoproj.io/workflow-template": "etl"}
@@ -160,8 +158,8 @@ def test_listing_uses_the_index_of_the_ends(tables: ArchiveTables) -> None:
         session = archive._session
         execute = session.execute
         session.execute = lambda q, p=(): (asked.append((q, tuple(p))), execute(q, p))[1]  # type: ignore[method-assign]
-        page = archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS)
-        archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS, after=page.rows[-1])
+        page = archive.page(["data"], 0.0, EVER)
+        archive.page(["data"], 0.0, EVER, after=page.rows[-1])
         archive.newest(["data"])
         assert page.more
         for query, parameters in asked:

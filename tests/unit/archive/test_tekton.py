@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from concertmaster.archive import ArchiveError, ArchiveRow, TektonResults, open_results, tekton
-from concertmaster.engines.tekton.archived import ORIGIN_LABELS, archived_run
+from concertmaster.engines.tekton.archived import archived_run
 from concertmaster.settings import TektonResultsSettings
 from testbed.services.postgres import PostgresServer
 from tests.support.tekton_results import ResultTables, finished
@@ -32,16 +32,14 @@ def _rows(results: TektonResults, *namespaces: str, **options: object) -> list[A
     """All rows with what their objects say."""
     page = results.page(namespaces or ("ci",), 0.0, EVER, **options)  # type: ignore[arg-type]
     assert not page.more
-    return [found for row in page.rows if (found := results.described(row, ORIGIN_LABELS)) is not None]
+    return [found for row in page.rows if (found := results.described(row)) is not None]
 
 
 def _names(results: TektonResults, *namespaces: str, **options: object) -> list[str]:
     return [row.name for row in _rows(results, *namespaces, **options)]
 
 
-def test_runs_come_newest_first_with_the_labels_that_were_asked_for(
-    tables: ResultTables, results: TektonResults
-) -> None:
+def test_runs_come_newest_first_with_the_labels_of_their_origin(tables: ResultTables, results: TektonResults) -> None:
     tables.put(*finished("a", 1000.0), *finished("b", 90_000.0), *finished("c", 50_000.0), *finished("d", 5.0, "other"))
     rows = _rows(results)
     assert [row.name for row in rows] == ["b", "c", "a"], "and no TaskRuns"
@@ -147,7 +145,7 @@ def test_a_row_that_was_deleted_meanwhile_has_no_document(tables: ResultTables, 
     tables.raw("DELETE FROM results")
     assert results.document(row) == (None, 0)
     assert results.reference(row) is None
-    assert results.described(row, ()) is None
+    assert results.described(row) is None
 
 
 def test_task_runs_above_the_limit_stay_on_the_server_and_the_run_does_not(
@@ -189,7 +187,7 @@ def test_objects_are_not_looked_into_for_a_list(tables: ResultTables, results: T
         return execute(query, parameters)
 
     results._session.execute = noted  # type: ignore[method-assign, assignment]
-    results.page(["ci"], 0.0, EVER, labels=ORIGIN_LABELS)
+    results.page(["ci"], 0.0, EVER)
     results.newest(["ci"])
     assert len(queries) == 2
     assert not any("data" in query for query in queries)

@@ -87,8 +87,8 @@ class ArchivedRuns:
         """Reset everything remembered of a reading when the store changes: another one may lack what the last one had."""
         self._store = self._history.store
         self._marks = Watermarks(self._history, self._form.source)
-        self._recent = NewRuns(self._archive, self._form, self._marks, self._turns)
-        self._past = PastRuns(self._archive, self._form, self._history, self._marks, self._turns)
+        self._recent = NewRuns(self._archive, self._marks, self._turns)
+        self._past = PastRuns(self._archive, self._history, self._marks, self._turns)
         self._seen = SeenRuns()
         self._asked: dict[str, _Asked] = {}
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.archive import ArchiveRow, ArchiveTable
-from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake, Keys
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -32,11 +31,8 @@ class PastRuns:
     """Continues from how far back each workflow was read. A workflow that has as many runs as are kept stays where it is:
     should more be kept one day, it continues from there."""
 
-    def __init__(
-        self, archive: ArchiveTable, form: ArchiveFormat, history: HistoryProvider, marks: Watermarks, turns: Turns
-    ) -> None:
+    def __init__(self, archive: ArchiveTable, history: HistoryProvider, marks: Watermarks, turns: Turns) -> None:
         self._archive = archive
-        self._form = form
         self._history = history
         self._marks = marks
         self._turns = turns
@@ -73,7 +69,7 @@ class PastRuns:
         low, since = max(lows.values()), min(intake.wants[key] for key in lows)
         last = self._last.get(name)
         after = last if last is not None and last.ended == low else None
-        page = self._archive.page((name,), since, low, labels=self._form.labels, after=after)
+        page = self._archive.page((name,), since, low, after=after)
 
         def wanted(candidates: Keys, named: Keys) -> bool:
             """Of a workflow that it was created from are enough where there are enough of any: they are the same runs."""

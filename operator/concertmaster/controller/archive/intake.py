@@ -85,7 +85,7 @@ class Intake:
         self.heartbeat("archive")
         needed, row = False, listed
         try:
-            described = self.runs.archive.described(listed, self.runs.form.labels)
+            described = self.runs.archive.described(listed)
             row = described or listed
             observed, named = self._observed(row) if described is not None and row.over else (Keys(), Keys())
             needed = not observed or wanted(observed, named)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.archive import ArchivePage, ArchiveRow, ArchiveTable
-from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.watermarks import Watermarks
@@ -33,9 +32,8 @@ class NewRuns:
     """Continues from the mark of each namespace. Rows beyond the operator's clock are read but move no mark: they must
     not hide what others archive meanwhile."""
 
-    def __init__(self, archive: ArchiveTable, form: ArchiveFormat, marks: Watermarks, turns: Turns) -> None:
+    def __init__(self, archive: ArchiveTable, marks: Watermarks, turns: Turns) -> None:
         self._archive = archive
-        self._form = form
         self._marks = marks
         self._turns = turns
         # Namespaces whose rows took too long to list. In the next cycle they are only listed from their marks on, so that
@@ -74,9 +72,7 @@ class NewRuns:
         while asked:
             intake.heartbeat("archive")
             begun = self._turns.clock()
-            page = self._archive.page(
-                asked, since, intake.now + CLOCK_AHEAD, labels=self._form.labels, after=after, newest_first=False
-            )
+            page = self._archive.page(asked, since, intake.now + CLOCK_AHEAD, after=after, newest_first=False)
             self._put(intake, page, asked, listed, self._turns.clock() - begun)
             if not page.more:
                 break

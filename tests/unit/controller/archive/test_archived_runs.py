@@ -32,6 +32,7 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines import assign, whole_run
+from concertmaster.engines.argo.live import ORIGIN_LABELS
 from concertmaster.history import HistoryFull
 from concertmaster.kube.access import AccessChecker
 from testbed.services.postgres import PostgresServer
@@ -96,7 +97,6 @@ class MemoryArchive:
         since: float,
         until: float,
         *,
-        labels: Collection[str] = (),
         after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
@@ -111,10 +111,12 @@ class MemoryArchive:
         if after is not None:
             place = (after.ended, after.uid)
             found = [r for r in found if (r.ended, r.uid) != place and ((r.ended, r.uid) < place) is newest_first]
-        kept = [replace(r, labels={k: v for k, v in r.labels.items() if k in labels}) for r in found[: self.size]]
+        kept = [
+            replace(r, labels={k: v for k, v in r.labels.items() if k in ORIGIN_LABELS}) for r in found[: self.size]
+        ]
         return ArchivePage(kept, len(kept) == self.size)
 
-    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow:
+    def described(self, row: ArchiveRow) -> ArchiveRow:
         return row
 
     def reference(self, row: ArchiveRow) -> Any:

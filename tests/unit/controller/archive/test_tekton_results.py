@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,10 +164,10 @@ def test_a_record_that_cannot_be_looked_into_costs_only_itself(bed: Bed) -> None
     bed.tables.put(*finished("build-0", NOW - 2 * DAY), *finished("build-1", NOW - DAY))
     described = bed.results.described
 
-    def damaged(row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+    def damaged(row: ArchiveRow) -> ArchiveRow | None:
         if row.uid == "uid-ci-build-1":
             raise StatementFailed("the database of Tekton Results failed: missing chunk number 0 for toast value")
-        return described(row, labels)
+        return described(row)
 
     bed.results.described = damaged  # type: ignore[method-assign]
     report = bed.look()
