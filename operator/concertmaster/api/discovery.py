@@ -13,6 +13,7 @@ from concertmaster.api.models.base import GROUP
 from concertmaster.api.models.kinds import TARGETS
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.api.policy import AnyPolicy, home, rank, reaches, ref
+from concertmaster.core.model import PodLabels
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.engines.registry import CLUSTER_KINDS
 
@@ -79,14 +80,42 @@ class DiscoveryTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
-    """A profile that should exist. With ``create`` False (its policy is suspended) one that exists is left alone, but
-    none is made."""
+class LabelledTarget:
+    """Pods with certain labels, which may get a profile: the keys as its policy wrote them, and the value."""
+
+    declared: Mapping[str, str]
+    labels: PodLabels
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """See ``DiscoveryTarget``."""
+        return identity(self.labels)
+
+    @property
+    def title(self) -> str:
+        """See ``DiscoveryTarget``."""
+        return f"workflow {self.labels.value}"
+
+    @property
+    def spec(self) -> dict[str, object]:
+        """See ``DiscoveryTarget``."""
+        return {"podLabels": {**self.declared, "value": self.labels.value}}
+
+
+def identity(labels: PodLabels) -> tuple[str, str]:
+    """Kind and name by which plans compare workflows, for one recognized by labels."""
+    return "podLabels", repr(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredProfile:
+    """A profile that should exist; without ``labels`` for pods, whose labels are not its own. With ``create`` False (its
+    policy is suspended) one that exists is left alone, but none is made."""
 
     namespace: str
     name: str
     labels: Mapping[str, str]
-    target: DiscoveryTarget
+    target: DiscoveryTarget | LabelledTarget
     policy: PolicyRef
     create: bool = True
 
@@ -99,8 +128,13 @@ def profile_name(kind: str, name: str) -> str:
     full = f"{KIND_SHORT[kind]}-{name}"
     if len(full) <= MAX_NAME:
         return full
-    digest = hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:8]
-    return f"{full[: MAX_NAME - 9].rstrip('-.')}-{digest}"
+    return cut(full, f"{kind}/{name}")
+
+
+def cut(name: str, of: str) -> str:
+    """A name that is cut where it is too long, and ends with a hash of what it is made ``of``."""
+    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: MAX_NAME - 9].rstrip('-.')}-{digest}"
 
 
 def copied_labels(labels: Mapping[str, str]) -> dict[str, str]:
@@ -123,7 +157,7 @@ def discover(
     targets: Iterable[DiscoveryTarget],
     namespaces: Mapping[str, Mapping[str, str]],
     cluster_owners: Mapping[str, Collection[str]] | None = None,
-) -> tuple[Discovered, ...]:
+) -> tuple[DesiredProfile, ...]:
     """The profiles that should exist, sorted by namespace and name, each under the best policy that asks for it.
 
     ``namespaces`` are the labels of every namespace the operator watches; targets elsewhere are passed over. A target
@@ -136,7 +170,7 @@ def discover(
     local: dict[str | None, list[AnyPolicy]] = {}
     for policy in ordered:
         local.setdefault(home(policy), []).append(policy)
-    profiles: dict[tuple[str, str], Discovered] = {}
+    profiles: dict[tuple[str, str], DesiredProfile] = {}
     for target in targets:
         if target.trigger_of is not None or target.kind not in KIND_SHORT:
             continue
@@ -151,7 +185,7 @@ def discover(
                     and reaches(policy, namespace, namespaces[namespace])
                     and (target.namespace is not None or _may_show(policy, namespace, target, cluster_owners or {}))
                 ):
-                    profiles[namespace, name] = Discovered(
+                    profiles[namespace, name] = DesiredProfile(
                         namespace, name, copied_labels(target.labels), target, ref(policy), not policy.spec.suspend
                     )
     return tuple(profiles[key] for key in sorted(profiles))

@@ -6,11 +6,11 @@ no policy gets more profiles than it allows.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from concertmaster.api.discovery import MAX_NAME, DesiredProfile, LabelledTarget, cut
 from concertmaster.api.models.pod_labels import DiscoveredLabels, PodLabelKeys
 from concertmaster.api.policy import AnyPolicy, home, rank, reaches, ref
 from concertmaster.core.fair_share import round_robin
@@ -19,7 +19,6 @@ from concertmaster.core.model.policy import PolicyRef
 from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.labels.definition import read_labels
 
-MAX_NAME = 63  # a profile's name must fit into a label value
 _OWN = "pods"  # begins the names of profiles found by labels of one's own
 _INVALID_CHARACTERS = re.compile(r"[^a-z0-9]+")
 _KEYS = ("preset", "workflow", "run", "step", "attempt", "item")
@@ -31,50 +30,6 @@ class LabelledWorkflow:
 
     namespace: str
     labels: PodLabels
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledTarget:
-    """What a discovered profile refers to: the keys as its policy wrote them, and the value."""
-
-    declared: Mapping[str, str]
-    labels: PodLabels
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What makes it the same in another profile."""
-        return identity(self.labels)
-
-    @property
-    def title(self) -> str:
-        """How sentences call it."""
-        return f"workflow {self.labels.value}"
-
-    @property
-    def spec(self) -> dict[str, object]:
-        """The profile's spec."""
-        return {"podLabels": {**self.declared, "value": self.labels.value}}
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledDiscovery:
-    """A profile that should exist: as ``api.discovery.Discovered``, for pods that labels distinguish."""
-
-    namespace: str
-    name: str
-    target: LabelledTarget
-    policy: PolicyRef
-    create: bool = True
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Labels of the profile: those of pods are not its own."""
-        return {}
-
-
-def identity(labels: PodLabels) -> tuple[str, str]:
-    """Kind and name by which plans compare workflows, for one recognized by labels."""
-    return "podLabels", repr(labels)
 
 
 def keys_of(declared: PodLabelKeys) -> PodLabels | None:
@@ -104,8 +59,7 @@ def profile_name(labels: PodLabels) -> str:
     full = f"{head}-{plain}"
     if plain == labels.value and len(full) <= MAX_NAME:
         return full
-    digest = hashlib.sha256(labels.value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{full[: MAX_NAME - 9].rstrip('-')}-{digest}"
+    return cut(full, labels.value)
 
 
 def discover_labelled(
@@ -113,7 +67,7 @@ def discover_labelled(
     seen: Iterable[LabelledWorkflow],
     existing: Collection[LabelledWorkflow],
     namespaces: Mapping[str, Mapping[str, str]],
-) -> tuple[tuple[LabelledDiscovery, ...], dict[PolicyRef, tuple[str, ...]]]:
+) -> tuple[tuple[DesiredProfile, ...], dict[PolicyRef, tuple[str, ...]]]:
     """The profiles that should exist, and what policies should hear about workflows that get none.
 
     ``existing`` have a profile already: they keep it as long as a policy asks for them, whether pods of theirs are seen
@@ -124,7 +78,7 @@ def discover_labelled(
     for one in sorted({*seen, *kept}, key=lambda w: (w not in kept, w.namespace, w.labels.value)):
         for place in (None, one.namespace):  # for policies of the cluster, and of the namespace
             workflows.setdefault((replace(one.labels, value=""), place), []).append(one)
-    discoveries: dict[tuple[str, str], LabelledDiscovery] = {}
+    discoveries: dict[tuple[str, str], DesiredProfile] = {}
     notes: dict[PolicyRef, list[str]] = {}
     for policy, entry, keys in asked_for(policies):
         mine = [
@@ -137,7 +91,7 @@ def discover_labelled(
             name = profile_name(w.labels)
             target = LabelledTarget(_written(entry), w.labels)
             discoveries.setdefault(
-                (w.namespace, name), LabelledDiscovery(w.namespace, name, target, ref(policy), not policy.spec.suspend)
+                (w.namespace, name), DesiredProfile(w.namespace, name, {}, target, ref(policy), not policy.spec.suspend)
             )
         if len(mine) > entry.max_profiles:
             what = f"preset {entry.preset}" if entry.preset else f"label {keys.workflow}"

@@ -151,9 +151,8 @@ class SnapshotBuilder:
         known = discovery.labelled(profiles)
         by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         discovered = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        wanted: tuple[discovery.DesiredProfile, ...] = (*discovered, *by_labels)
         complete = self._complete(policies)
-        plan = discovery.plan(wanted, self._targets, profiles, complete=complete, changing=changing)
+        plan = discovery.plan((*discovered, *by_labels), self._targets, profiles, complete=complete, changing=changing)
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
         left_out = {policy: (text,) for policy, text in seen.left_out.items()}
         unlisted = discovery.unlisted(policies.parsed, self._targets, plan.discovered)

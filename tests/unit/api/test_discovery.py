@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from concertmaster.api.discovery import (
     KIND_SHORT,
-    Discovered,
+    DesiredProfile,
     DiscoveryTarget,
     copied_labels,
     discover,
@@ -129,7 +129,7 @@ def test_a_suspended_policy_makes_nothing_new_and_withdraws_nothing() -> None:
 
 def test_the_profile_points_at_its_target() -> None:
     (one,) = discover([policy(TEMPLATES)], [template(team="data")], NAMESPACES)
-    assert isinstance(one, Discovered) and one.create
+    assert isinstance(one, DesiredProfile) and one.create
     assert one.target.spec == {
         "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly"}
     }

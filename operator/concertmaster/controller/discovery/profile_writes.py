@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
-from concertmaster.controller.discovery.profiles import DesiredProfile, DiscoveryPlan, Relabelling
+from concertmaster.api.discovery import DesiredProfile
+from concertmaster.controller.discovery.profiles import DiscoveryPlan, Relabelling
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import PROFILES

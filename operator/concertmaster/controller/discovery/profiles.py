@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
-from concertmaster.api.discovery import Discovered, discovered_kinds
-from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, identity, labels_of
+from concertmaster.api.discovery import DesiredProfile, LabelledTarget, discovered_kinds, identity
+from concertmaster.api.labelled import LabelledWorkflow, labels_of
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.policy import ref as ref_of
 from concertmaster.controller.discovery.targets import Target, Targets
@@ -24,7 +24,6 @@ from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.discover import ProblemKind
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
-DesiredProfile = Discovered | LabelledDiscovery
 _Key = tuple[str, str, str]  # namespace of the profile, kind and name of the target
 
 
@@ -185,7 +184,7 @@ def _known_excluded(entry: CachedObject, key: _Key, targets: Targets, complete: 
 
 
 def _label_changes(entry: CachedObject, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:
-    if isinstance(desired, LabelledDiscovery):
+    if isinstance(desired.target, LabelledTarget):
         return {}
     changes: dict[str, str | None] = {k: v for k, v in desired.labels.items() if entry.labels.get(k) != v}
     target: Target | None = targets.get(desired.target.kind, desired.target.namespace or "", desired.target.name)

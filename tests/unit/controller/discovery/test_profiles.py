@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover
+from concertmaster.api.discovery import DesiredProfile, DiscoveryTarget, discover
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan, reference
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
@@ -38,8 +38,8 @@ def entry(
     return cache.snapshot().profiles[0]
 
 
-def wish(target: str = "etl", *, create: bool = True, **labels: str) -> Discovered:
-    return Discovered(
+def wish(target: str = "etl", *, create: bool = True, **labels: str) -> DesiredProfile:
+    return DesiredProfile(
         "demo",
         f"cronjob-{target}",
         labels,
