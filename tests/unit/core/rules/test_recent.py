@@ -25,7 +25,9 @@ def _stretched(run: RunRecord, factor: float) -> RunRecord:
     return replace(run, end=at(run.end), steps=steps)
 
 
-@pytest.mark.parametrize("rule", ["parallelism", "straggler", "parallel-steps", "overlap-stages", "queue-time"])
+@pytest.mark.parametrize(
+    "rule", ["parallelism", "straggler", "parallel-steps", "overlap-stages", "queue-time", "batch-small-steps"]
+)
 def test_only_runs_since_the_last_clear_change_are_counted(rule: str) -> None:
     made = SCENARIOS[rule]()
     steady, count = made.one(rule).because, len(made.runs)

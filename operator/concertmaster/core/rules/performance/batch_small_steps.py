@@ -114,7 +114,7 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
         because=(
             f"its {pods.items} pods work {text.duration(pods.work)} each and take {text.duration(pods.overhead)}"
             " to get a node and"
-            f" start (medians {evidence.runs(len(runs))}): {text.percent(pods.share)} of their time is not work"
+            f" start (medians {evidence.recent_runs(len(runs))}): {text.percent(pods.share)} of their time is not work"
         ),
         otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
         category=Category.PERFORMANCE if gains is not None else Category.COST,
@@ -173,7 +173,7 @@ def _merge(
         because=(
             f"these {len(row)} steps in a row work {text.duration(work)} and take {text.duration(overhead)} to get"
             " a node and start"
-            f" (medians {evidence.runs(len(runs))})"
+            f" (medians {evidence.recent_runs(len(runs))})"
         ),
         otherwise=f"each run keeps starting {len(row)} pods for {text.duration(work)} of work",
         current=f"{len(row)} pods",
@@ -246,7 +246,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     if not evidence.analysis.enough:
         return
     yield from _calls(evidence)
-    runs = [run for run in evidence.analysis.executed if run.usable]
+    runs = [run for run in evidence.recent() if run.usable]
     if not runs:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
