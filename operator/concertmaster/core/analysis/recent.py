@@ -1,7 +1,8 @@
-"""The runs that show what a change of a workflow gains from now on: those since its last clear change."""
+"""Since when runs show what a change of a workflow gains from now on: its last clear change."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from concertmaster.core.analysis.replay import ExecutedRuns
@@ -16,15 +17,16 @@ from concertmaster.core.model import RunRecord
 MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
 
 
-def recent_runs(
+def last_change(
     timed: Sequence[RunRecord],
     executed: ExecutedRuns,
     trend: Detection,
     steps: Sequence[StepAnalysis],
     least: int,
     figures: RunFigures,
-) -> ExecutedRuns:
-    """The usable ones of the ``timed`` runs since the last clear change that at least ``least`` followed; all without one.
+) -> float:
+    """The last clear change (unix seconds) that at least ``least`` usable ones of the ``timed`` runs followed; -inf without
+    one, which all follow.
 
     A step may change by much where the makespan does not: beside longer ones, or while others vary.
     """
@@ -38,8 +40,15 @@ def recent_runs(
         if share > 0.0:
             changes.append(last_clear(step.trend.points, MATERIAL_SHARE / share, len(steps), until))
     for time in sorted({change.time for change in changes if change is not None}, reverse=True):
-        runs = zip(timed, executed, strict=True)
-        since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]
-        if len(since) >= least:
-            return ExecutedRuns(since)
-    return executed
+        usable = [(run.end or 0.0) >= time for run, graph in zip(timed, executed, strict=True) if graph.usable]
+        if sum(usable) >= least:
+            return time
+    return -math.inf
+
+
+def recent_runs(timed: Sequence[RunRecord], executed: ExecutedRuns, since: float) -> ExecutedRuns:
+    """The usable ones of the ``timed`` runs that ended since then; all where none is left out."""
+    if since == -math.inf:
+        return executed
+    runs = zip(timed, executed, strict=True)
+    return ExecutedRuns([graph for run, graph in runs if graph.usable and (run.end or 0.0) >= since])

@@ -20,6 +20,8 @@ from concertmaster.core.analysis.objectives import (
     ObjectiveResult,
     WorkflowSummary,
 )
+from concertmaster.core.analysis.replay import ExecutedRun, time_split
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.known import success_rate
@@ -87,6 +89,12 @@ def compute_score(
     parts = tuple(ScorePart(name, weights[name], *part, deducted=name == "objectives") for name, part in judged.items())
     enough = len(known) >= policy.analysis.min_runs and not unsampled(workflow.containers)
     return Score(_total(parts) if enough else None, parts)
+
+
+def blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:
+    """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
+    splits = [split for split in figures.of_each(time_split, runs) if split is not None]
+    return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0
 
 
 _Judged = tuple[float | None, str]

@@ -20,8 +20,8 @@ from concertmaster.core.analysis.cost.runs import (
     steps_unseen,
     summarize_cost,
 )
-from concertmaster.core.analysis.nodes.delays import delays, elsewhere
-from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
+from concertmaster.core.analysis.nodes.delays import slow_nodes_of
+from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.objectives import (
     ObjectiveAssessment,
     WorkflowSummary,
@@ -29,15 +29,15 @@ from concertmaster.core.analysis.objectives import (
     with_template,
 )
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.recent import recent_runs
-from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
+from concertmaster.core.analysis.recent import last_change, recent_runs
+from concertmaster.core.analysis.replay import ExecutedRuns, critical_share
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, daily_rate
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
 from concertmaster.core.analysis.runs.run_rate import present_rate
 from concertmaster.core.analysis.runs.starts import lateness
-from concertmaster.core.analysis.score import Score, compute_score
+from concertmaster.core.analysis.score import Score, blocked, compute_score
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection, Series
@@ -57,9 +57,10 @@ class Analysis:
     """All figures of one workflow in one window.
 
     ``runs``: the records considered (oldest first); ``succeeded`` and ``failed`` count their outcomes. ``executed``:
-    the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last clear
-    change of the makespan, or of a step that is much of it, which show what a change gains from now on
-    (``policy.analysis.min_runs`` or more, else those since an earlier change or all). ``enough`` is False below
+    the succeeded runs as graphs, built once for all what-ifs of the rules. ``since``: when the last clear change of the
+    makespan, or of a step that is much of it, came (unix seconds; -inf: all runs follow it), and ``recent``: those of
+    ``executed`` since then, which show what a change gains from now on (``policy.analysis.min_runs`` or more; ``present``
+    has those that did not succeed, too). ``enough`` is False below
     ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
     change points of ``trend``, oldest first. ``slow_nodes``: what they add is neither in ``trend`` nor in the trends of
     ``steps``; ``node_factors``: by run and step, what it would take elsewhere, as a share; ``node_delays``: seconds
@@ -72,6 +73,7 @@ class Analysis:
     now: float
     runs: tuple[RunRecord, ...]
     executed: ExecutedRuns
+    since: float
     recent: ExecutedRuns
     succeeded: int
     failed: int
@@ -120,6 +122,18 @@ class Analysis:
     def last_run(self) -> float | None:
         """When the last run ended (unix seconds)."""
         return max((r.end for r in self.runs if r.end is not None), default=None)
+
+    @property
+    def present(self) -> tuple[RunRecord, ...]:
+        """The runs that ended ``since`` then: those to come cost, fail and wait as these do."""
+        return tuple([r for r in self.runs if (r.end or 0.0) >= self.since])
+
+    def held(self, container: ContainerUsage) -> tuple[Sequence[float], Sequence[float]]:
+        """When the present runs with ``container`` ended (unix seconds), and the seconds for which it was reserved in each;
+        of all runs where it is in none of them."""
+        times, reserved = container.columns["time"], container.columns["reserved_seconds"]
+        first = next((place for place, time in enumerate(times) if time >= self.since), 0)
+        return times[first:], reserved[first:]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -222,13 +236,14 @@ def analyze(
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)
-    slow, factors, delayed = _slow_nodes(finished, executed, figures)
+    slow, factors, delayed = slow_nodes_of(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)
     costs, counted = figures.costs(pricing), None
     if len(finished) >= options.max_runs:
         counted = daily_rate(days, finished, now, blind)
     rate = present_rate(finished, now, definition, blind) if counted is None else Interval(counted, counted, counted)
+    since = last_change(timed, executed, trend, steps, options.min_runs, figures)
     summary = WorkflowSummary(
         runs=finished,
         makespan=summarize([r.run_time for r in timed if r.run_time is not None]),
@@ -247,7 +262,8 @@ def analyze(
         now=now,
         runs=finished,
         executed=executed,
-        recent=recent_runs(timed, executed, trend, steps, options.min_runs, figures),
+        since=since,
+        recent=recent_runs(timed, executed, since),
         succeeded=outcomes[Outcome.SUCCEEDED],
         failed=outcomes[Outcome.FAILED],
         makespan=summary.makespan,
@@ -260,7 +276,7 @@ def analyze(
         causes=point_causes(timed, trend.points, figures, definition.graph),
         cost=summary.cost,
         objectives=objectives,
-        score=compute_score(policy, summary, objectives, _blocked(executed, figures)),
+        score=compute_score(policy, summary, objectives, blocked(executed, figures)),
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
         covered_seconds=covered_seconds(finished, now, options.window_seconds, options.min_runs),
         costs=costs,
@@ -277,22 +293,7 @@ def _executed(
     return ExecutedRuns([replace(run, late=late.get(run.run, 0.0)) for run in executed] if late else executed)
 
 
-def _slow_nodes(
-    finished: Sequence[RunRecord], executed: ExecutedRuns, figures: RunFigures
-) -> tuple[SlowNodes | None, Mapping[str, Mapping[str, float]], Mapping[str, float]]:
-    """The slow nodes, and what they add to steps and runs: see ``Analysis``."""
-    slow = slow_nodes(finished, figures)
-    factors = elsewhere(finished, figures, slow) if slow is not None else {}
-    return slow, factors, delays(executed, factors) if factors else {}
-
-
 def _makespans(timed: Sequence[RunRecord], delayed: Mapping[str, float], figures: RunFigures) -> Series:
     """The makespans of the ``timed`` runs without the seconds by which slow nodes ``delayed`` them."""
     spans = [(r.makespan or 0.0) - delayed.get(r.run, 0.0) for r in timed]
     return Series([r.end or 0.0 for r in timed], spans, figures.of_each(_input_total, timed))
-
-
-def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:
-    """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
-    splits = [split for split in figures.of_each(time_split, runs) if split is not None]
-    return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -130,9 +131,10 @@ class Evidence:
 
     def recent_window(self) -> str:
         """Display name of the time span covered by the ``recent`` runs."""
-        recent = self.since_change({run.run: run.start for run in self.analysis.runs if run.start is not None})
-        whole = self.analysis.recent is self.analysis.executed
-        return self.window() if whole or not recent else text.window(self.analysis.now - min(recent.values()))
+        if self.analysis.since == -math.inf:
+            return self.window()
+        first = min(run.start for run in self.analysis.present if run.start is not None)
+        return text.window(self.analysis.now - first)
 
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""
@@ -145,17 +147,13 @@ class Evidence:
     def recent(self, runs: Sequence[ExecutedRun] | None = None) -> Sequence[ExecutedRun]:
         """Those of ``runs`` (default: of all) since the last clear change: before it, another step may have been what
         determines the run time. All where none of them is as recent."""
-        recent = self.analysis.recent
-        if runs is None or recent is self.analysis.executed:
-            return recent if runs is None else runs
-        names = {run.run for run in recent}
-        return [run for run in runs if run.run in names] or runs
+        if runs is None:
+            return self.analysis.recent
+        return [*self.since_change({run.run: run for run in runs}).values()] or runs
 
     def since_change(self, by_run: Mapping[str, T]) -> Mapping[str, T]:
-        """What is kept ``by_run`` of the ``recent`` runs, and of all where no change is clear."""
-        if self.analysis.recent is self.analysis.executed:
-            return by_run
-        return {run.run: by_run[run.run] for run in self.analysis.recent if run.run in by_run}
+        """What is kept ``by_run`` of the present runs."""
+        return {run.run: by_run[run.run] for run in self.analysis.present if run.run in by_run}
 
     def worth(
         self, change: WhatIf, least_percent: float, runs: Sequence[ExecutedRun] | None = None

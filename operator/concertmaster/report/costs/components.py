@@ -16,7 +16,6 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost.runs import OVERHEAD, Component
-from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation, RuleName
 from concertmaster.report.tables import cell, table
@@ -50,9 +49,9 @@ def _longer(analysis: Analysis) -> dict[tuple[str | None, str | None], float]:
     """By step and container, how many times as long as in the present runs with it its request is held in all: of its cost
     the one shows what is saved, and the other is what is shown."""
     held: dict[tuple[str | None, str | None], float] = {}
-    for step in analysis.steps if analysis.recent is not analysis.executed else ():
+    for step in analysis.steps:
         for container in (*step.containers, *step.inits):
-            present, always = present_held(analysis, container)[1], container.columns["reserved_seconds"]
+            present, always = analysis.held(container)[1], container.columns["reserved_seconds"]
             if sum(present):
                 held[step.step, container.name] = fmean(always) / fmean(present)
     return held

@@ -6,12 +6,21 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from concertmaster.core.analysis.nodes.slow import SlowNodes
+from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
 from concertmaster.core.analysis.replay.work import list_schedule
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, StepExecution
+
+
+def slow_nodes_of(
+    runs: Sequence[RunRecord], executed: Sequence[ExecutedRun], figures: RunFigures
+) -> tuple[SlowNodes | None, Mapping[str, Mapping[str, float]], Mapping[str, float]]:
+    """The slow nodes, and what they add to steps and to runs: factors as of ``elsewhere``, seconds as of ``delays``."""
+    slow = slow_nodes(runs, figures)
+    factors = elsewhere(runs, figures, slow) if slow is not None else {}
+    return slow, factors, delays(executed, factors) if factors else {}
 
 
 def delays(executed: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
@@ -46,7 +45,7 @@ def reserved_per_month(analysis: Analysis) -> float | None:
 
 def _held(analysis: Analysis, container: ContainerUsage) -> float:
     """Mean seconds for which the pods of a present run hold what ``container`` requests."""
-    _, held = present_held(analysis, container)
+    _, held = analysis.held(container)
     return math.fsum(held) / max(1, len(held))
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
-from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
@@ -159,7 +158,7 @@ def _saving(evidence: Evidence, unit: SizingUnit, fewer: float) -> tuple[float, 
     """Reserved GPU-hours saved per run, and money per month."""
     analysis, container = evidence.analysis, unit.container
     present = analysis.presence(unit.step, container)
-    times, held = present_held(analysis, container)
+    times, held = analysis.held(container)
     freed = fewer * sum(held) / max(1, len(held)) / HOUR * present
     rate = analysis.cost.runs_per_month
     price = fewer / HOUR * unit.step.pricing.gpu_hour * rate * present if rate is not None else 0.0

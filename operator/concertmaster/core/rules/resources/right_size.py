@@ -6,6 +6,7 @@ changes of half a dollar each are not worth twelve decisions; together they may 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -165,7 +166,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
 def _counted(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """Which runs tell how long pods hold what they request, where these are not all."""
     counted = {len(row.saving.times) for row in sizes if row.saving is not None and len(row.saving.times) < row.runs}
-    if counted and evidence.analysis.recent is not evidence.analysis.executed:
+    if counted and evidence.analysis.since > -math.inf:
         yield f"the saving is that {evidence.recent_runs(max(counted))}, since run times changed"
 
 

@@ -15,7 +15,6 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay.gain import paired_interval
 from concertmaster.core.analysis.runs.injected import EXECUTOR
-from concertmaster.core.analysis.shared.present import present_runs
 from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
@@ -77,7 +76,7 @@ def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     """The sidecars of the present runs."""
     analysis = evidence.analysis
-    present = {run.run for run in present_runs(analysis)}
+    present = {run.run for run in analysis.present}
     sidecars: dict[str, _Sidecar] = {}
     seen = set[tuple[str, str]]().union(*analysis.figures.of_each(_containers, analysis.runs))
     for step, by_run in evidence.rows.all.items():
@@ -104,13 +103,13 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
 def _gone(evidence: Evidence, own: _Sidecar) -> bool:
     """Whether the newest runs of its steps no longer have it: it was removed, or has another name."""
     ran = set[str]().union(*(evidence.rows.all[step] for step in own.steps))
-    runs = [run.run for run in present_runs(evidence.analysis) if run.run in ran]
+    runs = [run.run for run in evidence.analysis.present if run.run in ran]
     return is_over([run in own.reserved for run in runs], _SIGNIFICANCE)
 
 
 def _since(evidence: Evidence, own: _Sidecar) -> Sequence[RunRecord]:
     """The present runs since pods have it."""
-    runs = present_runs(evidence.analysis)
+    runs = evidence.analysis.present
     added = evidence.analysis.since_added([r.end for r in runs if r.run in own.reserved and r.end is not None])
     return runs if len(added) >= len(runs) else added
 
@@ -200,7 +199,7 @@ def _finding(
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
         gains.append(f"{text.duration(late)} shorter life of each of {len(alive)} pods")
-    slower, seen = _slower(evidence, alive) if lingering else None, evidence.recent_runs(len(present_runs(analysis)))
+    slower, seen = _slower(evidence, alive) if lingering else None, evidence.recent_runs(len(analysis.present))
     todo = f"let {_it(lingering)} end with the step" if lingering else "request less for it"
     return Finding(
         step=next(iter(steps)) if len(steps) == 1 else None,

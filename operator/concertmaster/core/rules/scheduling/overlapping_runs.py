@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import Starts, may_meet, starts_of
-from concertmaster.core.analysis.shared.present import present_runs
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.model.enums import RuleName
@@ -245,7 +244,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     policy = str(by.declared.get("concurrencyPolicy") or "Allow")
     judge = _BY_POLICY.get(policy)
     # What runs that overlap cost is measured beside the level of the runs around, which takes all of them.
-    runs = analysis.runs if policy == "Allow" else present_runs(analysis)
+    runs = analysis.runs if policy == "Allow" else analysis.present
     starts = starts_of(analysis.definition, runs) if judge is not None else None
     yield judge(evidence, by, starts) if judge is not None and starts is not None else None
 

@@ -20,16 +20,18 @@ def _runs(
     first: int = 0,
     last: int = _COUNT,
     good: float = 1.0,
+    slower: int = _COUNT,
 ) -> Scenario:
     """From run ``first`` to ``last``, ``share`` of the executions of ``step`` fail after 150 s; a retry helps with
-    probability ``good``. Fetching and transforming take 60 and 240 s; what runs aside takes 100 s."""
+    probability ``good``. Fetching and transforming take 60 and 240 s, from run ``slower`` on fetching 180 s; what runs aside
+    takes 100 s."""
     value, chance = noise(spread=0.03), random.Random(7)
 
     def work(i: int) -> Work:
         bad = first <= i < last and chance.random() < share
         failures = ((value(150), reason),) if bad else ()
         fails = reason if bad and chance.random() >= good else None
-        seconds = {"fetch": 60.0, "transform": 240.0, "aside": 100.0}
+        seconds = {"fetch": 60.0 if i < slower else 180.0, "transform": 240.0, "aside": 100.0}
         return {
             name: Pod(value(s), failures=failures if name == step else (), fails=fails if name == step else None)
             for name, s in seconds.items()
@@ -76,6 +78,15 @@ def test_what_costs_little_or_is_reported_elsewhere_is_silent(case: dict[str, ob
 
 def test_retries_that_seldom_help_are_left_to_the_failures() -> None:
     assert not any("of its attempts" in item.action for item in _runs(0.5, good=0.3).recommended("failing-step"))
+
+
+def test_runs_that_failed_for_good_count_also_since_run_times_changed() -> None:
+    """Of 20 executions with a failed attempt since then, retries helped half."""
+    made = _runs(0.5, good=0.5, slower=20)
+    assert len(made.analysis().recent) == 30
+    because = made.one("failing-step").because
+    assert "30 of 60 attempts failed in 40 runs (7d)" in because
+    assert "10 of 20 executions with failed attempts succeeded in the end" in because
 
 
 @pytest.mark.parametrize(("resumes", "found"), [(True, 0), (False, 1)])

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from concertmaster.core.analysis.shared.present import present_held
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.evidence import Evidence
@@ -32,7 +31,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     pricing, rate = row.unit.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.unit.step, container)
-    times, reserved = present_held(analysis, container)
+    times, reserved = analysis.held(container)
     hours = sum(reserved) / len(reserved) / HOUR
     less = row.less / unit
     saving = None
