@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from statistics import median
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -79,27 +78,32 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    seconds: float
-    cores: float
-    gib: float
-    variance: float  # of the cores
-    seen: Floats  # of each run: seconds and mean cores, shape (runs, 2); empty for an estimated one
+    """What a run takes. ``seen``: of each run seconds, mean cores and mean GiB, shape (runs, 3); of an estimated workflow
+    one typical run. ``between``: variance of the cores between the workflows that it is estimated from."""
 
-    def squares(self, offset: float, hours: int, *, scheduled: bool) -> list[float]:
-        """Of a run that starts ``offset`` seconds after the full hour: mean square of the difference between an observed
-        run and the typical one, in cores, in that hour and those after it, at most ``hours``. Of one that is not
-        ``scheduled`` the mean square itself: how many start varies as well, as by a Poisson process."""
-        last = min(hours * HOUR, offset + max(self.seconds, float(self.seen[:, 0].max(initial=0.0))))
-        edges = np.arange(int(last // HOUR) + 2) * HOUR - offset
+    seen: Floats
+    between: float = 0.0
+
+    def by_hour(self, offset: float, hours: int, *, scheduled: bool) -> list[tuple[float, float, float]]:
+        """Of a run that starts ``offset`` seconds after the full hour: mean cores and GiB over the runs seen, and variance
+        of the cores, in that hour and those after it, at most ``hours``. Of one that is not ``scheduled`` the mean square
+        of the cores: how many start varies as well, as by a Poisson process."""
+        seconds, runs = self.seen[:, :1], len(self.seen)
+        edges = np.arange(int(min(hours * HOUR, offset + float(seconds.max())) // HOUR) + 2) * HOUR - offset
         low, high = np.maximum(0.0, edges[:-1]), edges[1:]
-        typical = np.maximum(0.0, np.minimum(self.seconds, high) - low) / HOUR
-        expected = typical * self.cores if scheduled else np.zeros(typical.size)
-        if not len(self.seen):
-            spread = self.variance if scheduled else self.variance + self.cores**2
-            return [float(part * part * spread) for part in typical]
-        inside = np.maximum(0.0, np.minimum(self.seen[:, :1], high) - low) / HOUR * self.seen[:, 1:]
-        found: list[float] = ((inside - expected) ** 2).mean(axis=0).tolist()
-        return [square * (1.0 + 1.0 / len(self.seen)) for square in found]
+        inside = np.maximum(0.0, np.minimum(seconds, high) - low) / HOUR
+        cores, gib = inside * self.seen[:, 1:2], inside * self.seen[:, 2:]
+        mean = cores.mean(axis=0)
+        square = cores.var(axis=0, ddof=1) * (1.0 + 1.0 / runs) if runs > 1 else inside[0] ** 2 * self.between
+        if not scheduled:
+            square = square + mean**2
+        return list(zip(mean.tolist(), gib.mean(axis=0).tolist(), square.tolist(), strict=True))
+
+    def typical(self) -> tuple[float, float, float]:
+        """Seconds, and mean cores and GiB while a run takes place, over all of them."""
+        seconds = self.seen[:, 0]
+        cores, gib = (seconds @ self.seen[:, 1:] / seconds.sum()).tolist()
+        return float(seconds.mean()), cores, gib
 
 
 def forecast_demand(workloads: Sequence[Workload], now: float, hours: int) -> Demand:
@@ -138,22 +142,18 @@ class _HoursAhead:
     def add(self, name: str, shape: _Shape, starts: Iterable[tuple[float, float]], *, scheduled: bool) -> None:
         """``starts``: unix seconds, and how many are expected then: one each if ``scheduled``."""
         first, hours = self._first, len(self._starts)
-        squares: dict[int, list[float]] = {}  # by offset within the hour: few schedules have several
+        taken: dict[int, list[tuple[float, float, float]]] = {}  # by offset within the hour: few schedules have several
         for at, weight in starts:
             begin = int((at - first) // HOUR)
             if 0 <= begin < hours:
                 self._starts[begin] += weight
-            for k in range(max(0, begin), min(hours, int((at + shape.seconds - first) // HOUR) + 1)):
-                low = first + k * HOUR
-                part = max(0.0, min(at + shape.seconds, low + HOUR) - max(at, low)) / HOUR * weight
-                if part > 0:
-                    self._cores[k][name] = self._cores[k].get(name, 0.0) + part * shape.cores
-                    self._gib[k] += part * shape.gib
             offset = round((at - first) % HOUR)
-            if offset not in squares:
-                squares[offset] = shape.squares(offset, hours, scheduled=scheduled)
-            for k, square in enumerate(squares[offset], begin):
-                if 0 <= k < hours:
+            if offset not in taken:
+                taken[offset] = shape.by_hour(offset, hours, scheduled=scheduled)
+            for k, (cores, gib, square) in enumerate(taken[offset], begin):
+                if 0 <= k < hours and cores + gib > 0.0:
+                    self._cores[k][name] = self._cores[k].get(name, 0.0) + weight * cores
+                    self._gib[k] += weight * gib
                     self._variance[k] += weight * square
 
     def demands(self) -> tuple[HourDemand, ...]:
@@ -173,34 +173,17 @@ def _of_kind(kind: str, workloads: Iterable[Workload], own: Mapping[str, _Shape 
 
 
 def _shape(runs: Floats) -> _Shape | None:
-    """Typical figures of a run of the workflow: medians, which ignore single outliers."""
     usable = runs[runs[:, 1] > runs[:, 0]]
-    if not len(usable):
-        return None
-    seconds = usable[:, 1] - usable[:, 0]
-    cores = usable[:, 2] / seconds
-    return _Shape(
-        median(seconds.tolist()),
-        median(cores.tolist()),
-        median((usable[:, 3] / seconds).tolist()),
-        float(cores.var(ddof=1)) if len(cores) > 1 else 0.0,
-        np.column_stack([seconds, cores]),
-    )
+    seconds = usable[:, 1:2] - usable[:, :1]
+    return _Shape(np.column_stack([seconds, usable[:, 2:] / seconds])) if len(usable) else None
 
 
 def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
     """Medians over workflows; None when there are too few to estimate another one."""
     if len(shapes) < MIN_SIMILAR_WORKFLOWS:
         return None
-    cores = [s.cores for s in shapes]
-    mean = sum(cores) / len(cores)
-    return _Shape(
-        median(s.seconds for s in shapes),
-        median(cores),
-        median(s.gib for s in shapes),
-        sum((c - mean) ** 2 for c in cores) / (len(cores) - 1),
-        np.empty((0, 2)),
-    )
+    each = np.array([shape.typical() for shape in shapes])
+    return _Shape(np.median(each, axis=0, keepdims=True), float(each[:, 1].var(ddof=1)))
 
 
 def _taken(upcoming: Iterable[float], runs: Floats, late: float) -> Sequence[float]:

@@ -250,9 +250,25 @@ def test_runs_of_unequal_length_widen_the_bound_of_the_hours_in_which_they_end()
     ahead = (MIDNIGHT + DAY,)
     hours = {h.start: h for h in forecast_demand([Workload("a", "CronJob", runs, ahead)], NOW, 48).hours}
     second = hours[MIDNIGHT + DAY + HOUR]
-    assert second.cores == pytest.approx(1.0)  # the typical run takes 75 minutes
-    assert second.cores_high == pytest.approx(1.0 + 1.28 * 1.43, rel=0.05)  # 0 or 2.67
+    assert second.cores == pytest.approx(4.0 / 3.0)  # 0 or 2.67
+    assert second.cores_high == pytest.approx(second.cores + 1.28 * 1.47, rel=0.05)
     assert hours[MIDNIGHT + DAY].cores_high < 4.9
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_a_few_large_runs_count_with_what_they_take(scheduled: bool) -> None:
+    """Two of seven take five times as long, on twice as many cores."""
+    runs = [
+        PastRun(s, s + 1200.0 * longer, 1200.0 * longer * cores, 2400.0 * longer * cores)
+        for k in range(28)
+        for longer, cores in [(5.0, 4.0) if k % 7 < 2 else (1.0, 2.0)]
+        for s in [MIDNIGHT - (k + 1) * DAY]
+    ]
+    ahead = (MIDNIGHT + DAY,) if scheduled else None
+    found = forecast_demand([Workload("a", "CronJob", runs, ahead)], MIDNIGHT + 1.0, 30)
+    core_hours = (5 * 1200.0 * 2.0 + 2 * 6000.0 * 4.0) / 7 / HOUR
+    assert sum(h.cores for h in found.hours) == pytest.approx(core_hours, rel=0.01)
+    assert sum(h.gib for h in found.hours) == pytest.approx(2.0 * core_hours, rel=0.01)
 
 
 def test_the_peak_is_reported_to_the_workflow_that_makes_it() -> None:
