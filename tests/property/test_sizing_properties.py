@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.sizing import cpu_request, memory, memory_request, round_cpu, round_memory, trend, waste
+from concertmaster.core.sizing import cpu_request, levels, memory, memory_request, round_cpu, round_memory, trend, waste
 from concertmaster.core.sizing.waste import fit_losses
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
@@ -102,6 +102,24 @@ def test_the_order_of_runs_matters_only_through_growth(rows: list[tuple[float, f
 def test_a_request_covers_every_recent_peak(rows: list[tuple[float, float, float]]) -> None:
     size = memory_request([r[0] for r in rows], [r[1] for r in rows])
     assert size is not None and size.request >= size.largest_recent_peak == max(r[0] for r in rows)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1.05, 1000.0), st.floats(0.0, 0.5), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_requests_by_input_cover_the_peaks_at_their_inputs(seed: int, span: float, noise: float, whole: bool) -> None:
+    """Also where a level ends between inputs that hardly differ, or at one that many runs share."""
+    rng = np.random.default_rng(seed)
+    inputs = 1e7 * span ** rng.random(60)
+    inputs = np.round(inputs, -6) if whole else inputs
+    peaks = 2.0**30 * (inputs / 1e7) ** (3.0 / np.log2(span)) * np.exp(noise * rng.standard_normal(60))
+    size = memory_request(peaks, np.full(60, 60.0), inputs=inputs)
+    assert size is not None
+    rows = levels(size.model, inputs, peaks, 0.1) if size.model is not None else ()
+    assert [row for row in rows if row[0] < inputs.min()] == []
+    for (below, _), (largest, request) in zip([(0.0, 0.0), *rows], rows, strict=False):
+        within = (inputs > below) & (inputs <= largest)
+        assert within.any()
+        assert (peaks[within] * 1.1 <= request * (1.0 + 1e-9)).all()
 
 
 @given(SAMPLES)

@@ -116,6 +116,7 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
     known = np.isfinite(inputs) & (inputs >= 0.0)
     order = np.argsort(inputs[known], kind="stable")
     x, u = inputs[known][order], peaks[known][order]
+    x = np.where(x < _NO_INPUT, 0.0, x)
     needs = np.array([model.request(size) for size in x.tolist()])
     needs = np.maximum.accumulate(np.maximum(needs, u * (1.0 + headroom)))
     counts = [[2.0**k, int((np.ceil(np.log2(needs)) == k).sum())] for k in np.unique(np.ceil(np.log2(needs)))]
@@ -123,21 +124,29 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
         del counts[min(range(len(counts) - 1), key=lambda i: counts[i][1])]
     rows: list[tuple[float, float]] = []
     for top, _ in counts:
-        within = needs <= top
-        request = plain_memory(min(top, float(needs[within].max())))
-        if request is not None and (not rows or request >= MIN_RATIO * rows[-1][1]):
-            rows.append((_plain_input(float(x[within].max())), request))
-        elif request is not None:
-            rows[-1] = (_plain_input(float(x[within].max())), request)
+        larger = x[needs > top]
+        covered = x < larger[0] if larger.size else x <= x[-1]  # of equal inputs, the one that needs most counts
+        if not covered.any():
+            continue
+        # Rounded up, a level would cover inputs that need the next one; beyond the largest nothing is known.
+        bound = _plain_input(float(x[covered][-1]), upwards=not larger.size)
+        request = plain_memory(float(needs[covered][-1]))
+        if request is None or bound < x[0] or (rows and bound <= rows[-1][0]):
+            continue
+        if not rows or request >= MIN_RATIO * rows[-1][1]:
+            rows.append((bound, request))
+        else:
+            rows[-1] = bound, request
     return tuple(rows) if len(rows) > 1 else ()
 
 
-def _plain_input(size: float) -> float:
-    """``size`` rounded up to two significant digits."""
-    if size < _NO_INPUT:
+def _plain_input(size: float, *, upwards: bool) -> float:
+    """``size`` rounded to three significant digits, as many as are shown."""
+    if not size:
         return 0.0
-    step = 10.0 ** (math.floor(math.log10(size)) - 1)
-    return math.ceil(size / step * (1.0 - 1e-9)) * step
+    step = 10.0 ** (math.floor(math.log10(size)) - 2)
+    steps = size / step
+    return (math.ceil(steps * (1.0 - 1e-9)) if upwards else math.floor(steps * (1.0 + 1e-9))) * step
 
 
 class ModelFits(NamedTuple):

@@ -70,13 +70,15 @@ def two_kinds(i: int) -> float:
 def test_memory_that_follows_its_input_is_sized_by_input() -> None:
     found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size)
     (line,) = [e for e in right_size(found).evidence if "follows its input" in e]
-    assert line == "memory of transform follows its input (60 runs): 480Mi up to 970 MB of input, 1984Mi up to 7.9 GB"
-    assert any("(request 480Mi up to 970 MB, 1984Mi up to 7.9 GB)" in s for s in result.view(found)["insightSentences"])
+    assert line == "memory of transform follows its input (60 runs): 480Mi up to 969 MB of input, 1984Mi up to 7.84 GB"
+    assert any(
+        "(request 480Mi up to 969 MB, 1984Mi up to 7.84 GB)" in s for s in result.view(found)["insightSentences"]
+    )
 
 
 def test_things_counted_have_their_name() -> None:
     found = analyzed(lambda i: two_kinds(i) / 1e6, peak=lambda size: 250 * MI + 0.2e6 * size, policy=ROWS)
-    assert any(e.endswith("480Mi up to 970 rows of input, 1984Mi up to 7,900 rows") for e in right_size(found).evidence)
+    assert any(e.endswith("480Mi up to 969 rows of input, 1984Mi up to 7,840 rows") for e in right_size(found).evidence)
     items = Policy(inputs=(InputSource(InputUnit.COUNT, parameter="n"),))
     assert items.input_unit("transform") == "items"
 
@@ -87,7 +89,7 @@ def test_a_proxy_is_called_one() -> None:
     found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size, policy=proxy)
     (line,) = [e for e in right_size(found).evidence if "follows its" in e]
     assert line == (
-        "memory of transform follows its bytes read (a proxy for input) (60 runs): 480Mi up to 970 MB, 1984Mi up to 7.9 GB"
+        "memory of transform follows its bytes read (a proxy for input) (60 runs): 480Mi up to 969 MB, 1984Mi up to 7.84 GB"
     )
     assert any(
         s.startswith("transform follows its bytes read (a proxy for input)")
@@ -149,7 +151,7 @@ def test_the_detail_of_a_step_has_its_input() -> None:
 def test_a_killed_step_whose_memory_follows_its_input_says_what_larger_inputs_need() -> None:
     found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size, limit=1500 * MI)
     item = next(r for r in found.recommendations if r.rule == "memory-request")
-    assert any("follows its input" in e and "up to 7.9 GB" in e for e in item.evidence)
+    assert any("follows its input" in e and "up to 7.84 GB" in e for e in item.evidence)
 
 
 def test_the_failure_bound_of_the_policy_sets_how_much_room_a_size_has() -> None:
