@@ -215,12 +215,15 @@ def outcomes(runs: list[RunRecord]) -> list[tuple[str, Outcome]]:
 
 
 def test_a_suspended_job_is_one_run_and_its_pause_no_run_time(played: Played) -> None:
-    """Its controller deletes the pod, and begins the Job's time anew when it goes on."""
+    """Its controller deletes the pod, and begins the Job's time anew when it goes on: what ran before is an attempt."""
     (run,), job = played.runs["paused"], played.ends["paused-1"]
     assert run.outcome is Outcome.SUCCEEDED
-    assert near(run.start, unix(job["status"]["startTime"]), LATE)
+    assert [e.attempt for e in run.steps] == [0, 1]
     assert near(run.end, unix(job["status"]["completionTime"]), LATE)
-    assert (run.start or 0.0) - played.suspended >= PAUSE - 1.0
+    created = unix(job["metadata"]["creationTimestamp"]) or 0.0
+    assert near(run.makespan, (run.end or 0.0) - created - PAUSE, LATE + LATE)
+    assert run.suspension is not None
+    assert near((run.makespan or 0.0) + run.suspension.seconds, (run.end or 0.0) - created, LATE)
 
 
 def test_the_pause_of_a_suspended_job_is_no_run_time_in_the_history_either(played: Played) -> None:

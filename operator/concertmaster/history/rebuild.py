@@ -18,6 +18,7 @@ from concertmaster.core.model import (
     RunRecord,
     Source,
     StepExecution,
+    Suspension,
     without_pauses,
 )
 from concertmaster.core.model.facts import OOM_KILLED
@@ -55,16 +56,23 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
 
 
 def _replaced_since(live: RunRecord, rows: Sequence[StepExecution]) -> float | None:
-    """When the run began (unix seconds), if the metrics have a pod of it that was deleted, as from a node that is drained,
-    and replaced: a Job whose podFailurePolicy ignores disruptions does not count it, so that its object seems complete. None
-    otherwise. Only steps that wait for no other lose nothing where they are taken from the metrics."""
+    """When the run began (unix seconds), if the metrics have a pod of it that was deleted and replaced: as from a node that
+    is drained, which a Job does not count if its podFailurePolicy ignores disruptions, or by a suspension, after which the
+    Job begins anew. Its object seems complete then. None otherwise, and as long as the metrics lack a pod of the object.
+    Only steps that wait for no other lose nothing where they are taken from the metrics."""
     if live.end is None or any(name != e.step for e in live.steps for name in e.after or ()):
         return None
     known = {e.pod for e in live.steps}
+    if not known <= {e.pod for e in rows}:
+        return None
     begun = min((e.ready for e in live.steps if e.ready is not None), default=live.end)
+    since = live.created if live.created is not None else begun
     lost = [e for e in rows if e.pod not in known and e.outcome is not Outcome.SUCCEEDED]
-    times = [e.created for e in lost if e.created is not None]
-    return begun if any(begun - _SECOND <= time < live.end for time in times) else None
+    # A pod from before the suspension whose end is unknown would make the suspension run time.
+    times = [
+        e.created for e in lost if e.created is not None and (e.created >= begun - _SECOND or e.finished is not None)
+    ]
+    return begun if any(since - _SECOND <= time < live.end for time in times) else None
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:
@@ -116,9 +124,8 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
         outcome = end.outcome
     pauses = _before_start(runs[at], end)
     steps = _killed_for_good(runs[at].steps) if outcome is Outcome.FAILED else runs[at].steps
-    record = replace(
-        runs[at], steps=steps, outcome=outcome, suspension=end.suspension, pauses=pauses, fetched=end.fetched
-    )
+    held = _suspended(end.suspension, runs[at], pauses)
+    record = replace(runs[at], steps=steps, outcome=outcome, suspension=held, pauses=pauses, fetched=end.fetched)
     return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
 
 
@@ -149,6 +156,13 @@ def _before_start(run: RunRecord, end: RunRecord) -> tuple[tuple[float, float], 
     early = [e.finished for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
     late = [e.created for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
     return ((max(early), min([end.start, *late])),) if early and len(early) + len(late) == len(run.steps) else ()
+
+
+def _suspended(held: Suspension | None, run: RunRecord, pauses: Sequence[Pause]) -> Suspension | None:
+    """The suspension of ``run``. By the conditions of a Job it lasts until it was last resumed: what ran before is none."""
+    if held is None or held.by is not None or not pauses or run.start is None:
+        return held
+    return replace(held, seconds=max(0.0, held.seconds - (pauses[0][0] - run.start)))
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:

@@ -107,11 +107,25 @@ def test_a_pod_that_was_deleted_and_replaced_is_part_of_its_run(outcome: Outcome
     assert [e.outcome for e in found.steps] == [outcome, Outcome.SUCCEEDED]
 
 
+def test_a_pod_that_a_suspension_deleted_is_part_of_its_run_and_the_suspension_is_not() -> None:
+    """As Kueue preempts a Job: it goes on with another pod, from the start that its object then has."""
+    again = replace(WHOLE, ready=29.0)
+    job = replace(end(Outcome.SUCCEEDED, until=40.0), start=30.0, created=8.0, steps=(again,))
+    (found,) = runs(job, pods={"r1": [ran("1", 10.0, outcome=Outcome.UNKNOWN), ran("2", 30.0)]})
+    assert (found.end, found.makespan, found.outcome) == (40.0, 21.0, Outcome.SUCCEEDED)  # 9 s of pause
+    assert [e.pod for e in found.steps] == ["pod-1", "pod-2"]
+
+
 @pytest.mark.parametrize(
     ("own", "other"),
     [
         (WHOLE, ran("1", 9.0)),  # the Job would have counted it
-        (WHOLE, ran("1", 7.0, outcome=Outcome.UNKNOWN)),  # before the Job began, or began anew after a suspension
+        (WHOLE, ran("1", 6.0, outcome=Outcome.UNKNOWN)),  # before the Job was created
+        (
+            replace(WHOLE, ready=29.0),
+            ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None),
+        ),  # suspended at an unknown time
+        (replace(WHOLE, pod="pod-3"), ran("1", 10.0, outcome=Outcome.UNKNOWN)),  # the metrics lack its pod as yet
         (WHOLE, ran("1", 45.0, outcome=Outcome.UNKNOWN)),  # of a Job of the same name after it
         (replace(WHOLE, after=("load",)), ran("1", 10.0, outcome=Outcome.UNKNOWN)),  # its edges would be lost
     ],
