@@ -15,6 +15,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.missing_starts import starts_without_run
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.units import DAY, HOUR
 
@@ -122,9 +123,11 @@ def _unstarted(definition: WorkflowDefinition, runs: Sequence[RunRecord], blind:
     lacking, due = starts_without_run(definition, runs, blind)
     if not lacking:
         return ""
+    queue = definition.declared.get(QUEUE_LABEL)
+    admitted = f", and that LocalQueue {queue} admits them" if queue else ""
     return (
         f"{lacking} of {due} scheduled starts have no run, although none was in progress then: monthly figures and gains"
-        " count only runs that were seen; check that kube-state-metrics exposes the pods of every run"
+        f" count only runs that were seen; check that kube-state-metrics exposes the pods of every run{admitted}"
     )
 
 

@@ -11,6 +11,7 @@ from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.replay import prepare
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.engines import QUEUE_LABEL
 from tests.support.builders import DAY, NOW, definition, run, step
 
 CHAIN = definition(step("extract"), step("load", ["extract"]))
@@ -82,6 +83,9 @@ def test_scheduled_starts_whose_runs_are_never_seen() -> None:
     (found,) = said(seen)
     assert found.startswith("237 of 332 scheduled starts have no run")
     assert "monthly figures and gains count only runs that were seen" in found
+    assert found.endswith("exposes the pods of every run")
+    queued = replace(hourly, declared={QUEUE_LABEL: "team"})
+    assert said(seen, queued) == (f"{found}, and that LocalQueue team admits them",)
     assert said(every) == ()
     assert said(seen, replace(hourly, suspended=True)) == said(seen, CHAIN) == ()
     long = [replace(r, end=(r.start or 0.0) + 3.5 * 3600.0) for r in every[::4]]

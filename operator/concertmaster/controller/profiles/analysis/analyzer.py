@@ -21,6 +21,7 @@ from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import RecommendationState, RuleName
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
@@ -218,8 +219,12 @@ def ready(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
         kind = analysis.definition.engine.object_kind(analysis.definition.key.kind)
         if kind is not None and kind.referred:
             message += "; templates that other workflows refer to (templateRef) are analyzed with those workflows"
-        message += "; if there were runs, see why with:"
         namespace = shlex.quote(analysis.definition.key.namespace)
+        if queue := analysis.definition.declared.get(QUEUE_LABEL):
+            message += (
+                f"; runs that LocalQueue {queue} has not admitted are listed by: kubectl get workloads -n {namespace}"
+            )
+        message += "; if there were runs, see why with:"
         command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, f"{message} {command}")
     if not analysis.enough:

@@ -18,6 +18,7 @@ from statistics import median
 from concertmaster.core.changes.verification.attribution import LoweredMemory, killed_for_memory
 from concertmaster.core.changes.verification.before_after import AmountsByRun, BeforeAfter, InputSizes, good
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.schedules.starts import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, CommonFactor
 from concertmaster.core.stats.rate_increase import first_excess
@@ -140,7 +141,13 @@ def silent(
         kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
         if len(due) < _MISSED or not kept or until - due[-1] < longest + GRACE:
             return None
-        return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
+        queue = definition.declared.get(QUEUE_LABEL)
+        why = (
+            f"are its pods refused, or its runs not admitted by LocalQueue {queue}?"
+            if queue
+            else "are its pods refused?"
+        )
+        return f"no run since the change, although the schedule had {_MISSED} due: {why}"
     pause = max(*pauses, applied - starts[-1])
     hidden = sum(max(0.0, min(b, until) - max(a - longest, applied)) for a, b in blind)
     if until - applied - hidden < 3.0 * pause + longest + GRACE:

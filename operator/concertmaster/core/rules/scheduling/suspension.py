@@ -44,12 +44,13 @@ def _asked(evidence: Evidence) -> tuple[str, ...]:
     return tuple(f"a pod of {step} requests {amounts}" for step, amounts in asked if amounts)[:5]
 
 
-def _remedy(by: str | None) -> str:
+def _remedy(by: str | None, evictions: int) -> str:
     """The remedy, by the controller that suspended the runs."""
     if by is None:
         return "raise the limit on concurrent runs (Argo: parallelism, namespaceParallelism), or resume runs earlier"
     if by.startswith(_QUEUE):
-        return f"raise nominalQuota or borrowingLimit of {by}, lower requests, or start at other hours"
+        rank = " give runs a higher WorkloadPriorityClass," if evictions else ""
+        return f"raise nominalQuota or borrowingLimit of {by},{rank} lower requests, or start at other hours"
     return f"start runs further apart, or let more than one run have {by}"
 
 
@@ -72,14 +73,16 @@ def find(evidence: Evidence) -> Finding | None:
     holders = Counter(suspension.by for suspension in held if suspension.by)
     by = holders.most_common(1)[0][0] if holders else None
     evictions = sum(suspension.evictions for suspension in held)
-    evicted = f"; Kueue evicted them {text.count(evictions, 'time')}" if evictions else ""
+    when, evicted = "before their first pod", ""
+    if evictions:
+        when, evicted = f"{when} and after evictions", f"; Kueue evicted them {text.count(evictions, 'time')}"
     where = "" if by is None else f" in {by}" if by.startswith(_QUEUE) else f" by {by}"
-    remedy = _remedy(by)
+    remedy = _remedy(by, evictions)
     return Finding(
         about="suspended",
         action=f"Reduce the time runs are suspended{where}: {text.duration(seconds.likely)} per run",
         because=(
-            f"runs are suspended {text.duration(seconds.likely)} before their first pod, {text.percent(share.likely)} of"
+            f"runs are suspended {text.duration(seconds.likely)} {when}, {text.percent(share.likely)} of"
             f" the time from creation to end, {evidence.runs(len(known))}{_hours(known)}{evicted}"
         ),
         otherwise=f"every run keeps ending {text.duration(seconds.likely)} later than it could",

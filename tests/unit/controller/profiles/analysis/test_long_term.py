@@ -23,6 +23,7 @@ from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model.daily import RUN
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import MetricsSettings
 from concertmaster.engines.argo.traits import ARGO
@@ -90,6 +91,11 @@ def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why(
     paused = replace(CASE.definition, suspended=True)
     message = analyze_profile(replace(request_of(runs=()), definition=paused)).ready.message
     assert message.startswith("no finished run in 14d; it is suspended; ")
+    queued = replace(CASE.definition, declared={QUEUE_LABEL: "team"})
+    message = analyze_profile(replace(request_of(runs=()), definition=queued)).ready.message
+    assert (
+        "; runs that LocalQueue team has not admitted are listed by: kubectl get workloads -n demo; if there" in message
+    )
 
 
 @pytest.mark.parametrize(("kind", "said"), [("WorkflowTemplate", True), ("CronWorkflow", False)])

@@ -13,6 +13,7 @@ from concertmaster.core.changes.verification.one_image import of_one_image, rele
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.engines.define import define
@@ -70,7 +71,9 @@ def test_a_release_that_fails_where_there_are_many_is_no_harm_of_a_change(
 def test_two_starts_of_a_schedule_without_a_run_are_a_harm(hours: float, harm: bool) -> None:
     text = said(hours, hourly())
     assert (text is not None) is harm
-    assert not harm or "although the schedule had 2 due" in str(text)
+    assert not harm or "although the schedule had 2 due: are its pods refused?" in str(text)
+    queued = said(hours, hourly(declared={QUEUE_LABEL: "team"}))
+    assert not harm or str(queued).endswith("are its pods refused, or its runs not admitted by LocalQueue team?")
 
 
 @pytest.mark.parametrize("scheduled", [True, False])

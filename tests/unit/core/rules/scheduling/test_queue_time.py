@@ -203,8 +203,9 @@ def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> No
     assert item.gain_seconds is not None
     assert (item.gain_seconds.likely, item.gain_seconds.high) == pytest.approx((300, 600), rel=0.1)
     assert "66% of the time from creation to end" in item.because or "67% of the time" in item.because
+    assert "before their first pod and after evictions, " in item.because
     assert "Kueue evicted them 20 times" in item.because
-    assert "ClusterQueue batch" in (item.proposed or "")
+    assert "ClusterQueue batch, give runs a higher WorkloadPriorityClass, lower requests" in (item.proposed or "")
     assert held.analysis().makespan == plain.analysis().makespan
     split = insights(held.analysis()).split
     assert split is not None
@@ -212,6 +213,7 @@ def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> No
     assert "before it, 10m" in " ".join(sentences(insights(held.analysis()), 20))
     unnamed = replace(plain, runs=tuple(replace(r, suspension=Suspension(600.0)) for r in plain.runs)).one("queue-time")
     assert unnamed.action == "Reduce the time runs are suspended: 10m00s per run"
+    assert "before their first pod, " in unnamed.because
     assert (unnamed.proposed or "").startswith("raise the limit on concurrent runs")
     brief = [replace(r, suspension=Suspension(5.0)) for r in plain.runs]
     assert replace(plain, runs=tuple(brief)).recommended("queue-time") == []
