@@ -38,10 +38,10 @@ def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> i
 def came_and_went(points: Sequence[ChangePoint], least: float) -> bool:
     """Whether more of ``points`` than a regression and its end are clear changes of at least ``least`` (a share), in both
     directions."""
-    return _returns([way for point in points if (way := direction_if_clear(point, least))])
+    return returns([way for point in points if (way := direction_if_clear(point, least))])
 
 
-def _returns(ways: Sequence[int]) -> bool:
+def returns(ways: Sequence[object]) -> bool:
     """Whether changes in these directions are more than a regression and its end."""
     return len(ways) > _MAX_CHANGES and len(set(ways)) > 1
 
@@ -57,7 +57,7 @@ def last_clear(
     if not clear or min(ways.count(1), ways.count(-1)) >= _MIN_TIMES:
         return None
     newest = clear[-1][0]
-    return None if _returns(ways) and until - newest.time < _MIN_LASTING else newest
+    return None if returns(ways) and until - newest.time < _MIN_LASTING else newest
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:

@@ -24,8 +24,8 @@ from concertmaster.core.changes.operations import of_manifest, operations, versi
 from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, PatchableKinds, Recommendation
 from concertmaster.core.model.enums import ChangeKind, RuleName
 from concertmaster.core.model.policy import Bounds
+from concertmaster.core.stats.quantiles import Z90
 
-_Z = 1.645  # predictions are 90% intervals
 # Rules whose edits do not depend on each other.
 _SIZES = frozenset({RuleName.RIGHT_SIZE, RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST})
 
@@ -277,9 +277,9 @@ def widened(predicted: PredictedEffect, spread: float) -> PredictedEffect:
     """
     if predicted.measure == "Duration":
         low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (predicted.low, predicted.likely, predicted.high))
-        ends = (likely - math.hypot(likely - low, _Z * spread), likely + math.hypot(high - likely, _Z * spread))
+        ends = (likely - math.hypot(likely - low, Z90 * spread), likely + math.hypot(high - likely, Z90 * spread))
         return replace(predicted, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
-    noise = _Z * spread * (1.0 + predicted.likely)  # cost per run scales with duration
+    noise = Z90 * spread * (1.0 + predicted.likely)  # cost per run scales with duration
     ends = (
         predicted.likely - math.hypot(predicted.likely - predicted.low, noise),
         predicted.likely + math.hypot(predicted.high - predicted.likely, noise),

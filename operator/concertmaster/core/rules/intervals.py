@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.means import combined, mean_with_interval
-
-_Z = 1.645  # standard errors from the middle of a 90% interval to its ends
+from concertmaster.core.stats.quantiles import Z90
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
@@ -20,9 +19,9 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
 
 def wilson(share: float, of: float) -> tuple[float, float]:
     """The ends of the 90% interval of a share (0 to 1) of ``of`` > 0 (Wilson 1927)."""
-    z2 = _Z**2
+    z2 = Z90**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    half = Z90 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
     return max(0.0, middle - half), 1.0 if share >= 1.0 else min(1.0, middle + half)
 
 
@@ -35,10 +34,10 @@ def share_interval(count: int, of: int, alike: float = 1.0) -> Interval | None:
     """
     if of <= 0 or count <= 0:
         return None
-    share, z2, cases = count / of, _Z**2, of / alike**2
+    share, z2, cases = count / of, Z90**2, of / alike**2
     _, high = wilson(share, cases)
     root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / cases + 4.0 * share * (cases * (1.0 - share) + 1.0)))
-    low = (2.0 * share * cases + z2 - 1.0 - _Z * root) / (2.0 * (cases + z2))
+    low = (2.0 * share * cases + z2 - 1.0 - Z90 * root) / (2.0 * (cases + z2))
     return Interval(max(0.0, low), share, high)
 
 

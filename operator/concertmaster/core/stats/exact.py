@@ -51,23 +51,24 @@ def all_within(part: int, count: int, of: int) -> float:
     return math.comb(part, count) / math.comb(of, count)
 
 
+OVER = 0.01  # probability of as many values without it, if it went on, below which it is over
 _QUIET_VALUES = 3  # values since the last one
 USUAL_PAUSE = 2  # values without it that are nothing unusual
 
 
-def is_over(seen: Sequence[bool], level: float) -> bool:
+def is_over(seen: Sequence[bool], level: float = OVER) -> bool:
     """Whether what was ``seen`` at times (oldest first) is over: in none of the newest, which is chance below ``level``."""
     quiet = [*reversed(seen), True].index(True)
     return len(seen) > quiet >= _QUIET_VALUES and all_within(len(seen) - quiet, sum(seen), len(seen)) < level
 
 
-def is_over_beyond_pauses(seen: Sequence[bool], level: float) -> bool:
+def is_over_beyond_pauses(seen: Sequence[bool]) -> bool:
     """Whether what was ``seen`` at times is over as in ``is_over``, and has been away for more than twice as long as it was
     between any two times: what comes back each night or weekend has been away before."""
     there = [-1, *(place for place, one in enumerate(seen) if one)]
     since = len(seen) - 1 - there[-1]
     pause = max((b - a for a, b in pairwise(there)), default=1) - 1
-    return since > 2 * max(pause, USUAL_PAUSE) and is_over(seen, level)
+    return since > 2 * max(pause, USUAL_PAUSE) and is_over(seen)
 
 
 NEWER = (1 / 2, 1 / 3, 1 / 4)  # shares of the end of a sequence that are compared with the rest

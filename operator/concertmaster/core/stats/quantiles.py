@@ -7,6 +7,8 @@ from functools import lru_cache
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
+Z90 = 1.645
+"""Standard errors from the middle of a 90% interval to each of its ends: what one tail exceeds by chance in a twentieth."""
 
 
 def normal_quantile(p: float) -> float:

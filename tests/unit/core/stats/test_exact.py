@@ -16,11 +16,11 @@ WEEKEND = [False] * 12
 )
 def test_what_comes_back_after_each_weekend_is_over_after_more_than_two_of_them(since: list[bool], over: bool) -> None:
     seen = [*DAYS * 5, *WEEKEND, *DAYS * 5, *since]
-    assert is_over(seen, 0.01)  # by chance alone, one weekend is enough
-    assert is_over_beyond_pauses(seen, 0.01) is over
+    assert is_over(seen)  # by chance alone, one weekend is enough
+    assert is_over_beyond_pauses(seen) is over
 
 
 def test_what_was_never_seen_or_is_still_seen_is_not_over() -> None:
-    assert not is_over_beyond_pauses([], 0.01)
-    assert not is_over_beyond_pauses([False] * 50, 0.01)
-    assert not is_over_beyond_pauses([*DAYS, *WEEKEND, True], 0.01)
+    assert not is_over_beyond_pauses([])
+    assert not is_over_beyond_pauses([False] * 50)
+    assert not is_over_beyond_pauses([*DAYS, *WEEKEND, True])

@@ -35,7 +35,6 @@ _MIN_EXECUTIONS = 8  # executions on each side, of runs with both
 _SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
 _SIDE = 0.01  # probability that it looks slower than before, or than behind, by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
-_OVER = 0.01  # probability that no newest run is slower there by chance
 _NEAR = 6  # executions of a step, before and after one of it, whose time it would take elsewhere
 _ADDRESS = re.compile(r"ip(?:-\d{1,3}){4}\b")
 _GENERATION = re.compile(r"[a-z]+\d[a-z0-9]*[.-]")
@@ -296,4 +295,4 @@ def _over(rows: _Rows, slow: Flags, shift: float) -> bool:
     known = np.flatnonzero(np.bincount(rows.run) > 0)
     apart = np.append(slower, np.full(used.size - slower.size, np.nan))
     shows = [bool(apart[run] >= shift / 2) for run in known.tolist() if not used[run] or math.isfinite(apart[run])]
-    return is_over_beyond_pauses(shows, _OVER)
+    return is_over_beyond_pauses(shows)

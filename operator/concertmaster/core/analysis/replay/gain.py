@@ -23,7 +23,7 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.exact import USUAL_PAUSE, is_over_beyond_pauses
 from concertmaster.core.stats.means import combined, widened
-from concertmaster.core.stats.quantiles import student_quantile
+from concertmaster.core.stats.quantiles import Z90, student_quantile
 
 DRAWS = 1000  # resamples; between seeds the ends of a 90% interval then vary by about 1% of its width
 LEVEL = 0.90
@@ -31,11 +31,9 @@ SEED = 20240501  # fixed, so that the same evidence gives the same recommendatio
 # Standard deviation of log(measured / predicted) per unit of the predicted log ratio: the error of the replay itself. Fitted
 # to 120 simulated campaigns (benchmarks/changes/campaigns.py, with seeds other than those of the table).
 MODEL_ERROR = 0.04
-_Z = 1.645  # normal quantile of LEVEL
 _LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
 _MIN_SHARE = 1e-3  # share of a run that no change undercuts
 SURE = Interval(1.0, 1.0, 1.0)  # a factor without an error
-_SIGNIFICANCE = 0.01  # that no newest run could save anything although as many can as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def has_ended(saved: np.ndarray) -> bool:
     """Whether what some runs could save, in order of time, none of the newest can."""
     if saved[-2 * USUAL_PAUSE - 1 :].any():  # as it mostly is, and much sooner known
         return False
-    return is_over_beyond_pauses((saved != 0.0).tolist(), _SIGNIFICANCE)
+    return is_over_beyond_pauses((saved != 0.0).tolist())
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE) -> tuple[Interval, Interval]:
@@ -107,7 +105,7 @@ def paired_interval(saved: np.ndarray, base: np.ndarray, error: Interval = SURE)
 def _of_few(runs: int) -> float:
     """How many times as wide as its percentiles a bootstrap interval must be: Student's quantile with the standard deviation
     of a sample, over the normal one with that of resamples."""
-    return student_quantile(0.5 + LEVEL / 2.0, runs - 1.0) / _Z * math.sqrt(runs / (runs - 1.0)) if runs > 1 else 1.0
+    return student_quantile(0.5 + LEVEL / 2.0, runs - 1.0) / Z90 * math.sqrt(runs / (runs - 1.0)) if runs > 1 else 1.0
 
 
 def _within(least: float, found: Interval, most: float) -> Interval:
@@ -121,7 +119,7 @@ def with_replay_error(found: Interval, share: float, error: Interval = SURE) -> 
     if not share:
         return found
     ratio = math.log(max(_MIN_SHARE, 1.0 - share))
-    ends = [(1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share * found.likely for side in (-1.0, 1.0)]
+    ends = [(1.0 - math.exp(ratio * (1.0 + side * Z90 * MODEL_ERROR))) / share * found.likely for side in (-1.0, 1.0)]
     return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends)), error.scaled(found.likely)])
 
 

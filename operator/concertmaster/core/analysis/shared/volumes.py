@@ -25,8 +25,7 @@ from concertmaster.core.units import DAY
 _MIN_RUNS = 5  # runs required for a trend
 _MIN_SMOOTHED_RUNS = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
-# Below which the newest runs lack a claim because another one took its place, or growth has changed.
-_SIGNIFICANCE = 0.01
+_SIGNIFICANCE = 0.01  # below which growth has changed
 _PAUSE = 0.5  # share of the time since growth became slower, for which it never was before
 _MAX_HORIZON = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
 
@@ -81,7 +80,7 @@ def _replaced(
     mounting: Callable[[frozenset[str]], Sequence[str]], steps: Collection[str], runs: Collection[str]
 ) -> bool:
     """Whether the newest runs whose ``steps`` mount volumes (``mounting``) mount others, not this one as ``runs`` did."""
-    return is_over([run in runs for run in mounting(frozenset(steps))], _SIGNIFICANCE)
+    return is_over([run in runs for run in mounting(frozenset(steps))])
 
 
 def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from concertmaster.core.changepoint import detect
+from concertmaster.core.changepoint.clear import returns
 from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.between_times import BetweenTimes
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
@@ -23,7 +24,6 @@ NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and ol
 SEASONS = 600  # runs, to tell hours and weekends: those of twelve days, at one every half an hour
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
 _MIN_LEVEL = 5  # runs: as few as a change may be compared with
-_MAX_CHANGES = 2  # in both directions; more are how the runs vary
 _CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of the same second
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
@@ -191,9 +191,8 @@ def last_level(before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputS
     rows = [r for r in good(before) if r.start is not None and seconds[r.run]]
     trend = detect([r.start or 0.0 for r in rows], [seconds[r.run] for r in rows], inputs=[sizes[r.run] for r in rows])
     points = [p for p in trend.points if abs(math.log(p.ratio)) >= math.log1p(MARGIN)]
-    come_and_go = len(points) > _MAX_CHANGES and len({p.direction for p in points}) > 1
     few = not points or sum((r.start or 0.0) >= points[-1].time for r in rows) < _MIN_LEVEL
-    begins = [-math.inf, *(() if few or come_and_go else (p.time for p in points))]
+    begins = [-math.inf, *(() if few or returns([p.direction for p in points]) else (p.time for p in points))]
     levels = ([r for r in before if a <= (r.start or 0.0) < b] for a, b in pairwise([*begins, math.inf]))
     return LastLevel(begins[-1], BetweenTimes.of([_timed(level, seconds, sizes) for level in levels]))
 

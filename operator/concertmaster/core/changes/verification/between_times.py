@@ -15,11 +15,10 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changes.verification.power import unexplained
 from concertmaster.core.stats.comparison import MIN_RUNS
-from concertmaster.core.stats.quantiles import student_quantile
+from concertmaster.core.stats.quantiles import Z90, student_quantile
 
 _MIN_STRETCH = 2  # runs
 _MIN_PLACES = 3.0  # stretches as long as that after the change, at the least
-_Z = 1.645  # standard errors above which places differ more than chance explains: in a twentieth of the cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,6 @@ class BetweenTimes:
         apart = (sums[at + later] - sums[at]) / later - (sums[at] - sums[at - compared]) / compared
         independent = float(self.logs.var()) * (1.0 / compared + 1.0 / later)
         times = float(apart @ apart) / at.size / independent if independent > 0.0 else 1.0
-        if times <= 1.0 + _Z * math.sqrt(2.0 / places):
+        if times <= 1.0 + Z90 * math.sqrt(2.0 / places):
             return 0.0
-        return (student_quantile(0.95, places) / _Z) ** 2 * times - 1.0
+        return (student_quantile(0.95, places) / Z90) ** 2 * times - 1.0

@@ -14,14 +14,13 @@ from concertmaster.core.changes.verification.power import spread
 from concertmaster.core.model import RunRecord
 from concertmaster.core.reserved import reservation
 from concertmaster.core.stats.comparison import MIN_RUNS
-from concertmaster.core.stats.quantiles import student_quantile
+from concertmaster.core.stats.quantiles import Z90, student_quantile
 from concertmaster.core.units import HOUR
 
 LATER_RUNS = 10  # an effect is usually measured over 5 to 20 runs
 # Prior standard deviation of the drift of log run times per run that input size does not explain: a tenth over 60 runs. An
 # assumption; the runs' own slope dominates once it is more precise.
 DRIFT = 0.0015
-_Z = 1.645  # normal quantile by which the error is multiplied later
 
 
 def reserved_per_month(analysis: Analysis) -> float | None:
@@ -70,7 +69,7 @@ def effect_error(runs: Sequence[RunRecord]) -> float:
     if n < MIN_RUNS:
         return 0.0
     noise = spread([r.makespan or 0.0 for r in rows], [sizes[r.run] for r in rows])
-    wider = student_quantile(0.95, max(1, n - 2)) / _Z
+    wider = student_quantile(0.95, max(1, n - 2)) / Z90
     error = noise * wider * math.sqrt(1.0 / n + 1.0 / LATER_RUNS)
     if any(e.input_size for r in rows for e in r.steps):
         return error

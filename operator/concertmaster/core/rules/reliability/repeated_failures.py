@@ -18,7 +18,6 @@ _LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _NEWER = 0.5  # least share of the failed share since then that the newer half of these runs has
 _STAYS = 0.5  # of these numbers, for what the last analysis published
-_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
 _QUIET = 3 * DAY  # without a failure: what fails on working days only has not ended at the weekend
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
 
@@ -116,7 +115,7 @@ def _ended(failed: Sequence[bool | None], runs: Sequence[RunRecord]) -> bool:
     failed: these may have."""
     flags = [own is not False for own in failed]
     last, now = ((run.end or run.start or 0.0) for run in (runs[len(flags) - 1 - flags[::-1].index(True)], runs[-1]))
-    return now - last >= _QUIET and is_over(flags, _ENDED_SIGNIFICANCE)
+    return now - last >= _QUIET and is_over(flags)
 
 
 def _increase(flags: Sequence[bool], ratio: float, rise: float) -> int | None:

@@ -39,7 +39,6 @@ from concertmaster.core.units import HOUR
 
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
-_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
 
 
 def _passing(own: Attempts) -> bool:
@@ -244,7 +243,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     lost = lost_by(evidence.rows.undisturbed, attempts)
     for name, own in attempts.items():
         spec = analysis.definition.graph.step(name)
-        if not own.classes or spec is None or is_over([bad is not False for bad in own.failed], _ENDED_SIGNIFICANCE):
+        if not own.classes or spec is None or is_over([bad is not False for bad in own.failed]):
             continue
         fewer = _fewer(evidence, name, own, spec.retry_limit)
         if fewer is not None:

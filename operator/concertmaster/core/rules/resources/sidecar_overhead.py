@@ -29,7 +29,6 @@ _Pod = tuple[str, str, str | None, int]
 """A pod: its run, step, item and attempt."""
 
 _MIN_FREED_SHARE = 0.5  # share of what it does not use that a smaller request frees at least
-_SIGNIFICANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ def _gone(evidence: Evidence, own: _Sidecar) -> bool:
     """Whether the newest runs of its steps no longer have it: it was removed, or has another name."""
     ran = set[str]().union(*(evidence.rows.all[step] for step in own.steps))
     runs = [run.run for run in evidence.analysis.present if run.run in ran]
-    return is_over([run in own.reserved for run in runs], _SIGNIFICANCE)
+    return is_over([run in own.reserved for run in runs])
 
 
 def _since(evidence: Evidence, own: _Sidecar) -> Sequence[RunRecord]:

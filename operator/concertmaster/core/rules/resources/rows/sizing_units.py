@@ -19,8 +19,6 @@ from concertmaster.core.model import POD, Finding, StepSpec
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.stats.exact import is_over
 
-_SIGNIFICANCE = 0.01  # below which the newest runs lack a step because it no longer exists
-
 
 @fast_init
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def _template(step: StepAnalysis) -> str:
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
     """Whether the newest runs lack a step that the definition does not declare: it was removed, or has another name."""
     ran = {time for container in step.containers for time in container.columns["time"]}
-    return is_over([run.end in ran for run in analysis.runs], _SIGNIFICANCE)
+    return is_over([run.end in ran for run in analysis.runs])
 
 
 def defaulted(evidence: Evidence, unit: SizingUnit, resource: str) -> SizingUnit:
