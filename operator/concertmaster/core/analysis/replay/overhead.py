@@ -24,10 +24,10 @@ from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work, depth, list_schedule
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.quantiles import Z90, student_quantile
 
 FITTED_LEVEL = 0.3  # prior spread (log) after the fit has set the level: the error of its form
 UNSEEN_LEVEL = 1.0  # workflows of one engine differ by up to a factor of e
-Z90 = 1.645  # normal quantile of a two-sided 90% interval
 MIN_DEGREES_OF_FREEDOM = 2  # degrees of freedom; with fewer an interval would be meaningless
 
 
@@ -89,11 +89,7 @@ def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Pre
     The 90% quantile is Student's when the spread is estimated from a few runs, and normal when it is the prior's.
     ``observed``: parameters (a level, slopes) estimated from the same runs, each of which costs a degree of freedom.
     """
-    quantile = Z90
-    if runs:
-        free = max(MIN_DEGREES_OF_FREEDOM, runs - observed)
-        # First two terms of Fisher and Cornish's expansion (1960): 5% short at two degrees of freedom, exact at ten.
-        quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
+    quantile = student_quantile(0.95, float(max(MIN_DEGREES_OF_FREEDOM, runs - observed))) if runs else Z90
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # exp() overflows near 709
         return Prediction(None, runs)
     apart = math.exp(quantile * deviation)
