@@ -57,15 +57,26 @@ def one_more(makespans: Sequence[float]) -> Prediction:
 
 
 def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
-    """Expected seconds of each task: the mean of its step over ``others``, or of all tasks for an unknown step."""
+    """Expected seconds of each task: those of its step over ``others``, or of all tasks for an unknown step.
+
+    One task takes their mean; several are as unlike as theirs: if each took the mean, a fan-out would end with a usual task
+    instead of its longest.
+    """
     seen: dict[str, list[float]] = {}
     for work in others:
         for step, duration in zip(work.steps, work.durations, strict=False):
             if math.isfinite(duration) and duration >= 0.0:
                 seen.setdefault(step, []).append(duration)
-    means = {step: float(np.mean(values)) for step, values in seen.items()}
-    anything = float(np.mean([d for values in seen.values() for d in values])) if seen else 0.0
-    return [means.get(step, anything) for step in target.steps]
+    anything = [d for values in seen.values() for d in values] or [0.0]
+    tasks: dict[str, list[int]] = {}
+    for place, step in enumerate(target.steps):
+        tasks.setdefault(step, []).append(place)
+    expected = np.zeros(len(target.steps))
+    for step, places in tasks.items():
+        values, n = seen.get(step, anything), len(places)
+        expected[places] = np.mean(values) if n == 1 else np.quantile(values, (np.arange(n) + 0.5) / n, method="hazen")
+    found: list[float] = expected.tolist()
+    return found
 
 
 def _features(work: Work) -> tuple[float, float, float]:

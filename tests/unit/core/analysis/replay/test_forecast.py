@@ -131,6 +131,16 @@ def test_durations_of_known_and_unknown_steps() -> None:
     assert step_durations(target, []) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_fan_out_of_unlike_items_is_expected_to_end_with_its_longest(count: int) -> None:
+    items = [30.0, 60.0, 90.0, 1500.0]
+    known = replace(fork(4), durations=[10.0, *items, 10.0], makespan=1530.0)
+    target = replace(known, durations=[NAN] * 6, makespan=NAN)
+    assert step_durations(target, [known]) == [10.0, *items, 10.0]
+    found = forecast(target, [known] * count).seconds
+    assert found is not None and found.likely == pytest.approx(1530.0, rel=0.02)
+
+
 def test_the_smoother_follows_a_power_law_and_knows_where_it_guesses() -> None:
     x = [[math.log(n / 40)] for n in (10, 20, 40, 80, 160)]
     y = [0.8 * row[0] for row in x]
