@@ -8,6 +8,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.rollback import Rollback
+from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.changes.verification.verifier import Verifier, never_read
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -143,9 +144,10 @@ class InProgress:
         if not context.read_since(applied):
             return None
         change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
-        if self._verifier.nothing_new(context, change, definition):
+        compared = ComparedChange(context, change, definition, applied)
+        if self._verifier.nothing_new(compared):
             return None
-        result = self._verifier.verify(context, change, definition, applied, early=early)
+        result = self._verifier.verify(compared, early=early)
         if result is None:
             self.waiting.add(change.uid)
             return None

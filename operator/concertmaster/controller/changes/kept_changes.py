@@ -14,9 +14,9 @@ from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.listed_changes import OBJECTION
 from concertmaster.controller.changes.rollback import Rollback
+from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
 from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
-from concertmaster.controller.changes.verification.verifier import changed_steps, lowered_by
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -29,7 +29,6 @@ from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later
 from concertmaster.core.changes.verification.one_image import of_one_image
 from concertmaster.core.changes.verification.start_times import Span
 from concertmaster.core.changes.verification.verify import Verification, scheduled
-from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Verdict
 from concertmaster.kube.apply import last_write, written_at
 
@@ -88,21 +87,17 @@ class KeptChanges:
         for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:
             if change.applied is None or context.definition is None:
                 continue
-            times = self._times.of(context, change, context.definition)  # observed in every cycle
+            compared = ComparedChange(context, change, context.definition, change.applied)
+            times = self._times.of(compared)  # observed in every cycle
             if context.now - change.applied >= self._due.get(change.uid, 0.0):
-                context.put(self._check(context, change, context.definition, change.applied, times.unwatched))
+                context.put(self._check(compared, times.unwatched))
 
-    def _check(
-        self,
-        context: WorkflowContext,
-        change: WorkflowChangeView,
-        definition: WorkflowDefinition,
-        applied: float,
-        unwatched: Sequence[Span],
-    ) -> WorkflowChangeView | None:
+    def _check(self, compared: ComparedChange, unwatched: Sequence[Span]) -> WorkflowChangeView | None:
+        context, definition, applied = compared.context, compared.definition, compared.applied
         if self._left <= 0 or not context.read_since(applied):
             return None
-        change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
+        change = self._writer.fingerprinted(compared.change, definition.fingerprint, context.now)
+        compared = replace(compared, change=change)
         decidable = not change.undecidable(context.scope)
         observed = ObservedState(
             decidable,
@@ -110,7 +105,7 @@ class KeptChanges:
             journaled=self._writer.journaled(change),
         )
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t is not None]
-        changed = self._runs.touched(context, change, definition) or any(t > applied for t in others)
+        changed = self._runs.touched(compared) or any(t > applied for t in others)
         decision = after_verdict(observed, context.target_state(change, self._writer.target), changed=changed)
         if decision.step is Step.RELEASE:
             self._release(change.uid)
@@ -120,9 +115,8 @@ class KeptChanges:
         last = watched_until(scheduled(context.policy.apply.verify, definition, context.now))
         runs = self._runs.split(context, applied, context.policy.analysis.window_seconds + last, change)
         runs = replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last))
-        runs = of_one_image(self._runs.watched(context, definition, applied, runs, unwatched), definition.graph)
-        steps = changed_steps(change, definition, runs)
-        lowered = lowered_by(change, context.policy)
+        runs = of_one_image(self._runs.watched(compared, runs, unwatched), definition.graph)
+        steps, lowered = compared.steps(runs), compared.lowered
         reason = later_harm(runs, steps, lowered)
         if reason is not None:  # read only then: they are many
             runs = context.control.own_runs(runs, applied)

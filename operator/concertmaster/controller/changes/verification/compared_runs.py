@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
@@ -15,7 +16,6 @@ from concertmaster.core.changes.verification.before_after import BASELINE, Befor
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.one_image import edited_often, of_one_image, released
 from concertmaster.core.changes.verification.start_times import Span, StartTimes
-from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import HOUR
 
@@ -39,41 +39,27 @@ class ComparedRuns:
     def __init__(self, history: HistoryProvider) -> None:
         self._history = history
 
-    def own(
-        self,
-        context: WorkflowContext,
-        change: WorkflowChangeView,
-        definition: WorkflowDefinition,
-        applied: float,
-        times: StartTimes,
-        max_age: float,
-    ) -> OwnRuns:
+    def own(self, compared: ComparedChange, times: StartTimes, max_age: float) -> OwnRuns:
         """The runs before and after the change, without those that others' edits and releases took part in. ``max_age``: for
         how long (seconds) it is verified at the most."""
-        foreign = self.touched(context, change, definition)
-        edited = _edited(context, change, applied, times) if foreign else None
+        context, graph = compared.context, compared.definition.graph
+        foreign = self.touched(compared)
+        edited = _edited(compared, times) if foreign else None
         window = context.policy.analysis.window_seconds + max_age
-        runs = self.split(context, applied, window, change, edited)
+        runs = self.split(context, compared.applied, window, compared.change, edited)
         # The span in which the edit was made ends with it.
         unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
-        runs = self.watched(context, definition, applied, runs, unwatched)
+        runs = self.watched(compared, runs, unwatched)
         ended = ""
         if foreign:
             ended = "the workflow was changed otherwise meanwhile"
-        elif released(runs, definition.graph):
+        elif released(runs, graph):
             ended = "the image was changed meanwhile"
-        return OwnRuns(of_one_image(runs, definition.graph), "" if behind(context) else ended, edited)
+        return OwnRuns(of_one_image(runs, graph), "" if behind(context) else ended, edited)
 
-    def watched(
-        self,
-        context: WorkflowContext,
-        definition: WorkflowDefinition,
-        applied: float,
-        runs: BeforeAfter,
-        unwatched: Sequence[Span],
-    ) -> BeforeAfter:
-        """``runs`` without those since ``applied`` of the spans ``unwatched``, which may be of another definition."""
-        if not unwatched or self._edited_often(context, definition, applied):
+    def watched(self, compared: ComparedChange, runs: BeforeAfter, unwatched: Sequence[Span]) -> BeforeAfter:
+        """``runs`` without those since the change of the spans ``unwatched``, which may be of another definition."""
+        if not unwatched or self._edited_often(compared):
             return runs
         why = "of a time in which the workflow was edited and no cycle ran"
         return runs.without(lambda r: any(a <= (r.start or 0.0) < b for a, b in unwatched), why)
@@ -114,23 +100,25 @@ class ComparedRuns:
             context.foreseen = len(before), forecast.warns() if forecast is not None else None
         return context.foreseen
 
-    def touched(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+    def touched(self, compared: ComparedChange) -> bool:
         """Whether the definition was changed since, by anybody but another change of ours. False when the definition
         cannot be read completely at present, and where it is edited for each run, before the change as since."""
-        if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
+        change, marks = compared.change, {compared.change.fingerprint, compared.definition.fingerprint}
+        if None in marks or len(marks) == 1:
             return False
-        since = change.applied or 0.0
-        others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
-        if any(t >= since for t in others):
+        others = [t for c in compared.context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
+        if any(t >= compared.applied for t in others):
             return False
-        return not self._edited_often(context, definition, since)
+        return not self._edited_often(compared)
 
-    def _edited_often(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
-        """Whether every run, or every few of them, had an edit of their own before the change at ``since``: one since then
-        says nothing."""
-        window = context.policy.analysis.window_seconds
-        before = self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since)
-        return edited_often(before, definition.graph)
+    def _edited_often(self, compared: ComparedChange) -> bool:
+        """Whether every run, or every few of them, had an edit of their own before the change: one since then says
+        nothing."""
+        definition, applied = compared.definition, compared.applied
+        since = applied - compared.context.policy.analysis.window_seconds
+        return edited_often(
+            self._history.runs(definition, limit=BASELINE, since=since, as_of=applied), definition.graph
+        )
 
 
 def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applied: float) -> float:
@@ -140,10 +128,10 @@ def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applie
     return max(applied, overwritten or 0.0, context.made_anew(earlier) or 0.0)
 
 
-def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float, times: StartTimes) -> float | None:
-    """When somebody else edited the workflow since ``change`` was ``applied`` (unix seconds; None: not known). Without a
-    date, it was when no cycle looked."""
-    dated = context.edited(change, applied)
+def _edited(compared: ComparedChange, times: StartTimes) -> float | None:
+    """When somebody else edited the workflow since the change (unix seconds; None: not known). Without a date, it was when
+    no cycle looked."""
+    dated = compared.context.edited(compared.change, compared.applied)
     unseen = times.unwatched[-1] if times.unwatched else None
     if unseen is None or (dated is not None and dated >= unseen[0]):
         return dated

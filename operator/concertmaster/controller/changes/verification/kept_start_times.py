@@ -6,11 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.start_times import StartTimes, still_known
-from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import DAY, HOUR
 
@@ -28,8 +26,9 @@ class KeptStartTimes:
         self._noted: dict[str, StartTimes] = {}  # in the journal
         self._tidied = 0.0  # when those of changes that ended were forgotten (unix seconds)
 
-    def of(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> StartTimes:
-        """When the workflow could be started since ``change``. Raises HistoryError."""
+    def of(self, compared: ComparedChange) -> StartTimes:
+        """When the workflow could be started since the change. Raises HistoryError."""
+        context, change = compared.context, compared.change
         if change.uid not in self._times:
             if self._tidied != context.now:  # once a cycle
                 self._times, self._noted = still_known(self._times, context.now), still_known(self._noted, context.now)
@@ -37,7 +36,7 @@ class KeptStartTimes:
             noted = self._writer.journal.start_times(change.uid)
             if noted is not None:
                 self._times[change.uid] = self._noted[change.uid] = noted
-        times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
+        times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, compared.definition)
         noted = self._noted.get(change.uid)
         every = _NOTED_EVERY_KEPT if change.phase == ChangePhase.COMPLETED else _NOTED_EVERY
         if noted is None or times.at - noted.at >= every or not _alike(times, noted):

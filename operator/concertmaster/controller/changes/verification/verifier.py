@@ -10,26 +10,20 @@ from typing import NamedTuple
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns, OwnRuns, behind
 from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.operations import lowered_memory
-from concertmaster.core.changes.operations import written as values_written
-from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.verification.before_after import (
-    BeforeAfter,
-)
+from concertmaster.core.changes.verification.attribution import harmed_steps
+from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
-from concertmaster.core.lifecycle.states import step_of
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.enums import MetricRole, OnSame, Verdict
-from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
 from concertmaster.core.units import MINUTE
-from concertmaster.engines import PATCHABLE
 
 # Seconds after which runs are read again although none is new: a verification ends by age as well, runs count as lost some
 # time after their last sign of life, and other workflows run on.
@@ -59,65 +53,53 @@ class Verifier:
         self._revision = revision
         self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
 
-    def nothing_new(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+    def nothing_new(self, compared: ComparedChange) -> bool:
         """Whether nothing of the workflow has changed since ``verify`` last found no verdict. Thousands of changes may be
         verified for days, and reading the runs of each takes longer than everything else of a cycle in which none ended."""
-        self._times.of(context, change, definition)  # observed in every cycle
-        known = self._undecided.get(change.uid)
+        self._times.of(compared)  # observed in every cycle
+        known = self._undecided.get(compared.change.uid)
         return (
-            known is not None
-            and known.lasts(context.now)
-            and known.depends_on == self._dependencies(context, change, definition)
+            known is not None and known.lasts(compared.context.now) and known.depends_on == self._dependencies(compared)
         )
 
-    def _dependencies(
-        self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition
-    ) -> tuple[object, ...] | None:
+    def _dependencies(self, compared: ComparedChange) -> tuple[object, ...] | None:
         """What a verification depends on beside time and other workflows; None where that is not known."""
+        context, definition = compared.context, compared.definition
         revision, policy = self._revision(definition.key), context.policy
         if revision is None or policy.metric(MetricRole.INPUT_SIZE) is not None:
             return None
         changes = [(c.uid, c.version) for c in context.changes]
         source = context.outages, behind(context)
-        return revision, change.version, definition, policy, changes, context.target_versions, source
+        return revision, compared.change.version, definition, policy, changes, context.target_versions, source
 
-    def _note(
-        self, context: WorkflowContext, change: WorkflowChangeView, depends_on: tuple[object, ...] | None
-    ) -> None:
-        """Remember that there is no verdict; None: the next cycle looks again."""
-        known = self._undecided
-        known.pop(change.uid, None)
-        for uid in [uid for uid, old in islice(known.items(), 2) if not old.lasts(context.now)]:
+    def _note(self, compared: ComparedChange, *, waits: bool) -> None:
+        """Remember that there is no verdict, if it ``waits`` for further runs: else the next cycle looks again."""
+        known, now = self._undecided, compared.context.now
+        known.pop(compared.change.uid, None)
+        for uid in [uid for uid, old in islice(known.items(), 2) if not old.lasts(now)]:
             del known[uid]  # of changes that have ended since
-        if depends_on is not None:
-            known[change.uid] = _Undecided(depends_on, context.now)
+        if waits and (depends_on := self._dependencies(compared)) is not None:
+            known[compared.change.uid] = _Undecided(depends_on, now)
 
     def forget(self, change: WorkflowChangeView) -> None:
         """Verify it anew in the next cycle."""
         self._undecided.pop(change.uid, None)
 
-    def verify(
-        self,
-        context: WorkflowContext,
-        change: WorkflowChangeView,
-        definition: WorkflowDefinition,
-        applied: float,
-        *,
-        early: bool,
-    ) -> Verification | None:
-        """What the runs since ``applied`` say about a change. ``early``: before the queries of users, which say what the
-        newest runs were given; None where the result depends on that."""
-        settings = scheduled(context.policy.apply.verify, definition, context.now)
-        times = self._times.of(context, change, definition)
-        own = self._runs.own(context, change, definition, applied, times, settings.max_age_seconds)
+    def verify(self, compared: ComparedChange, *, early: bool) -> Verification | None:
+        """What its runs say about a change. ``early``: before the queries of users, which say what the newest runs were
+        given; None where the result depends on that."""
+        context, applied = compared.context, compared.applied
+        settings = scheduled(context.policy.apply.verify, compared.definition, context.now)
+        times = self._times.of(compared)
+        own = self._runs.own(compared, times, settings.max_age_seconds)
         runs, pricing = own.runs, context.policy.pricing
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
-        steps, lowered = changed_steps(change, definition, runs), lowered_by(change, context.policy)
-        silence = _silence(context, definition, applied, own, times)
+        steps, lowered = compared.steps(runs), compared.lowered
+        silence = _silence(compared, own, times)
         around = Surroundings.of(context.control, runs, applied, pricing=pricing, silence=silence, timed=not unknown)
-        age = math.inf if own.ended else _age(context, applied, runs, times)
-        result = verify(change.aim, runs, settings, age=age, steps=steps, lowered=lowered, around=around)
+        age = math.inf if own.ended else _age(compared, runs, times)
+        result = verify(compared.change.aim, runs, settings, age=age, steps=steps, lowered=lowered, around=around)
         if unknown and result.verdict is None:
             return None
         if result.verdict is Verdict.WORSE:
@@ -126,15 +108,13 @@ class Verifier:
         if own.ended:
             result = replace(result, reason=f"{own.ended}, which ends the verification: {result.reason}")
         # That runs do not come at all is to be seen at once.
-        waits = result.verdict is None and (runs.after or runs.begun)
-        self._note(context, change, self._dependencies(context, change, definition) if waits else None)
+        self._note(compared, waits=result.verdict is None and bool(runs.after or runs.begun))
         return result
 
 
-def _silence(
-    context: WorkflowContext, definition: WorkflowDefinition, applied: float, own: OwnRuns, times: StartTimes
-) -> str | None:
+def _silence(compared: ComparedChange, own: OwnRuns, times: StartTimes) -> str | None:
     """Why it counts as harm that no run came until the workflow was edited, or up to now."""
+    context, definition, applied = compared.context, compared.definition, compared.applied
     read = (context.data_until or applied) - context.ahead
     since, until = max(applied, times.since), read if own.edited is None else min(read, own.edited)
     blind = (*context.outages, *times.gaps)
@@ -145,11 +125,11 @@ def _silence(
     return found
 
 
-def _age(context: WorkflowContext, applied: float, runs: BeforeAfter, times: StartTimes) -> float:
+def _age(compared: ComparedChange, runs: BeforeAfter, times: StartTimes) -> float:
     """For how long (seconds) the workflow could run since the change, and its runs were read."""
     # Runs that a person starts count while the schedule is suspended.
     idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
-    return context.seconds_read(max(applied, times.since), idle)
+    return compared.context.seconds_read(max(compared.applied, times.since), idle)
 
 
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:
@@ -160,31 +140,3 @@ def never_read(context: WorkflowContext, applied: float) -> Verification | None:
         return None
     text = f"no run can be compared within {duration(settings.max_age_seconds)}: {finding.message}"
     return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, text, 0, 0)
-
-
-def lowered_by(change: WorkflowChangeView, policy: Policy) -> LoweredMemory | None:
-    """The memory requests that a change lowered."""
-    target = change.target
-    requests = (
-        lowered_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()) if target is not None else ()
-    )
-    return LoweredMemory.of(requests, policy)
-
-
-def changed_steps(change: WorkflowChangeView, definition: WorkflowDefinition, runs: BeforeAfter) -> tuple[str, ...]:
-    """The steps whose containers' fields it sets (several where a template or Task is run twice, rounds of a recursion
-    included) and the one it is about; none for a change of the whole workflow."""
-    steps, pointers = definition.graph.steps, tuple(values_written(change.operations("patch") or ()))
-    about = step_of(change.recommendation, [s.name for s in steps])
-    fields = {
-        c.place
-        for s in steps
-        for c in s.containers
-        if c.resources_pointer is not None
-        and c.holder == change.task
-        and any(p.startswith(f"{c.resources_pointer}/") for p in pointers)
-    }
-    touched = [s.name for s in steps if s.name == about or any(c.place in fields for c in s.containers)]
-    names = sorted({e.step for run in (*runs.before, *runs.after) for e in run.steps}.difference(s.name for s in steps))
-    declared = ((name, definition.graph.declaring(name)) for name in names)
-    return (*touched, *(name for name, spec in declared if spec is not None and spec.name in touched))
