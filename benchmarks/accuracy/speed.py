@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks.options import by_kind, target
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.malloc import collect_afterwards, collect_seldom
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
+from concertmaster.controller.profiles.request import AnalysisRequest
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import gain

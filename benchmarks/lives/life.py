@@ -15,8 +15,8 @@ from benchmarks.lives.law import BEGIN, DAY, HOUR, Flow, at_day
 from benchmarks.lives.manifests import NAME, NAMESPACE, edited, known, manifest
 from benchmarks.lives.simulation import play, starts
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
+from concertmaster.controller.profiles.request import AnalysisRequest, EarlierRecommendations
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.policy import Policy

@@ -18,7 +18,7 @@ from benchmarks.scale.fleet_workflows import DAY, lives, template
 from concertmaster.controller.collection import backfill as reading
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
-from concertmaster.controller.interfaces import CollectionRequest
+from concertmaster.controller.source_report import CollectionRequest
 from concertmaster.engines import define
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import parse

@@ -12,8 +12,8 @@ from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
+from concertmaster.controller.source_report import CollectionRequest, SourceReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.times import recent
 from concertmaster.history import HistoryError

@@ -11,6 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
+Heartbeat = Callable[[str], None]
+"""Called with what is being done, so that it counts as a sign of life."""
+
 
 class Stale(Exception):
     """The operator should be restarted; the message says what stopped and since when."""

@@ -16,12 +16,11 @@ from prometheus_client import CollectorRegistry
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.cycle import ClusterReach, CycleInput
+from concertmaster.controller.changes.cycle import Candidate, ClusterReach, CycleInput
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.profiles.reconciler import ProfileReconciler
 from concertmaster.controller.snapshot import SnapshotBuilder

@@ -16,31 +16,24 @@ from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.collector import Collector
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.discovery.time_shares import TimeShares
-from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import (
-    AnalysisRequest,
-    Analyzer,
-    CollectionRequest,
-    Heartbeat,
-    LongTermFigures,
-    ProfileAnalysis,
-    SourceReport,
-)
+from concertmaster.controller.health import Health, Heartbeat
 from concertmaster.controller.live.live_runs import LiveRuns, LiveRunsReport
 from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconciler import ProfileReconciler
+from concertmaster.controller.profiles.request import AnalysisRequest, Analyzer, ProfileAnalysis
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
+from concertmaster.controller.source_report import CollectionRequest, SourceReport
 from concertmaster.controller.watches.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, DailyRow
+from concertmaster.core.model.daily import RUN, DailyRow, LongTermFigures
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
 from concertmaster.history import KeptAnalysis, RunsDigest

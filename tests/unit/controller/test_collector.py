@@ -10,7 +10,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.archive.archived_runs import ArchiveReport
 from concertmaster.controller.collector import Collector
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.source_report import SourceReport
 
 
 class Archive:

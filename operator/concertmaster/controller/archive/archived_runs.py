@@ -24,7 +24,7 @@ from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.health import Heartbeat
 from concertmaster.core.model import InputSource, WorkflowDefinition, WorkflowKey
 from concertmaster.core.units import HOUR
 from concertmaster.engines import Claims

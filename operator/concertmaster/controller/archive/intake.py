@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.archive import ArchiveRow, StatementFailed, StatementTimedOut
 from concertmaster.controller.archive.reading import Result, RunsOfArchive
-from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.health import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
 
 MAX_BATCH_RUNS = 50  # runs stored in one transaction

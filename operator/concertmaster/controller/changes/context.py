@@ -14,8 +14,8 @@ from concertmaster.controller.changes.listed_changes import ListedChanges
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.json_patch import fits
 from concertmaster.core.changes.plan import Plan

@@ -15,7 +15,7 @@ from itertools import chain, islice
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, unread_namespaces
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.before_after import (
     BASELINE,

@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import Heartbeat, SourceReport
+from concertmaster.controller.health import Heartbeat
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.controller.source_report import SourceReport
+from concertmaster.core.model import Recommendation
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A recommendation that sets fields. ``coverage`` is the share of the step's executions with samples,
+    ``monthly_cost`` what the requests of a month cost in the policy's currency; None: unknown. ``spread`` is the
+    relative standard error with which an effect on the run time can be measured."""
+
+    recommendation: Recommendation
+    coverage: float | None = None
+    monthly_cost: float | None = None
+    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question, unasked
 from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.changes.listed_changes import objection
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
 from concertmaster.controller.changes.writing.status import object_name
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
 from concertmaster.core.changes.fields import Refused

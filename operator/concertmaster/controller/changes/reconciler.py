@@ -18,7 +18,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
-from concertmaster.controller.changes.cycle import ClusterReach, CycleContext, CycleInput
+from concertmaster.controller.changes.cycle import Candidate, ClusterReach, CycleContext, CycleInput
 from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.listed_changes import ListedChanges
@@ -33,7 +33,6 @@ from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT

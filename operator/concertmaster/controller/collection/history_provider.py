@@ -14,10 +14,9 @@ from math import inf
 from pathlib import Path
 
 from concertmaster.controller.collection import watermarks
-from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, DailyPeaks, DailyRow
+from concertmaster.core.model.daily import RUN, DailyPeaks, DailyRow, LongTermFigures
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.core.units import DAY
 from concertmaster.history import (

@@ -13,7 +13,8 @@ from concertmaster.controller.collection.oversized_namespaces import OversizedNa
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
-from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
+from concertmaster.controller.health import Heartbeat
+from concertmaster.controller.source_report import CollectionRequest
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import job_ends
 from concertmaster.engines.label_keys import affordable, nameable

@@ -22,7 +22,8 @@ from concertmaster.controller.collection.source_state import Reading, SourceStat
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
-from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
+from concertmaster.controller.health import Heartbeat
+from concertmaster.controller.source_report import CollectionRequest, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.history import HistoryDamaged, HistoryError

@@ -20,7 +20,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import NotYet, QueryAuthor, QueryPool
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, DurationMarks
-from concertmaster.controller.interfaces import CollectionRequest, SourceReport
+from concertmaster.controller.source_report import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics

@@ -11,8 +11,8 @@ from concertmaster.controller.discovery.definitions import ResolvedDefinition
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.profiles import changing, reference
 from concertmaster.controller.discovery.targets import Target
-from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.controller.object_cache import CachedObject
+from concertmaster.controller.source_report import CollectionRequest
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, watched_until
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.fleet.materiality import value

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.health import Heartbeat
 from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.core.fair_share import item_to_evict, round_robin
 from concertmaster.core.model import RunRecord, WorkflowKey, without_pauses

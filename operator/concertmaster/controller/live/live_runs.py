@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.health import Heartbeat
 from concertmaster.controller.live.in_progress import RunsInProgress, as_it_is
 from concertmaster.controller.live.pending_runs import PendingRun, PendingRuns, pack
 from concertmaster.controller.live.run_kinds import RunKinds

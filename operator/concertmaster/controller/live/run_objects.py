@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.health import Heartbeat
 from concertmaster.controller.live.run_kinds import kind_of
 from concertmaster.core.units import MIB
 from concertmaster.engines import children

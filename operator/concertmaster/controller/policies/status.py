@@ -10,9 +10,9 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.discovery.policies import PolicyView, unknown_source
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.policies.summary import TOP_RECOMMENDATIONS, PolicySummary
 from concertmaster.controller.policies.write_access import write_access
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.changes.checks import REMEDIES
 from concertmaster.core.fleet.ranking import ranked_copies, totals
 from concertmaster.core.model.policy import Policy, PolicyRef

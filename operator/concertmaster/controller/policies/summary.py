@@ -10,7 +10,7 @@ from concertmaster.api.resolve import resolve
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.text import count

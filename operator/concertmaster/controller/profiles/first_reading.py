@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.fleet_index import FleetIndex, compares_workflows
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.model import WorkflowKey
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from concertmaster.api.conditions import ConditionUpdate
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.code_digest import code_digest
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs

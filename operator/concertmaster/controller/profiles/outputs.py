@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject
+from concertmaster.controller.profiles.request import ProfileAnalysis
 from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model import WorkflowKey

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
-from concertmaster.controller.interfaces import EarlierRecommendations
 from concertmaster.controller.object_cache import CachedObject, CachedObjects
+from concertmaster.controller.profiles.request import EarlierRecommendations
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, merged
 from concertmaster.core.lifecycle.implementation import whole

@@ -11,19 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile, most_valuable_first
 from concertmaster.controller.discovery.time_shares import TimeShares
-from concertmaster.controller.interfaces import (
-    AnalysisRequest,
-    Analyzer,
-    Candidate,
-    EarlierRecommendations,
-    Heartbeat,
-    SourceReport,
-)
+from concertmaster.controller.health import Heartbeat
 from concertmaster.controller.live.live_runs import LiveRunsReport
 from concertmaster.controller.logged_faults import LoggedFaults
 from concertmaster.controller.object_cache import CachedObject, CachedObjects
@@ -35,6 +29,7 @@ from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import LastAnalyses, LastAnalysis
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.past_changes import PastChanges
+from concertmaster.controller.profiles.request import AnalysisRequest, Analyzer, EarlierRecommendations
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
@@ -46,6 +41,7 @@ from concertmaster.controller.profiles.status_update import (
 )
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.config_maps import NONE_READ

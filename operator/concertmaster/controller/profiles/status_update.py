@@ -13,9 +13,9 @@ from typing import Any
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy

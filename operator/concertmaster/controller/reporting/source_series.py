@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.source_report import SourceReport
 
 
 class SourcesTelemetry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.fast_init import fast_init
@@ -136,3 +136,14 @@ class RecommendationOutcome:
     by: str | None = None
     verdict: str | None = None
     measured: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LongTermFigures:
+    """Figures of an analysis that are kept when its runs are pruned."""
+
+    rows: Sequence[DailyRow] = ()
+    baseline: Baseline | None = None
+    adoptions: Sequence[RecommendationOutcome] = ()
+    since: int = 0  # the day from which on all largest amounts are kept
+    exceptional_since: int = 0  # that from which on exceptional ones are

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.interfaces import Candidate
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.plan import digest_of

@@ -12,13 +12,12 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.reporting.details import Details
-from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import DailyRow, LongTermFigures, RecommendationOutcome
 from concertmaster.history import (
     DatabaseAddress,
     HistoryError,

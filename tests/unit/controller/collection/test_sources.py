@@ -19,7 +19,7 @@ from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
 from concertmaster.controller.collection.sources import MetricsSources
-from concertmaster.controller.interfaces import CollectionRequest, SourceReport
+from concertmaster.controller.source_report import CollectionRequest, SourceReport
 from concertmaster.core.model import (
     ContainerFact,
     JobFact,

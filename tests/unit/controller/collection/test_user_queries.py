@@ -15,7 +15,7 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import QueryPool
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.interfaces import CollectionRequest
+from concertmaster.controller.source_report import CollectionRequest
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.model.inputs import ExtraMetric

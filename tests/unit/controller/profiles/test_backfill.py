@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.status_update import backfilling
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from tests.support.builders import DAY, NOW, definition, step

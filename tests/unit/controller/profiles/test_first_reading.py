@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis, SourceReport
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.objects import EVENTS
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import REBUILD_EVERY, FleetIndex
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable

@@ -12,9 +12,9 @@ import pytest
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.analysis.long_term import with_days
+from concertmaster.controller.profiles.request import AnalysisRequest
 from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy

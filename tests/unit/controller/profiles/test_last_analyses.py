@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from concertmaster.controller.interfaces import AnalysisRequest, Candidate, ProfileAnalysis
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.profiles import last_analyses
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
 from concertmaster.core.model import Category, WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable

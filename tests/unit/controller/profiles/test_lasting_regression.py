@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.units import DAY, HOUR
 from tests.support.controller import harness

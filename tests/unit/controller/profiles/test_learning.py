@@ -16,10 +16,10 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.writing.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
-from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.past_changes import PastChanges
+from concertmaster.controller.profiles.request import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView

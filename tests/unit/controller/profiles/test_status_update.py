@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, update
-from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.profiles.status_update import (
@@ -17,6 +16,7 @@ from concertmaster.controller.profiles.status_update import (
     metrics_finding,
     status_update,
 )
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import PROFILES

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.live.live_runs import LiveRunsReport
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.history import HistoryFull

@@ -1,4 +1,4 @@
-"""The analysis behind ``interfaces``: one request in, the status document and two of its conditions out."""
+"""The analysis of one profile: one request in, the status document and two of its conditions out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import AnalysisRequest, Candidate, LongTermFigures, ProfileAnalysis
+from concertmaster.controller.changes.cycle import Candidate
 from concertmaster.controller.profiles.analysis.long_term import long_term_figures
 from concertmaster.controller.profiles.fleet_index import compares_workflows
+from concertmaster.controller.profiles.request import AnalysisRequest, ProfileAnalysis
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification.one_image import edited_often
@@ -21,6 +22,7 @@ from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
+from concertmaster.core.model.daily import LongTermFigures
 from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import RecommendationState, RuleName
 from concertmaster.core.model.recommendations import rule_of

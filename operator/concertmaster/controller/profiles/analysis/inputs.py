@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.source_report import SourceReport
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.pipeline import Environment

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
+from concertmaster.controller.profiles.request import AnalysisRequest
 from concertmaster.core.analysis.daily.peaks import Largest, exceptional, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.pod_level import with_pods
@@ -25,6 +25,7 @@ from concertmaster.core.model.daily import (
     ROLLED_BACK,
     Baseline,
     DailyRow,
+    LongTermFigures,
     RecommendationOutcome,
 )
 from concertmaster.core.model.enums import RecommendationState

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import AnalysisRequest, Analyzer
 from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.analysis.long_term import with_days
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses, packed
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.request import AnalysisRequest, Analyzer
 from concertmaster.controller.profiles.status_update import ProfileOutcome
 from concertmaster.core.pipeline.damping import LAGS, split_at
 from concertmaster.core.units import HOUR

@@ -15,10 +15,10 @@ from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.definitions import ResolvedDefinition
 from concertmaster.controller.discovery.resolved_profile import ResolvedProfile
-from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.request import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.controller.status_view import StatusView
