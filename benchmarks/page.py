@@ -73,7 +73,8 @@ def page(result: dict[str, Any]) -> str:
         f" {about['numpy']}. Default settings only. Cells read value [90% interval] @ what is limited beside it (failed"
         " attempts, p90, clean share); a peer counts only if it keeps the limits of the target; * marks a peer's recorded"
         " figure. GBh: gigabytes times hours that attempts had allocated and did not use, and all of failed ones. APE, MAPE:"
-        " absolute percentage error and its mean. Clean share: series without a change in which none is found.",
+        " absolute percentage error and its mean. Clean share: series without a change in which none is found. Memory sizes"
+        " are those of the method; what `right-size` proposes has headroom besides ([both](../docs/methods/sizing.md)).",
         "",
         f"## Accuracy ({result['accuracy']['set']} part of each set)",
         "",

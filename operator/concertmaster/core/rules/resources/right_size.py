@@ -39,6 +39,8 @@ from concertmaster.core.rules.set_elsewhere import set_elsewhere
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
 _NAMED = 3  # rows written out as sentences; the table has all
 _CPU_RUNS = 10  # enough for a CPU request: too little CPU slows a step and kills nothing
+# Least headroom above the largest peak unless a policy sets another, in percent; 15 is that of the VPA and of KRR.
+HEADROOM_PERCENT = {"cpu": 15.0, "memory": 15.0, STORAGE: 20.0}
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -65,12 +67,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _least(evidence: Evidence) -> Least:
-    """What the settings of the rule ask for; 15% is the headroom of the Vertical Pod Autoscaler and of KRR."""
+    """What the settings of the rule ask for."""
     settings = evidence.settings
     percent = {
-        "cpu": settings.number("cpuHeadroomPercent", 15.0),
-        "memory": settings.number("memoryHeadroomPercent", 15.0),
-        STORAGE: settings.number("storageHeadroomPercent", 20.0),
+        "cpu": settings.number("cpuHeadroomPercent", HEADROOM_PERCENT["cpu"]),
+        "memory": settings.number("memoryHeadroomPercent", HEADROOM_PERCENT["memory"]),
+        STORAGE: settings.number("storageHeadroomPercent", HEADROOM_PERCENT[STORAGE]),
     }
     change = settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     return Least(change, {resource: 1 + room / 100 for resource, room in percent.items()})

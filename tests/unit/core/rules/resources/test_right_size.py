@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import shlex
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.accuracy.proposed_adapters import SizingPolicy
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.admission.model import LimitRange
@@ -228,6 +230,20 @@ def test_the_headroom_is_what_the_policy_asks_for() -> None:
     least = sizes_with(memoryHeadroomPercent="0", cpuHeadroomPercent="0")
     assert all(1.0 <= share < usual[name] for name, share in least.items() if "cpu" in name)
     assert all(1.0 < share < usual[name] for name, share in least.items() if "memory" in name), "the bound on failures"
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_the_benchmark_scores_what_is_proposed(spread: float) -> None:
+    peaks = [GI * (1.0 + spread * random.Random(i).random()) for i in range(24)]
+    scored = SizingPolicy()
+    for peak in peaks:
+        scored.observe(peak, math.nan, 600.0, 8 * GI)
+
+    def used(i: int) -> ContainerFact:
+        return container(cpu_seconds=95.0, memory_sampled_peak=peaks[i], memory_request=8 * GI)
+
+    item = only(sized([spec("a", 0, memory="8Gi")], {"a": used}))
+    assert quantity(item.items[0].new) == scored.allocate(None, 8 * GI)
 
 
 @pytest.mark.parametrize(
