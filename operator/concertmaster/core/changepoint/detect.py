@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -23,7 +24,9 @@ from concertmaster.core.changepoint.segment import (
 )
 from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, prepare_many
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
+from concertmaster.core.stats.dependence import dependence
+from concertmaster.core.stats.ranks import normal_scores
+from concertmaster.core.stats.robust import array_median, median_difference, theil_sen, theil_sens
 from concertmaster.core.units import WEEK
 
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
@@ -138,16 +141,24 @@ def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
 
 def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePoint, ...]:
     edges = [0, *(split.index for split in breaks), y.size]
+    wider = _wider_between(y, edges)
     out = []
     for i, split in enumerate(breaks):
         shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
         if shift is None:
             continue
-        size = _exp(shift.likely), _exp(shift.low), _exp(shift.high)
+        low, high = (_exp(shift.likely + wider * (end - shift.likely)) for end in (shift.low, shift.high))
         direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
         at = split.index
-        out.append(ChangePoint(int(series.indices[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
+        place = int(series.indices[at]), float(series.time[at])
+        out.append(ChangePoint(*place, _exp(shift.likely), low, high, direction, 1.0 - split.p_value))
     return tuple(out)
+
+
+def _wider_between(y: Floats, edges: list[int]) -> float:
+    """How many times as wide the interval between two levels is as that of independent values. By ranks, as the interval."""
+    around = np.concatenate([y[start:end] - array_median(y[start:end]) for start, end in pairwise(edges)])
+    return max(1.0, dependence(normal_scores(around)))
 
 
 def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:

@@ -41,6 +41,19 @@ def test_a_step_is_found_with_place_size_and_direction() -> None:
     assert not changes.drifting
 
 
+@pytest.mark.parametrize(("carried", "least"), [(0.0, 50), (0.5, 44)])
+def test_intervals_hold_a_step_among_values_that_carry_over(carried: float, least: int) -> None:
+    rng, held = np.random.default_rng(41), 0
+    for _ in range(60):
+        deviations = rng.standard_normal(120)
+        for i in range(1, 120):
+            deviations[i] += carried * deviations[i - 1]
+        values = 100.0 * np.exp(0.1 * deviations)
+        values[60:] *= 1.6
+        held += any(abs(p.index - 60) <= 3 and p.low <= 1.6 <= p.high for p in detect(days(120), values).points)
+    assert held >= least  # of those that carry over 39 where they count as independent
+
+
 def test_an_improvement_and_a_relapse_are_two_points() -> None:
     rng = np.random.default_rng(2)
     values = lognormal(rng, 90)
