@@ -14,7 +14,7 @@ from concertmaster.controller.archive import archived_runs, turns
 from concertmaster.controller.changes import control_group
 from concertmaster.controller.collection import history_provider, query_pool
 from concertmaster.controller.discovery import config_maps, labelled, time_shares, transient_faults
-from concertmaster.controller.live import pending_runs, run_objects
+from concertmaster.controller.live import earlier_runs, pending_runs, run_objects
 from concertmaster.controller.reporting import server, workflow_series
 from concertmaster.controller.shards import election
 from concertmaster.controller.shards.leader_election import _WRITES_UNTIL, LeaderElection
@@ -54,8 +54,8 @@ VERDICTS = reviews.CacheLifetimes()
 LEASE = default(LeaderElection, "lasts")
 
 PROMISED = [
-    ("threat-model.md", f"lists of namespaces take turns of {run_objects.MAX_TURN_SECONDS:g} s, "),
-    ("threat-model.md", f", {run_objects.MAX_LIST_SECONDS:g} s of a cycle together"),
+    ("threat-model.md", f"lists of namespaces take turns of {earlier_runs.MAX_TURN_SECONDS:g} s, "),
+    ("threat-model.md", f", {earlier_runs.MAX_LIST_SECONDS:g} s of a cycle together"),
     ("threat-model.md", f"the newest runs with {reader.MAX_EXECUTIONS:,} step executions are analyzed"),
     ("threat-model.md", f"namespaces take turns for the {labelled.MAX_WORKFLOWS:,} places"),
     ("threat-model.md", f"{time_shares.SHARE:g} s of a cycle for each namespace"),

@@ -15,10 +15,11 @@ from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.health import Heartbeat
+from concertmaster.controller.live.earlier_runs import EarlierRuns
 from concertmaster.controller.live.in_progress import RunsInProgress, as_it_is
 from concertmaster.controller.live.pending_runs import PendingRun, PendingRuns, pack
 from concertmaster.controller.live.run_kinds import RunKinds
-from concertmaster.controller.live.run_objects import UNREADABLE, EarlierRuns, RunObjects
+from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.controller.live.run_watch import WatchPlan
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.config_maps import NamedConfigMaps

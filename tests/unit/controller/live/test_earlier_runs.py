@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from concertmaster.controller.live.run_objects import MAX_LIST_SECONDS, MAX_LISTS, MAX_TURN_SECONDS, EarlierRuns
+from concertmaster.controller.live.earlier_runs import MAX_LIST_SECONDS, MAX_LISTS, MAX_TURN_SECONDS, EarlierRuns
 from concertmaster.kube import errors
 
 
