@@ -86,7 +86,7 @@ class ArchivedRuns:
     def _begin(self) -> None:
         """Reset everything remembered of a reading when the store changes: another one may lack what the last one had."""
         self._store = self._history.store
-        self._marks = Watermarks(self._history, self._form.source)
+        self._marks = Watermarks(lambda: self._history.store, self._form.source)
         self._recent = NewRuns(self._archive, self._marks, self._turns)
         self._past = PastRuns(self._archive, self._history, self._marks, self._turns)
         self._seen = SeenRuns()

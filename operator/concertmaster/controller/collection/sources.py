@@ -211,7 +211,7 @@ class MetricsSources:
             client, seconds = self._connect(configured), float(self._settings.limits.backfill_per_cycle.seconds)
             if self._shards is not None:
                 client.shared_by(self._shards)
-            state = SourceState(client, self._history, self._pods, Watermarks(self._history, name))
+            state = SourceState(client, self._history, self._pods, Watermarks(lambda: self._history.store, name))
             reader = self._readers.of(client)
             past = PastReader(state, per_cycle=seconds, stop=self._stop, reader=reader, clock=self._clock)
             self._sources[name] = _Source(state, ForwardReader(state, self._stop, seconds), past)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.units import WEEK
@@ -15,17 +14,9 @@ MIN_PAST_SECONDS = 60.0  # seconds of the past not worth a query
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
 
 
-class OpenStore(Protocol):
-    """Who has the open store, which is another one after a fault."""
-
-    @property
-    def store(self) -> Store:
-        """The one at present."""
-
-
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """The watermarks of ``source`` in the history. Times are unix seconds.
+    """The watermarks of ``source`` in the open ``store``, which is another one after a fault. Times are unix seconds.
 
     ``ahead``: by namespace, the mark that the history has and the moment up to which nothing ended since. A reading
     without facts writes nothing; it only counts while the history has the same mark.
@@ -35,7 +26,7 @@ class Watermarks:
     ``sure``: by namespace, up to when that was read again, which is done once.
     """
 
-    history: OpenStore
+    store: Callable[[], Store]
     source: str
     ahead: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)
@@ -49,8 +40,8 @@ class Watermarks:
 
     def begin_anew(self, namespace: str) -> None:
         """Count a namespace as never read, in the history and in what is remembered beside it."""
-        marks = self.history.store.watermarks(self.source)
-        self.history.store.drop_watermarks(self.source, [s for s in marks if namespace_of(s) == namespace])
+        marks = self.store().watermarks(self.source)
+        self.store().drop_watermarks(self.source, [s for s in marks if namespace_of(s) == namespace])
         self._forget(lambda known: known == namespace)
 
     def _forget(self, gone: Callable[[str], bool]) -> None:
@@ -61,13 +52,13 @@ class Watermarks:
 
     def until(self, namespace: str) -> float | None:
         """Up to when a namespace is complete; None when it was never read."""
-        kept = self.history.store.watermark(self.source, namespace)
+        kept = self.store().watermark(self.source, namespace)
         known = self.ahead.get(namespace)
         return known[1] if known is not None and known[0] == kept else kept
 
     def shards(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, str]:
         """Where it stands how far back each workflow was read: without that mark all of its past is read again."""
-        dropped = self.history.store.watermarks("")
+        dropped = self.store().watermarks("")
         return {key: _past(key, dropped) for key in keys}
 
     def advance(self, namespaces: Iterable[str], until: float, *, facts: bool, blind: bool = False) -> None:
@@ -75,7 +66,7 @@ class Watermarks:
         minutes, but never the mark of a ``blind`` source."""
         moved: dict[str, float] = {}
         for namespace in namespaces:
-            kept = self.history.store.watermark(self.source, namespace)
+            kept = self.store().watermark(self.source, namespace)
             doubt = blind and until > self.sure.get(namespace, 0.0)
             if doubt:
                 self.blind.add(namespace)
@@ -84,7 +75,7 @@ class Watermarks:
                 self.ahead.pop(namespace, None)
             elif kept is None or until > kept:
                 self.ahead[namespace] = kept, until
-        self.history.store.set_watermarks(self.source, moved)
+        self.store().set_watermarks(self.source, moved)
 
     def sees_again(self, namespaces: Iterable[str], until: float) -> bool:
         """The source sees pods of these: discard what was read while it did not; return whether there was any."""
@@ -105,8 +96,8 @@ class Watermarks:
         read, namespaces = {_past(key, dropped) for key in keys}, {key.namespace for key in keys}
         lacking = [s for s in marks if s.startswith(_PAST) and s not in read and namespace_of(s) in namespaces]
         untils = {_missed(s): self.until(namespace_of(s)) for s in lacking if _missed(s) not in marks}
-        self.history.store.set_watermarks(self.source, {s: at for s, at in untils.items() if at is not None})
-        self.history.store.drop_watermarks(self.source, [_refilled(s) for s in lacking if _refilled(s) in marks])
+        self.store().set_watermarks(self.source, {s: at for s, at in untils.items() if at is not None})
+        self.store().drop_watermarks(self.source, [_refilled(s) for s in lacking if _refilled(s) in marks])
 
     def lows(
         self, keys: Iterable[WorkflowKey], newest: float, started: Mapping[str, float] = MappingProxyType({})
@@ -156,8 +147,8 @@ class Watermarks:
                 filled += [_missed(past), _refilled(past)]
             lows[key] = min(since, -marks.get(past, -since))
             moved[past] = -lows[key]
-        self.history.store.set_watermarks(self.source, moved)
-        self.history.store.drop_watermarks(self.source, filled)
+        self.store().set_watermarks(self.source, moved)
+        self.store().drop_watermarks(self.source, filled)
 
     def complete(self, namespaces: Iterable[str]) -> dict[str, float]:
         """Up to when each of these namespaces is complete, without those never read; empty where the history fails."""
@@ -169,7 +160,7 @@ class Watermarks:
 
     def _known(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """All watermarks of the source, and when histories were dropped, read at once."""
-        return self.history.store.watermarks(self.source), self.history.store.watermarks("")
+        return self.store().watermarks(self.source), self.store().watermarks("")
 
 
 @dataclass(frozen=True, slots=True)

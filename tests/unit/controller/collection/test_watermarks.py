@@ -61,7 +61,7 @@ def test_spans_that_adjoin_become_one(keeper: HistoryProvider) -> None:
 
 def test_what_workflows_that_are_gone_left_is_forgotten(keeper: HistoryProvider) -> None:
     store = keeper.store
-    marks = Watermarks(keeper, "default")
+    marks = Watermarks(lambda: keeper.store, "default")
     marks.advance(["demo", "left"], NOW, facts=True)
     marks.lower(dict.fromkeys((HERE, GONE), NOW), ["demo", "left"], NOW - DAY, NOW)
     asked(store, GONE, "q", NOW - DAY, NOW)
@@ -71,7 +71,7 @@ def test_what_workflows_that_are_gone_left_is_forgotten(keeper: HistoryProvider)
 
 def test_a_dropped_history_is_remembered_as_long_as_it_matters(keeper: HistoryProvider) -> None:
     store = keeper.store
-    marks = Watermarks(keeper, "default")
+    marks = Watermarks(lambda: keeper.store, "default")
     marks.advance(["demo"], NOW, facts=True)
     marks.lower({HERE: NOW}, ["demo"], NOW - DAY, NOW)
     note_dropped(store, HERE, NOW)
@@ -88,7 +88,7 @@ def test_a_dropped_history_is_remembered_as_long_as_it_matters(keeper: HistoryPr
 
 def test_another_shards_namespaces_keep_theirs(keeper: HistoryProvider) -> None:
     store = keeper.store
-    Watermarks(keeper, "default").advance(["demo", "left"], BEFORE - DAY, facts=True)
+    Watermarks(lambda: keeper.store, "default").advance(["demo", "left"], BEFORE - DAY, facts=True)
     asked(store, GONE, "q", BEFORE - 2 * DAY, BEFORE - DAY)
     note_dropped(store, GONE, 1.0)
     before = store.watermarks("default"), store.watermarks("")
@@ -127,7 +127,7 @@ def test_a_source_that_was_not_read_in_a_cycle_is_known_up_to_its_last_reading(k
 
 def test_a_namespace_of_which_nothing_is_kept_yet_counts_as_read(keeper: HistoryProvider) -> None:
     """A blind source, or a first reading without facts: nothing of it is in the history."""
-    marks = Watermarks(keeper, "default")
+    marks = Watermarks(lambda: keeper.store, "default")
     marks.advance(["demo"], NOW, facts=False, blind=True)
     assert keeper.store.watermarks("default") == {}
     assert marks.complete(["demo", "other"]) == {"demo": NOW}
