@@ -71,7 +71,6 @@ class LabelledWorkflows:
         self._pods = pods
         self._clock = clock
         self._asked: dict[tuple[str, PodLabels, str], float] = {}
-        self._requested: frozenset[tuple[str, PodLabels]] = frozenset()
         self._exported: dict[PodLabels, float] = {}
         self._known: dict[PodLabels, dict[LabelledWorkflow, float]] = {}
 
@@ -100,9 +99,7 @@ class LabelledWorkflows:
                     "same ones in several policies, or one policy of the cluster"
                 )
         every = dict.fromkeys(keys for _, keys in requested)
-        if self._requested != requested.keys():
-            self._requested = frozenset(requested)
-            self._asked = {asked: at for asked, at in self._asked.items() if asked[:2] in requested}
+        self._asked = {asked: at for asked, at in self._asked.items() if asked[2] in requested.get(asked[:2], ())}
         for (source, keys), places in requested.items():
             try:
                 notes |= dict.fromkeys(self._ask(source, keys, places, now))
