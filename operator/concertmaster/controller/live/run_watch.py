@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,7 +74,7 @@ class RunWatch:
     def _end(self, timeout: float) -> bool:
         if self._running is None or self._running.done():
             return True
-        with self._lock:
+        with self._lock, suppress(RuntimeError):  # of a loop that has just closed
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
         return not wait([self._running], timeout).not_done

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -118,3 +119,23 @@ def test_stopping_is_quick_and_for_good(stage: SnapshotBuilder, watch: RunWatch)
     assert time.monotonic() - begun < 30.0
     watch.follow(WatchPlan(JOBS))
     assert stage.begun == [ARGO]
+
+
+def test_a_watch_is_stopped_in_the_moment_in_which_it_ends_by_itself(
+    stage: SnapshotBuilder, watch: RunWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, go, run = threading.Event(), threading.Event(), asyncio.run
+
+    def held(main: Any) -> None:
+        try:
+            run(main)
+        finally:
+            closed.set()
+            assert go.wait(60.0)
+
+    monkeypatch.setattr(module.asyncio, "run", held)
+    stage.fault = OSError("the connection was lost")
+    watch.follow(WatchPlan(ARGO))
+    assert closed.wait(60.0)
+    assert not watch.stop(0.0)
+    go.set()
