@@ -25,14 +25,13 @@ from concertmaster.core.units import DAY
 MIN_BEFORE = 3  # days
 MIN_AFTER = 2  # days: one may be unlike the others for a reason of its own
 MAX_GAP = 3  # days from one with runs to the next: a weekend without runs
-_OTHERS_BEFORE, _OTHERS_AFTER = 0.1, 0.2  # share of the days of a side that may lie nearer to the other level
-_NEWEST = 2  # days that must not
+_NEWEST = 2  # days that must not lie nearer to the level before
 _PLACES = 28  # days on which growth may begin or end
 _MIN_GROWTH = 3  # days from the begin to the end of growth
 _MORE = (
     1  # parameters that growth costs, since changes are mostly sudden, and some of many begins and ends fit by chance
 )
-_PARTS = 0.25, 0.5, 0.75  # of a step that the median of its day may show, which looks like growth over two days
+_PART = 0.5  # of a step that the median of its day may show, which looks like growth over two days
 _TWO_WEEKS = 14  # days: of fewer, the days of the week may be what differs
 _AS_DRIFT = 0.6  # of what growth all along leaves unexplained, a step must leave less to be dated
 _TINY = 1e-12
@@ -76,14 +75,13 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     day = np.asarray(days, dtype=np.float64)
     shapes = np.clip((day - day[first, None]) / (day[last] - day[first])[:, None], 0.0, 1.0)
     growth = _best(free, known, shapes, ramp_parameters(first, last, n) + _MORE)
-    partly = np.concatenate([_steps(cuts, n, shown) for shown in _PARTS])
-    within_a_day = _best(free, known, partly, np.full(len(partly), STEP_PARAMETERS + 1))
+    within_a_day = _best(free, known, _steps(cuts, n, _PART), np.full(cuts.size, STEP_PARAMETERS + 1))
     if growth.cost < min(step.cost, within_a_day.cost):
         return _gradual(growth, days, int(first[growth.place]), int(last[growth.place]), least)
     steady = growth.unexplained[(first == 0) & (last == n - 1)]
     if step.unexplained[step.place] > _AS_DRIFT * float(steady[0]):
         return None
-    return _at_once(step, days, known, int(cuts[step.place]), least, cuts.size)
+    return _at_once(step, days, int(cuts[step.place]), least, cuts.size)
 
 
 def as_every_month(since: Mapping[int, float], before: Mapping[int, float], level: float) -> bool:
@@ -163,17 +161,15 @@ def _best(free: _Beside, known: Floats, shapes: Floats, parameters: Floats | Ind
     )
 
 
-def _at_once(step: _Fit, days: list[int], known: Floats, cut: int, least: float, tried: int) -> DailyRise | None:
+def _at_once(step: _Fit, days: list[int], cut: int, least: float, tried: int) -> DailyRise | None:
     """The ``step`` before position ``cut``, if it lasts. ``tried``: how many were."""
     before, after = tuple(days[:cut]), tuple(days[cut:])
     chance = min(1.0, 2.0 * tried * student_tail(step.size / step.error, step.degrees))
     if step.size < math.log1p(least) or chance >= SIGNIFICANCE:
         return None
     levels = dict(zip(days, step.levels.tolist(), strict=True))
-    if not _stays(levels, before, after, step.size) or _as_every_week(levels, before, after, least):
+    if not _stays(step.levels[cut:], step.size) or _as_every_week(levels, before, after, least):
         return None
-    if cut > MIN_BEFORE and len(days) - cut > MIN_AFTER:
-        step = _without_change(step, days, known, cut)
     return DailyRise(before, after, step.factor, chance)
 
 
@@ -181,22 +177,13 @@ def _gradual(growth: _Fit, days: list[int], first: int, last: int, least: float)
     """The ``growth`` between two positions, if it lasts, and shows over two weeks of days."""
     before, after = tuple(days[: max(first + 1, MIN_BEFORE)]), tuple(days[min(last, len(days) - MIN_BEFORE) :])
     chance = ramp_p_value(growth.size / growth.error, len(days))
-    levels = dict(zip(days, growth.levels.tolist(), strict=True))
     lasts = (
         growth.size >= math.log1p(least)
         and chance < SIGNIFICANCE
         and days[-1] - days[0] >= _TWO_WEEKS
-        and min(levels[day] for day in days[-_NEWEST:]) >= growth.size / 2
+        and _stays(growth.levels, growth.size)
     )
     return DailyRise(before, after, growth.factor_of_any, chance, (days[first], days[last])) if lasts else None
-
-
-def _without_change(step: _Fit, days: list[int], logs: Floats, cut: int) -> _Fit:
-    """The step before position ``cut``, sized without the two days beside it: only some runs of one of them took longer.
-    With them where working days are left before it and weekends after it."""
-    rest = [i for i in range(len(days)) if i not in (cut - 1, cut)]
-    found = _best(_Beside([days[i] for i in rest]), logs[rest], step.shape[None, rest], np.zeros(1))
-    return found if found.size else step
 
 
 def _error(left: Floats, variance: float) -> float:
@@ -230,16 +217,9 @@ def _unbroken(seconds: Mapping[int, float]) -> list[int]:
     return found[::-1]
 
 
-def _stays(levels: Mapping[int, float], before: Sequence[int], after: Sequence[int], size: float) -> bool:
-    """Whether hardly a day is nearer to the level of the other side, and none of the newest: the rise does not end a fall,
-    and has not passed."""
-    low = [day for day in after if levels[day] < size / 2]
-    high = sum(levels[day] >= size / 2 for day in before)
-    return (
-        high <= _OTHERS_BEFORE * len(before)
-        and len(low) <= _OTHERS_AFTER * len(after)
-        and not {*after[-_NEWEST:]} & {*low}
-    )
+def _stays(levels: Floats, size: float) -> bool:
+    """Whether none of the newest of these days since a rise is nearer to the level before it: it has not passed."""
+    return float(levels[-_NEWEST:].min()) >= size / 2
 
 
 def _as_every_week(levels: Mapping[int, float], before: Sequence[int], after: Sequence[int], least: float) -> bool:
