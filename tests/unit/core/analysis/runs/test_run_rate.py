@@ -119,3 +119,10 @@ def test_runs_of_a_day_and_one_that_has_just_ended_have_a_rate() -> None:
     assert found is not None
     assert 0.0 < found.low < found.likely < found.high
     assert found.likely == pytest.approx(10.0, rel=0.02)
+
+
+def test_a_batch_that_began_before_any_of_it_ended_tells_no_pauses() -> None:
+    """Twenty runs of an hour, begun one a minute, of which the last has just ended: 20 in a day, and not one a minute."""
+    moments = [MONDAY - HOUR - 60.0 * (20 - i) for i in range(20)]
+    runs = [run(GRAPH, {"load": HOUR}, number=i, start=moment) for i, moment in enumerate(moments)]
+    assert present_rate(runs, MONDAY) == Interval(600.0, 600.0, 600.0)

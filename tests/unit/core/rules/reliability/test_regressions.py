@@ -43,6 +43,17 @@ def _holiday(image: bool = False) -> Scenario:
     return scenario(_ONE, count, work, every=DAY / 12)
 
 
+@pytest.mark.parametrize("days", [1, 2])
+def test_days_that_are_busy_each_week_are_no_regression(days: int) -> None:
+    """Hourly; the last days of the window, and the same ones a week before, take almost twice as long."""
+    value, count = noise(2, spread=0.05), 14 * 24
+    made = scenario(
+        _ONE, count, lambda i: {"load": value(540 if (count - 1 - i) // 24 % 7 < days else 300)}, every=DAY / 24
+    )
+    assert made.analysis().trend.points, "the case must tempt the rule"
+    assert made.recommended("degradation") == []
+
+
 def test_the_end_of_a_holiday_is_no_regression() -> None:
     made = _holiday()
     fall, rise, _ = made.analysis().trend.points
