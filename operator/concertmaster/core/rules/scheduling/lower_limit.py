@@ -23,7 +23,7 @@ def lower_limit(evidence: Evidence, scope: LimitScope, runs: list[ExecutedRun], 
     if scope.step is not None or (scope.pointer is None and engine.concurrency(workflow, 1) is None):
         return None
     if evidence.analysis.definition.declared.get(POD_QUEUE):
-        return None  # its pods wait for Kueue's quota, too, behind gates that keep them from the scheduler
+        return None  # its pods wait for Kueue's quota, too, and the scheduler does not see them until they have it
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
     if len(crowded) < max(2, len(runs) / 2):
         return None  # nodes had room in most runs
