@@ -215,6 +215,10 @@ bench-torture: $(READY) ## awkward workflows on the real controllers against the
 	@test -z "$$ARGO_V4_ARCHIVE" || CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.torture
 	@$(BIN)/python -m benchmarks.page
 
+bench-queues: $(READY) ## Jobs in queues of the real Kueue against the conditions of their Workloads (three minutes; prints a table)
+	@$(BIN)/python -m testbed build cluster queues
+	@$(BIN)/python -m benchmarks.queues
+
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.changes.campaigns
 	@$(BIN)/python -m benchmarks.changes.moved
@@ -230,4 +234,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-days bench-series bench-rises bench-lives
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture bench-queues chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-days bench-series bench-rises bench-lives

@@ -201,6 +201,11 @@ NEWEST: tuple[Component, ...] = (
     Component("jobset-controller-newest", "jobset-newest", "sigs.k8s.io/jobset", "0.12.0", (), 0.9, 100),
 )
 
+# Only for the benchmark of queues (benchmarks/queues), which no tier of tests runs.
+QUEUES: tuple[Component, ...] = (
+    Component("kueue-controller", "kueue-controller", "sigs.k8s.io/kueue/cmd/kueue", "0.17.0", (), 2.0, 240),
+)
+
 ARGO_V4 = "argo-workflow-controller-v4"
 ARGO_VERSIONS = {"v3": "argo-workflow-controller", "v4": ARGO_V4}
 ARGO_RETRY = {"argo-workflow-controller": "argo-retry", ARGO_V4: "argo-retry-v4"}
@@ -226,7 +231,9 @@ FROM_ARCHIVES: tuple[Component, ...] = (
     Component("argo-retry-v4", "argo-v4", "./retry", "4.1.2", (), 0.1, 20, archive=_ARGO_ARCHIVE),
 )
 
-BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *NEWEST, *FROM_ARCHIVES)}
+BY_NAME: dict[str, Component] = {
+    component.name: component for component in (*COMPONENTS, *NEWEST, *QUEUES, *FROM_ARCHIVES)
+}
 
 # Group names that `python -m testbed build` accepts besides component names.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -246,6 +253,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "chart": ("etcd", "kube-apiserver", "kubectl", "helm", "oauth2-proxy"),
     "engines": tuple(c.name for c in COMPONENTS if c.name not in ("helm", "history-load", "krew", "oauth2-proxy")),
     "newest": tuple(c.name for c in NEWEST),
+    "queues": tuple(c.name for c in QUEUES),
     "all": tuple(c.name for c in COMPONENTS),
 }
 

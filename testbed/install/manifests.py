@@ -34,6 +34,7 @@ _SOURCES = {
     "tekton-webhook": ("github.com/tektoncd/pipeline", "config", ("500-webhooks.yaml",)),
     "jobset-controller": ("sigs.k8s.io/jobset", *_JOBSET),
     "jobset-controller-newest": ("sigs.k8s.io/jobset", *_JOBSET),
+    "kueue-controller": ("sigs.k8s.io/kueue", *_JOBSET),
 }
 
 

@@ -12,13 +12,14 @@ from testbed.install.components import (
     FROM_ARCHIVES,
     GROUPS,
     NEWEST,
+    QUEUES,
     Component,
     expand,
     parse_version,
 )
 
 
-@pytest.mark.parametrize("component", (*COMPONENTS, *NEWEST), ids=lambda c: c.name)
+@pytest.mark.parametrize("component", (*COMPONENTS, *NEWEST, *QUEUES), ids=lambda c: c.name)
 def test_the_wrapper_module_pins_the_tabled_version_and_command(component: Component) -> None:
     text = (component.module_dir / "go.mod").read_text()
     tools = re.findall(r"^(?:tool |\t)(\S+)$", text, re.M)
@@ -34,7 +35,7 @@ def test_the_wrapper_module_pins_the_tabled_version_and_command(component: Compo
 
 
 def test_no_wrapper_module_is_unused() -> None:
-    used = {component.module_dir for component in (*COMPONENTS, *NEWEST, *FROM_ARCHIVES) if component.module}
+    used = {component.module_dir for component in (*COMPONENTS, *NEWEST, *QUEUES, *FROM_ARCHIVES) if component.module}
     assert {path for path in COMPONENTS[0].module_dir.parent.iterdir() if path.is_dir()} == used
 
 
