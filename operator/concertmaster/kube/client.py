@@ -10,7 +10,6 @@ repeated.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +71,7 @@ class _Call:
 
 
 WriteGuard = Callable[[str, Any], bool]
-Observer = Callable[[str, int, float], None]
+Observer = Callable[[str, int], None]
 
 
 class KubeClient:
@@ -254,7 +253,6 @@ class KubeClient:
         headers = {"Accept": call.accept or "application/json"}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        begun = time.perf_counter()
         status = 0
         try:
             serialized = self._api.param_serialize(
@@ -274,7 +272,7 @@ class KubeClient:
             raise Unreachable(f"{call}: {self.server}: {one_line(error)}") from error
         finally:
             if self._observer is not None:
-                self._observer(call.method, status, time.perf_counter() - begun)
+                self._observer(call.method, status)
         return status, payload, answer.headers
 
 

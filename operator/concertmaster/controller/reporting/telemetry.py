@@ -117,7 +117,7 @@ class Telemetry:
             self.promises.labels(record.rule, "broken").set(record.times - record.held)
             self.promise_ratio.labels(record.rule).set(math.nan if record.median is None else record.median)
 
-    def observe_request(self, verb: str, code: int, seconds: float) -> None:
+    def observe_request(self, verb: str, code: int) -> None:
         """Count one request to the Kubernetes API."""
         self.requests.labels(verb, str(code)).inc()
 
