@@ -32,8 +32,6 @@ _NEIGHBOURS = (2, 3, 4, 5)
 _MAX_DEVIATIONS = 2.0  # robust standard deviations of the level
 _PARTS = 10  # of the runs in order, for the error of how often they overlap: those in a row overlap together
 _SIGNIFICANCE = 0.005  # one-sided: most workflows whose runs overlap have no such effect
-_SIGNIFICANCE_CONFOUNDED = 0.0003  # where the runs hardly tell overlapping from times that follow each other
-_MIN_UNEXPLAINED = 0.2  # share of the variance of the overlap that the run time before does not explain, to tell
 _CARRIES = 1.0  # Student's t from which on runs that begin alone follow the time of the one before: rather too often
 
 
@@ -132,14 +130,12 @@ def _effect(
         residuals(values, level[kept] - level[kept].mean()) for values in (logs[kept], logs[kept - 1], amount)
     )
     beyond = amount_shift(y, x, before)
-    apart = beyond.information >= _MIN_UNEXPLAINED * shift.information
     clear = student_quantile(1.0 - _SIGNIFICANCE, shift.degrees)
-    least = clear if apart else student_quantile(1.0 - _SIGNIFICANCE_CONFOUNDED, shift.degrees)
-    if shift.information < 1e-9 or shift.t() < least:
+    if shift.information < 1e-9 or shift.t() < clear:
         return None
     alone = kept[beside[kept] == 0.0]
     carries = alone.size >= _MIN_RUNS and amount_shift(logs[alone], logs[alone - 1], level[alone]).t() >= _CARRIES
-    if (carries or apart) and beyond.t() <= (clear if carries else 0.0):
+    if beyond.t() <= (clear if carries else 0.0):
         return None
     quantile = student_quantile(0.95, shift.degrees)
     # A covariate that is known with an error leaves a part of what is due to it.
