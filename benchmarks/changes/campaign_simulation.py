@@ -66,6 +66,11 @@ def manifest(parallelism: int, cpu: str, memory: str, items: int) -> dict[str, A
     }
 
 
+def _amounts(requests: dict[str, str]) -> tuple[float, float]:
+    """Cores and bytes."""
+    return quantity(requests["cpu"]) or 1.0, quantity(requests["memory"]) or GI
+
+
 def play(
     simulation: Simulation, raw: dict[str, Any], number: int, rng: np.random.Generator, *, harmed: bool
 ) -> RunRecord:
@@ -75,8 +80,8 @@ def play(
     start = BEGIN + number * HOUR
     size = float((1.0 + simulation.drift) ** number * np.exp(0.1 * rng.standard_normal()))
     whole = float(np.exp(simulation.noise * rng.standard_normal()))  # common to all steps of a run: the node, the day
-    requests = raw["spec"]["templates"][2]["container"]["resources"]["requests"]
-    cpu, memory = quantity(requests["cpu"]) or 1.0, quantity(requests["memory"]) or GI
+    requested = {t["name"]: t["container"]["resources"]["requests"] for t in raw["spec"]["templates"][1:]}
+    cpu, memory = _amounts(requested["work"])
     kills = harmed and simulation.kills and rng.random() < 0.5
     rows: list[StepExecution] = []
 
@@ -99,8 +104,14 @@ def play(
         )  # fmt: skip
         return finished
 
-    small = {"cpu_request": 0.5, "memory_request": 256 * MI, "memory_sampled_peak": 90 * MI}
-    ready = one("prepare", None, start, start, 20.0 * float(np.exp(0.05 * rng.standard_normal())), **small)
+    def small(step: str, ready: float, seconds: float) -> float:
+        own, most = _amounts(requested[step])
+        seconds *= float(np.exp(0.05 * rng.standard_normal()))
+        return one(
+            step, None, ready, ready, seconds, cpu_request=own, memory_request=most, memory_sampled_peak=90 * MI
+        )  # fmt: skip
+
+    ready = small("prepare", start, 20.0)
     limit = int(raw["spec"]["parallelism"])
     free = [ready] * limit
     controller, last = ready, ready
@@ -120,7 +131,7 @@ def play(
         )  # fmt: skip
         heapq.heappush(free, ended)
         last = max(last, ended)
-    end = one("collect", None, last, last, 15.0 * float(np.exp(0.05 * rng.standard_normal())), **small)
+    end = small("collect", last, 15.0)
     outcome = Outcome.FAILED if kills else Outcome.SUCCEEDED
     return RunRecord(definition.key, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows))
 
