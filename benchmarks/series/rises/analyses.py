@@ -15,12 +15,13 @@ from benchmarks.series.law import DAY, HOUR, Rows
 from benchmarks.series.rises.law import History
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import Recommendation, RunRecord
+from concertmaster.core.model import DailyPeaks, Recommendation, RunRecord
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import Policy, RuleSettings
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
 from concertmaster.core.pipeline.damping import LAGS
 from concertmaster.core.rules import RULES
+from concertmaster.core.rules.reliability.regression_by_day import FEW_RUNS
 from concertmaster.core.units import WEEK
 
 RULE = "degradation"
@@ -59,6 +60,7 @@ class Workflow:
         most, since = _POLICY.analysis.max_runs, now - _WINDOW
         kept = [r for r in self.runs if since - max(LAGS) <= (r.end or 0.0) <= now][-most:]
         runs = [r for r in kept if (r.end or 0.0) >= since]
+        limited = len(runs) == most
         result = analyze_workflow(
             self.known.definition,
             runs,
@@ -68,7 +70,8 @@ class Workflow:
             earlier=EarlierAnalyses(
                 self.published,
                 [r for r in kept if (r.end or 0.0) < since],
-                days=self._days(now) if len(runs) == most else (),
+                peaks=DailyPeaks(every_day=limited),
+                days=self._days(now) if limited or len(runs) <= FEW_RUNS else (),
             ),
             figures=self.figures,
         )

@@ -132,6 +132,16 @@ def _inputs(rng: Rng) -> Usual:
     return replace(_usual(rng), inputs=float(rng.uniform(1.5, 3.0)))
 
 
+def _recent(rng: Rng) -> Plan:
+    """A step three to nine nights before the end of the span."""
+    place = SPAN - int(rng.integers(3, 10)) - 0.5
+    return Plan(_stepped((place,), (float(rng.uniform(1.3, 2.0)),)), (place,))
+
+
+def _nightly(rng: Rng) -> Usual:
+    return Usual(24.0 * HOUR, float(rng.uniform(0.03, 0.12)), slow=0.05 if rng.random() < 1 / 3 else 0.0)
+
+
 def _frequent(rng: Rng) -> Usual:
     return Usual(FREQUENT, 0.15, of_days=0.03)
 
@@ -171,6 +181,8 @@ KINDS = (
     Rise("step, tails", "one, where a tenth of the runs is many times as long", _one, _tails),
     Rise("step, days differ", "one, where days differ by 6 to 15% at random", _one, _days),
     Rise("step, inputs", "one, where known inputs grow", _one, _inputs),
+    Rise("nightly steady", "one run a day", _steady, _nightly, rises=False, before=_EARLIER),
+    Rise("nightly step", "the same, 30 to 100% for three to nine nights", _recent, _nightly, before=_EARLIER),
     Rise("frequent steady", "a run each half hour", _steady, _frequent, rises=False, before=_EARLIER),
     Rise("frequent by hour", "the same, by hour and weekend", _steady, _frequent_by_hour, rises=False, before=_EARLIER),
     Rise(

@@ -31,7 +31,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "",
         "## Since when workflows are slower (`make bench-rises`)",
         "",
-        f"{seeds} histories a law through the whole analysis: two weeks of 28 to 168 runs of four steps, two of which become"
+        f"{seeds} histories a law through the whole analysis: two weeks of 14 to 168 runs of four steps, two of which become"
         " slower, noise of 3 to 20%, a third with weekends; frequent ones start each half hour, so that of three weeks the"
         " newest 200 runs and the medians of days are known. Is a `degradation` reported, does it have a date, and is that"
         " of a change: within a run, for growth and by day half a day more. Of a gradual one: are its begin and end"

@@ -17,6 +17,7 @@ from concertmaster.controller.profiles.analysis.long_term import with_days
 from concertmaster.controller.profiles.request import AnalysisRequest
 from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
 from concertmaster.core.units import DAY, HOUR
@@ -323,6 +324,13 @@ def test_a_workflow_whose_runs_are_all_kept_has_no_largest_amounts(tmp_path: Pat
     operator = operate(tmp_path, lambda _: {}, KEPT - 1)
     assert operator.history.store.daily.largest(DEFINITION.key, since=0) == DailyPeaks()
     assert operator.history.store.daily.rows(DEFINITION.key)[0].metrics == {}
+
+
+@pytest.mark.parametrize(("hours", "known"), [(30, {RUN, "load"}), (31, {RUN})])
+def test_days_of_steps_are_read_where_runs_are_few(tmp_path: Path, hours: int, known: set[str]) -> None:
+    operator = operate(tmp_path, lambda _: {}, hours, kept=200)
+    days = with_days(operator.request, operator.history, record=False).days
+    assert {row.step for row in days} == known
 
 
 def test_each_day_counts_where_there_are_as_many_runs_as_may_be_analyzed() -> None:

@@ -31,7 +31,7 @@ from concertmaster.core.model.daily import (
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.core.rules.reliability.regression_by_day import DAYS
+from concertmaster.core.rules.reliability.regression_by_day import DAYS, FEW_RUNS
 from concertmaster.core.units import DAY, WEEK
 from concertmaster.engines import complete
 
@@ -47,13 +47,14 @@ def with_days(request: AnalysisRequest, history: HistoryProvider, *, record: boo
     kept = min(since, now - EXCEPTIONAL_DAYS * DAY)
     peaks = replace(history.largest(key, kept), every_day=request.limited)
     request = replace(request, recorded=history.recorded(key), peaks=peaks)
-    if not request.limited:
-        return replace(request, days=history.days(key, since - _USUAL, steps=False))
-    if record and not request.provisional and (rows := _uncounted(request, history)):
+    older = history.days(key, since - _USUAL, steps=False)
+    if not request.limited and len(request.runs) > FEW_RUNS:
+        return replace(request, days=older)
+    if request.limited and record and not request.provisional and (rows := _uncounted(request, history)):
         history.record(key, LongTermFigures(rows, since=int(since // DAY)))
         request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, kept))
     earliest = max(since, now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
-    older = [row for row in history.days(key, since - _USUAL, steps=False) if row.day < int(earliest // DAY)]
+    older = [row for row in older if row.day < int(earliest // DAY)]
     return replace(request, days=[*older, *history.days(key, earliest, steps=True)])
 
 

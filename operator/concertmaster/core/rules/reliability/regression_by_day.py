@@ -1,5 +1,5 @@
-"""A regression that all runs analysed come after (part of ``degradation``): of frequent workflows the newest ``maxRuns``
-runs are of some days.
+"""A regression that the runs analysed cannot show (part of ``degradation``): of frequent workflows the newest ``maxRuns``
+runs are of some days and all come after it; of those that run once a day the window has too few before it, or since.
 
 The medians of earlier days are known for longer (see ``DailyRow``). They say less than runs do: neither the hour of the
 change, nor inputs, nodes or retries. So a rise counts where what steps take explains it, and, where inputs or slow nodes
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.levels import MIN_AFTER, DailyRise, as_every_month, lasting_rise
 from concertmaster.core.analysis.daily.rows import daily_rows
+from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import Finding
 from concertmaster.core.model.daily import RUN, DailyRow
@@ -28,7 +29,10 @@ from concertmaster.core.units import DAY, WEEK
 
 DAYS = 28
 """Days of the window, the newest, that are compared with those before them."""
-_MIN_TIMED = 5  # runs of a day: the median of fewer says little of it
+FEW_RUNS = 30
+"""Runs analysed up to which their days are compared, too: one a day for a month. More of them show a change themselves."""
+_MIN_TIMED = 5  # runs of a day: the median of fewer says little of it, unless no day has more
+_MIN_SINGLE = 3  # days since a rise that have one or two runs each: a few of skewed ones are often alike
 _NEWEST = 4  # runs
 _FREQUENCY = 1.5  # times as many runs a day, or as few: others may be among them, or more overlap
 _MIN_EXPLAINED = 0.5  # share of the rise that steps take longer
@@ -69,9 +73,9 @@ def regression_by_day(evidence: Evidence, published: frozenset[str], least: floa
     today = int(analysis.now // DAY)
     inputs = any(run.input_total is not None for run in analysis.runs)
     # What the runs have shown needs no more than a day, and today counts, unless its hours so far hide the rise.
-    looks = [(today + 1, 1)] if published else []
-    for until, days in (*looks, (today, MIN_AFTER)):
-        found = _compared(evidence, least, until, days)
+    looks = [*([(today + 1, 1)] if published else []), (today, MIN_AFTER)]
+    for until, days in looks if evidence.peaks.every_day else [(today + 1, _MIN_SINGLE)]:
+        found = _compared(evidence, least, until, days, known=bool(published))
         known = [step for step in found.named if step in published] if found is not None else []
         if found is not None and (known or RUN in published):
             step = next(iter(known or found.named), None)
@@ -126,17 +130,17 @@ def _finding(evidence: Evidence, found: _Compared, step: str | None, about: str 
     )
 
 
-def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compared | None:
+def _compared(evidence: Evidence, least: float, until: int, days: int, *, known: bool) -> _Compared | None:
     """A rise that lasts for so many ``days`` before the day ``until``; None where there is none, where the runs show it
-    themselves, or where it is over."""
-    analysis = evidence.analysis
-    if not evidence.days or not evidence.peaks.every_day or analysis.first_run is None:
+    themselves, or where it is over. ``known``: whether a regression was published."""
+    analysis, frequent = evidence.analysis, evidence.peaks.every_day
+    if not evidence.days or analysis.first_run is None or not (frequent or len(analysis.runs) <= FEW_RUNS):
         return None
     begin = analysis.now - min(analysis.options.window_seconds, DAYS * DAY)
     by_step = _by_step(evidence, int((begin - WEEK) // DAY), until)  # a rise must not be what each week shows
-    runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED}
+    runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED or not frequent}
     rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days)
-    if rise is None or rise.middle < begin // DAY or analysis.first_run < (rise.begin - 2) * DAY:
+    if rise is None or rise.middle < begin // DAY or _shown(evidence, rise, known=known):
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
     if (
@@ -146,6 +150,19 @@ def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compa
     ):
         return None
     return _Compared(rise, runs, by_step, was, now, _longer(rise, by_step, runs))
+
+
+def _shown(evidence: Evidence, rise: DailyRise, *, known: bool) -> bool:
+    """Whether the runs analysed are enough on both sides of the rise. Where they were before, it counts if it is ``known``;
+    where they are not yet, a step does."""
+    analysis = evidence.analysis
+    if evidence.peaks.every_day:
+        return analysis.first_run is not None and analysis.first_run < (rise.begin - 2) * DAY
+    ends = [r.end for r in analysis.runs if r.outcome.timed and r.end is not None]
+    since = sum(end >= rise.begin * DAY for end in ends)
+    if since < MIN_SEGMENT:
+        return rise.growth is not None
+    return len(ends) - since >= MIN_SEGMENT or not known
 
 
 def _by_step(evidence: Evidence, since: int, until: int) -> dict[str, dict[int, DailyRow]]:
@@ -209,4 +226,6 @@ def _begun(rise: DailyRise, runs: _ByDay) -> int:
     day = rise.after[0]
     was, now = (upper_median([runs[d].mean or 0.0 for d in days]) for days in (rise.before[:-1], rise.after))
     before = runs.get(day - 1)
-    return day - 1 if before is not None and (before.mean or 0.0) - was >= _BEGUN * (now - was) > 0.0 else day
+    if before is None or before.timed == 1:
+        return day
+    return day - 1 if (before.mean or 0.0) - was >= _BEGUN * (now - was) > 0.0 else day

@@ -1,4 +1,4 @@
-"""``degradation`` where all runs analysed come after the change: the rows of earlier days still show it."""
+"""``degradation`` where too few of the runs analysed come before the change, or since: the rows of days show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.model import Recommendation, RunRecord
+from concertmaster.core.model import DailyPeaks, Recommendation, RunRecord
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
@@ -146,3 +146,57 @@ def test_a_change_that_the_runs_show_is_theirs_to_judge() -> None:
     of = hourly(since(0.5))
     without_days, with_days = (reported(of, days=days) for days in ((), None))
     assert without_days == with_days
+
+
+def nightly(nights: int, level: Callable[[int], float] | None = None, **more: float | None) -> Scenario:
+    """One run a day for four weeks, a step of which takes 1.5 times as long in the newest ``nights``, or as the ``level``
+    says by nights before the end."""
+    value, factor = noise(spread=0.05), level or (lambda ago: 1.5 if ago < nights else 1.0)
+
+    def work(i: int) -> Work:
+        return {name: value(s * (factor(27 - i) if name == "transform" else 1.0)) for name, s in STEPS.items()}
+
+    made = scenario(etl(), 28, work, every=DAY)
+    return replace(made, runs=tuple(replace(run, **more) for run in made.runs))
+
+
+def of_nights(of: Scenario, *, published: Sequence[str] = (), days: Sequence[DailyRow] | None = None) -> list[str]:
+    """What is reported by the runs of two weeks and the rows of three."""
+    rules = {r.name: RuleSettings(enabled=r.name == "degradation") for r in RULES}
+    analysis = analyze(of.definition, of.runs[-14:], now=NOW, policy=Policy(rules=rules))
+    known = [row for row in rows_of(of.runs) if row.day >= (NOW - 21 * DAY) // DAY] if days is None else days
+    peaks = DailyPeaks(every_day=False)
+    return [r.action for r in recommend(Evidence(analysis, "wfp", peaks=peaks, days=known, last_published=published))]
+
+
+@pytest.mark.parametrize("nights", [3, 4, 5])
+def test_the_third_slow_night_is_reported(nights: int) -> None:
+    """Six runs since a change are needed where runs alone are compared."""
+    of = nightly(nights)
+    assert of_nights(of, days=()) == []
+    (action,) = of_nights(of)
+    assert action.startswith(f"Investigate regression in transform since {day(NOW - nights * DAY)} (+")
+    assert of_nights(nightly(2)) == []
+
+
+@pytest.mark.parametrize("nights", [10, 12])
+def test_a_regression_stays_where_the_window_has_too_few_nights_before_it(nights: int) -> None:
+    of = nightly(nights)
+    assert len(of_nights(of, published=["degradation.transform"])) == 1
+    assert of_nights(of, published=["degradation.transform"], days=()) == []
+    assert of_nights(of) == [], "the runs did not show it when they were enough"
+    over = nightly(0, lambda ago: 1.5 if 4 <= ago < nights else 1.0)
+    assert of_nights(over, published=["degradation.transform"]) == []
+
+
+def test_nights_whose_runs_are_enough_on_both_sides_are_theirs_to_judge() -> None:
+    of = nightly(7)
+    assert of_nights(of) == of_nights(of, days=()) != []
+
+
+def test_nights_with_other_inputs_say_nothing_of_their_own() -> None:
+    assert of_nights(nightly(4, input_size=1e9)) == []
+
+
+def test_a_few_slow_nights_among_others_are_not_reported() -> None:
+    assert of_nights(nightly(0, lambda ago: 1.5 if ago in (0, 1, 2, 9, 13, 18) else 1.0)) == []
