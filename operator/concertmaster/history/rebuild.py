@@ -63,9 +63,9 @@ def _replaced_since(live: RunRecord, rows: Sequence[StepExecution]) -> float | N
     if live.end is None or any(name != e.step for e in live.steps for name in e.after or ()):
         return None
     known = {e.pod for e in live.steps}
-    if not known <= {e.pod for e in rows}:
+    begun = min((e.ready for e in live.steps if e.ready is not None), default=None)
+    if begun is None or not known <= {e.pod for e in rows}:
         return None
-    begun = min((e.ready for e in live.steps if e.ready is not None), default=live.end)
     since = live.created if live.created is not None else begun
     lost = [e for e in rows if e.pod not in known and e.outcome is not Outcome.SUCCEEDED]
     # A pod from before the suspension whose end is unknown would make the suspension run time.
