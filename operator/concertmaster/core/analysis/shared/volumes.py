@@ -18,7 +18,7 @@ from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.changepoint.slope_changes import best_break
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.exact import is_over
-from concertmaster.core.stats.robust import quantiles, theil_sen
+from concertmaster.core.stats.robust import theil_sen
 from concertmaster.core.times import END_OF_CALENDAR
 from concertmaster.core.units import DAY
 
@@ -118,15 +118,17 @@ def _fill(
 
 
 def _cleaned(least: Sequence[float]) -> bool:
-    """Whether the ``least`` use (bytes) of runs (at least five, oldest first) fell by more than half of its range, and at
-    once: by more than it varies from run to run (outer fence of the changes, Tukey 1977)."""
+    """Whether the level of the ``least`` use (bytes) of runs (at least five, oldest first) fell by more than half of its
+    range."""
     used = np.array(least)
     # Medians of three: temporary files of one run, and their end, are no cleanup.
     level = np.concatenate([used[:1], np.median(np.stack([used[:-2], used[1:-1], used[2:]]), axis=0), used[-1:]])
-    fall = float(np.max(np.maximum.accumulate(level) - level))
-    changes = np.diff(used)
-    low, high = quantiles(changes, (0.25, 0.75))
-    return fall > (level.max() - level.min()) / 2 and bool(changes.min() < low - 3.0 * (high - low))
+    return _fell(level)
+
+
+def _fell(used: Floats) -> bool:
+    """Whether it fell by more than half of its range."""
+    return bool(np.max(np.maximum.accumulate(used) - used) > (used.max() - used.min()) / 2)
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
@@ -176,10 +178,7 @@ def _falls_back(times: Floats, used: Floats, slope: float) -> bool:
     """Whether ``used`` (bytes, by days) of few runs fell by more than half of its range, and half of the time grew at more
     than _FASTER times the ``slope`` (bytes a day) of all: a cleanup that ``_cleaned`` cannot tell from temporary files,
     after which use keeps growing as before."""
-    if (
-        used.size >= _MIN_SMOOTHED_RUNS
-        or float(np.max(np.maximum.accumulate(used) - used)) <= float(used.max() - used.min()) / 2
-    ):
+    if used.size >= _MIN_SMOOTHED_RUNS or not _fell(used):
         return False
     apart = np.diff(times)
     later = apart > 0

@@ -176,6 +176,15 @@ def test_few_runs_show_that_a_claim_is_cleaned_up(days: tuple[float, ...]) -> No
     assert (fill.growth, fill.full) == (None, None)
 
 
+@pytest.mark.parametrize("first", [0, 6])
+def test_a_claim_of_which_the_oldest_files_are_deleted_over_two_days_does_not_fill(first: int) -> None:
+    """Each week, a part after each run; two weeks may begin and end anywhere in one."""
+    days = [(i / 3 + first) % 7 for i in range(42)]
+    uses = [VolumeUse("data", (20 + 8 * (day if day < 5 else 2.5 * (7 - day))) * GI, 100 * GI) for day in days]
+    (fill,) = volume_fills(mounting(*uses).analysis())
+    assert (fill.growth, fill.full) == (None, None)
+
+
 def test_a_claim_that_no_run_has_seen_since_is_not_full_before_now() -> None:
     uses = [VolumeUse("data", (50 + 4 * i) * GI, 100 * GI) for i in range(12)]
     old = mounting(*uses)
