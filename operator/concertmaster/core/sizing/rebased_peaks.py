@@ -30,8 +30,6 @@ MIN_EACH_SIDE, MIN_RUNS_LOWER = 3, 5
 MIN_RUNS = 8
 # Runs before a change, of which fewer may be the last ones in the window, and least runs of the week since.
 FEW, MIN_RUNS_WEEK = 6, 10
-# Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
-# change do not show that large ones have ended: they may belong to one weekday.
 # Difference of the shares of runs on weekends, up to which those before a change and since can be compared as they are.
 ALIKE = 0.25
 # One-sided significance of a change of level: a release that changes nothing is tested after every run since.
