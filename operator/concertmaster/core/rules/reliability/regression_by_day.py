@@ -30,7 +30,7 @@ from concertmaster.core.units import DAY, WEEK
 DAYS = 28
 """Days of the window, the newest, that are compared with those before them."""
 FEW_RUNS = 30
-"""Runs analysed up to which their days are compared, too: one a day for a month. More of them show a change themselves."""
+"""Runs analyzed up to which their days are compared, too: one a day for a month. More of them show a change themselves."""
 _MIN_TIMED = 5  # runs of a day: the median of fewer says little of it, unless no day has more
 _MIN_SINGLE = 3  # days since a rise that have one or two runs each: a few of skewed ones are often alike
 _NEWEST = 4  # runs
