@@ -130,11 +130,9 @@ class Evidence:
         return text.window(self.analysis.covered_seconds)
 
     def recent_window(self) -> str:
-        """Display name of the time span covered by the ``recent`` runs."""
-        if self.analysis.since == -math.inf:
-            return self.window()
-        first = min(run.start for run in self.analysis.present if run.start is not None)
-        return text.window(self.analysis.now - first)
+        """Display name of the time span covered by the ``recent`` runs: one that hung may have begun long before."""
+        since = self.analysis.since
+        return self.window() if since == -math.inf else text.window(self.analysis.now - since)
 
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""

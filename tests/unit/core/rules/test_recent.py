@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.units import DAY
 from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS
@@ -40,6 +40,15 @@ def test_only_runs_since_the_last_clear_change_are_counted(rule: str) -> None:
     assert f"{since} runs" in changed
     assert "4d" in changed
     assert "14d" not in changed
+
+
+def test_a_run_that_hung_does_not_lengthen_the_time_since_the_change() -> None:
+    """It began long before the change, and was ended after it."""
+    made = SCENARIOS["straggler"]()
+    runs = [_stretched(r, 2.0 if i >= len(made.runs) - _SINCE else 1.0) for i, r in enumerate(made.runs)]
+    hung = replace(runs[-_SINCE // 2], run="hung", start=runs[1].start, outcome=Outcome.FAILED, steps=())
+    of = replace(made, runs=(*runs, hung))
+    assert f"{len(of.analysis().recent)} runs, 4d)" in of.one("straggler").because
 
 
 BESIDE = argo(task("load"), task("export"))
