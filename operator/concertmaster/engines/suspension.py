@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import ObjectKind, RunRecord, Suspension
+from concertmaster.core.model import ObjectKind, RunRecord, SuspendedRun, Suspension
 from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.live import one_line
 
 WORKLOAD = ObjectKind("kueue.x-k8s.io/v1", "Workload", "workloads")
 WORKLOAD_VERSIONS = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
 _OWNER_LABEL = "kueue.x-k8s.io/job-uid"
 # The v1beta1 API misspells the field.
 _PAST = ("accumulatedPastExecutionTimeSeconds", "accumulatedPastExexcutionTimeSeconds")
+_PENDING = "PipelineRunPending"
 _MIN_SUSPENSION = 5.0  # seconds between creation and start of a run; shorter delays are normal controller latency
 
 Raw = Mapping[str, Any]
@@ -43,6 +45,27 @@ def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw]) -> Ru
         record, KubeObject.of(raw), raw.get("kind")
     )
     return record if own is None else replace(record, suspension=own)
+
+
+def suspended_run(raw: Raw) -> SuspendedRun | None:
+    """A run as its object says that it is suspended; None if it is not, or was not created at a known time."""
+    obj = KubeObject.of(raw)
+    created, kind = timestamp(obj.meta.get("creationTimestamp")), str(raw.get("kind"))
+    held = obj.spec.get("suspend") is True or (kind == "PipelineRun" and obj.spec.get("status") == _PENDING)
+    if not held or created is None:
+        return None
+    queue = mapping(obj.meta.get("labels"), "metadata.labels", obj.problems).get(QUEUE_LABEL)
+    return SuspendedRun(kind, obj.name, created, text(queue, QUEUE_LABEL, obj.problems))
+
+
+def why_not_admitted(workload: Raw) -> str | None:
+    """Kueue's reason why a Workload has no quota; None if it has, or none is known."""
+    obj = KubeObject.of(workload)
+    for raw in sequence(obj.status.get("conditions"), "conditions", obj.problems):
+        row = mapping(raw, "conditions[]", obj.problems)
+        if row.get("type") == "QuotaReserved" and row.get("status") == "False":
+            return one_line(row.get("message"))
+    return None
 
 
 def _of_workload(raw: Raw) -> Suspension | None:

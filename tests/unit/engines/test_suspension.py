@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
-from concertmaster.engines.suspension import queued, with_suspension
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, SuspendedRun, Suspension, WorkflowKey
+from concertmaster.engines.suspension import queued, suspended_run, why_not_admitted, with_suspension
 from concertmaster.history.encoding import decode_record, encode_record
 from tests.support.engines.times import unix
 
@@ -102,3 +102,26 @@ def test_what_is_malformed_says_nothing(broken: dict[str, Any]) -> None:
 def test_the_history_keeps_it(held: Suspension | None, size: float | None) -> None:
     kept = replace(RECORD, suspension=held, input_size=size)
     assert decode_record(encode_record(kept), KEY, "train-1") == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "held"),
+    [
+        ("Job", {"suspend": True}, True),
+        ("JobSet", {"suspend": True}, True),
+        ("PipelineRun", {"status": "PipelineRunPending"}, True),
+        ("PipelineRun", {"status": "Cancelled"}, False),
+        ("Job", {"suspend": False}, False),
+        ("Job", {}, False),
+    ],
+)
+def test_a_run_that_may_have_no_pods_yet_is_suspended(kind: str, spec: dict[str, Any], held: bool) -> None:
+    raw = {**job(**{"kueue.x-k8s.io/queue-name": "team"}), "kind": kind, "spec": spec}
+    assert suspended_run(raw) == (SuspendedRun(kind, "train-1", unix(MADE), "team") if held else None)
+    assert suspended_run({"kind": kind, "metadata": {"name": "x"}, "spec": spec}) is None
+
+
+def test_kueue_says_why_a_workload_has_no_quota() -> None:
+    pending = {**condition("QuotaReserved", 5, "False"), "message": "no\n quota"}
+    assert why_not_admitted(workload(pending)) == "no quota"
+    assert why_not_admitted(workload(condition("QuotaReserved", 5))) is None

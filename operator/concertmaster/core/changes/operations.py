@@ -214,6 +214,17 @@ def lowered_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) 
     return frozenset(found)
 
 
+def raises(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a patch of an object of ``kind`` sets any amount above the value in its own tests, or where none was."""
+    held = tested(patch)
+    for pointer, value in written(patch).items():
+        inherited = kind.inherited(pointer) if kind is not None else None
+        old, new = quantity(held.get(pointer)) or quantity(held.get(inherited or "")), quantity(value)
+        if old is None or new is None or (new > old and not same_amount(old, new)):
+            return True
+    return False
+
+
 def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], bounds: Bounds) -> str | None:
     """The first value a patch would set outside ``bounds``, as a sentence; None when there is none."""
     for pointer, value in written(operations).items():

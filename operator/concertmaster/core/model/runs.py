@@ -165,6 +165,18 @@ class Suspension:
     evictions: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SuspendedRun:
+    """A run that is suspended now, so that it may have no pods. ``kind``: of its object; ``created``: unix seconds;
+    ``queue``: the LocalQueue of Kueue that has to admit it (None: none); ``why``: Kueue's reason (None: unknown)."""
+
+    kind: str
+    name: str
+    created: float
+    queue: str | None = None
+    why: str | None = None
+
+
 @fast_init
 @dataclass(frozen=True, slots=True)
 class RunRecord:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.operations import lowered_memory, written
+from concertmaster.core.changes.operations import lowered_memory, raises, written
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.lifecycle.states import step_of
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import ObjectKind, WorkflowDefinition
 from concertmaster.engines import PATCHABLE
 
 
@@ -26,10 +26,18 @@ class ComparedChange:
     @property
     def lowered(self) -> LoweredMemory | None:
         """The memory requests that it lowered."""
-        target = self.change.target
-        kind = PATCHABLE.get(target.kind) if target is not None else None
-        requests = lowered_memory(kind, self.change.operations("patch") or ()) if target is not None else ()
+        requests = lowered_memory(self._kind, self.change.operations("patch") or ())
         return LoweredMemory.of(requests, self.context.policy)
+
+    @property
+    def raises(self) -> bool:
+        """Whether it raised an amount that runs request, or how many pods they have at a time."""
+        return raises(self._kind, self.change.operations("patch") or ())
+
+    @property
+    def _kind(self) -> ObjectKind | None:
+        target = self.change.target
+        return PATCHABLE.get(target.kind) if target is not None else None
 
     def steps(self, runs: BeforeAfter) -> tuple[str, ...]:
         """The steps whose containers' fields it sets (several where a template or Task is run twice, rounds of a recursion

@@ -13,14 +13,17 @@ from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.verification.compared_change import ComparedChange
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns, OwnRuns, behind
 from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
+from concertmaster.controller.changes.verification.suspended_runs import suspended_runs
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.attribution import harmed_steps
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
+from concertmaster.core.changes.verification.suspended_runs import not_admitted, waiting_clause
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
-from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model import SuspendedRun, WorkflowKey
+from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import MetricRole, OnSame, Verdict
 from concertmaster.core.text import duration
 from concertmaster.core.units import MINUTE
@@ -97,6 +100,9 @@ class Verifier:
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         steps, lowered = compared.steps(runs), compared.lowered
         silence = _silence(compared, own, times)
+        if waiting := _suspended(compared, runs, silence):
+            silence = not_admitted(waiting, runs, context.now - context.ahead) if compared.raises else None
+            runs = replace(runs, left_out=(*runs.left_out, waiting_clause(waiting)))
         around = Surroundings.of(context.control, runs, applied, pricing=pricing, silence=silence, timed=not unknown)
         age = math.inf if own.ended else _age(compared, runs, times)
         result = verify(compared.change.aim, runs, settings, age=age, steps=steps, lowered=lowered, around=around)
@@ -123,6 +129,14 @@ def _silence(compared: ComparedChange, own: OwnRuns, times: StartTimes) -> str |
         blind = (*blind, *context.control.pauses(own.runs, since, until))
         found = silent(own.runs, definition, applied=since, until=until, blind=blind)
     return found
+
+
+def _suspended(compared: ComparedChange, runs: BeforeAfter, silence: str | None) -> tuple[SuspendedRun, ...]:
+    """The runs that wait, where none has begun since the change although one was due, or something holds runs back."""
+    held = compared.definition.declared.get(QUEUE_LABEL) or any(r.suspension is not None for r in runs.before)
+    if runs.begun or not (silence or held):
+        return ()
+    return suspended_runs(compared.context, compared.definition, compared.applied)
 
 
 def _age(compared: ComparedChange, runs: BeforeAfter, times: StartTimes) -> float:

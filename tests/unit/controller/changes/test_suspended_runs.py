@@ -1,0 +1,114 @@
+"""Runs that wait for quota since a change: they are not missing, and only a change that raised something is at fault."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model import Suspension
+from concertmaster.core.model.engines import QUEUE_LABEL
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
+from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS
+from concertmaster.kube.objects import Resource, resource_of
+from tests.support.controller.change_steps import HOUR, later
+from tests.support.controller.changes_bed import DAY, Bed, cheaper
+
+JOBS = Resource("batch/v1", "Job", "jobs")
+RECORDED = yaml.safe_load((Path(__file__).parents[3] / "support" / "engines" / "kueue.yaml").read_text())
+NEVER = RECORDED["never"]["status"]["conditions"][0]["message"]
+FULL = "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor default, 2 more needed"
+
+
+def queued_bed(proposed: str = "1500m", *, workloads: bool = False, waits: float = 60.0) -> Bed:
+    """A change that was just applied to a CronJob in a queue. Kueue held each run before it for ``waits`` seconds."""
+    bed = Bed()
+    bed.edit("/spec/jobTemplate/metadata", {"labels": {QUEUE_LABEL: "team"}})
+    rows = bed.history.runs_of["etl"]
+    rows[:] = [replace(r, suspension=Suspension(waits, "ClusterQueue batch")) for r in rows]
+    bed.items = [cheaper(proposed=proposed)]
+    if not workloads:
+        bed.client.allows = lambda attributes: attributes["resource"] != "workloads"  # type: ignore[method-assign]
+    bed.run()
+    assert (bed.cpu(), bed.one().phase) == (proposed, "Verifying")
+    return bed
+
+
+def job(bed: Bed, name: str, why: str | None = None, **spec: Any) -> None:
+    """A Job of the CronJob that Kueue has suspended, created now, with a Workload that says ``why``."""
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl", "controller": True}
+    labels = {QUEUE_LABEL: "team"}
+    made = {"creationTimestamp": format_time(bed.now), "ownerReferences": [owner], "labels": labels}
+    raw = bed.client.put(JOBS, "demo", name, metadata=made, spec={"suspend": True, **spec})
+    pending = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": why}
+    labels = {"kueue.x-k8s.io/job-uid": raw["metadata"]["uid"]}
+    kind = resource_of(WORKLOAD, WORKLOAD_VERSIONS[0])
+    bed.client.put(kind, "demo", f"job-{name}", metadata={"labels": labels}, status={"conditions": [pending]})
+
+
+@pytest.mark.parametrize("proposed", ["1500m", "2500m"])
+def test_a_full_queue_is_no_harm_of_a_change_and_its_verification_goes_on(proposed: str) -> None:
+    bed = queued_bed(proposed, workloads=True)
+    for number in range(4):
+        job(bed, f"etl-{number}", FULL)
+        bed.run(HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", proposed)
+    assert "0 of 5 to 30 runs seen since the change" in bed.message(C.VERIFIED)
+    assert f"4 runs since the change are not admitted yet by LocalQueue team ({FULL})" in bed.message(C.VERIFIED)
+    bed.start()  # a process whose watch of runs has brought none yet
+    bed.run(HOUR)
+    assert bed.one().phase == "Verifying"
+    later(bed, 12, cpu=0.75)
+    assert bed.one().phase == "Completed"
+
+
+def test_a_lower_request_is_not_why_runs_are_not_admitted() -> None:
+    bed = queued_bed()
+    job(bed, "etl-1")
+    bed.run(DAY)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert "1 run since the change is not admitted yet by LocalQueue team" in bed.message(C.VERIFIED)
+
+
+def test_a_raise_beyond_what_the_queue_can_hold_is_rolled_back_as_soon_as_kueue_says_so() -> None:
+    bed = queued_bed("2500m", workloads=True)
+    job(bed, "etl-1", NEVER)
+    bed.run()
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+    text = bed.message(C.VERIFIED)
+    assert "LocalQueue team can never admit runs since the change" in text and "maximum capacity (4)" in text
+    assert "delete Job etl-1, which keeps the requests of the change" in text
+
+
+@pytest.mark.parametrize(("minutes", "harm"), [(62, False), (64, True)])
+def test_without_the_right_to_read_workloads_a_raise_is_rolled_back_once_a_run_waits_far_longer_than_any_before(
+    minutes: int, harm: bool
+) -> None:
+    bed = queued_bed("2500m")
+    job(bed, "etl-1")
+    bed.run(minutes * 60.0)
+    assert bed.cpu() == ("2" if harm else "2500m")
+    said = "no run since the change was admitted by LocalQueue team within 1h04m, each of 30 before it within 1m00s"
+    assert (said in bed.message(C.VERIFIED)) is harm
+
+
+def test_a_job_that_may_have_pods_hides_no_refused_ones() -> None:
+    bed = queued_bed()
+    job(bed, "etl-1", suspend=False)
+    bed.run(3 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+    assert "no run since the change" in bed.message(C.VERIFIED)
+
+
+def test_without_the_right_to_list_runs_missing_ones_are_a_harm_as_before() -> None:
+    bed = queued_bed()
+    bed.client.allows = lambda attributes: attributes["resource"] != "jobs"  # type: ignore[method-assign]
+    bed.start()
+    job(bed, "etl-1")
+    bed.run(3 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
