@@ -16,6 +16,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import median, upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, WorkflowGraph
+from concertmaster.core.model.engines import POD_QUEUE
 from concertmaster.core.model.enums import MetricRole, Per, RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence, worth
@@ -30,12 +31,19 @@ _NO_LONGER = -0.02  # a run 2% longer counts as unchanged
 
 @dataclass(frozen=True, slots=True)
 class _Pods:
-    """The pods of one step: number per run, and median seconds of work and of overhead before the work."""
+    """The pods of one step: number per run, and median seconds of work and of overhead before the work. ``queued``: whether
+    they wait for Kueue's quota, too, which is no overhead of a pod: a batch needs as much of it."""
 
     step: str
     items: int
     work: float
     overhead: float
+    queued: bool = False
+
+    @property
+    def starting(self) -> str:
+        """What its pods do in the time of the overhead."""
+        return "start" if self.queued else "get a node and start"
 
     @property
     def share(self) -> float:
@@ -44,8 +52,9 @@ class _Pods:
         return self.overhead / whole if whole > 0 else 0.0
 
 
-_PodTimes = tuple[str, int, tuple[float, ...], tuple[float, ...]]
-"""A step in one run: its name, its number of items, and for each pod the seconds of work and of overhead before it."""
+_PodTimes = tuple[str, int, tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""A step in one run: its name, its number of items, and for each pod the seconds of work, of the wait for a node and the
+start-up before it, and of the start-up alone."""
 
 
 def _of_run(run: ExecutedRun) -> list[_PodTimes]:
@@ -55,20 +64,21 @@ def _of_run(run: ExecutedRun) -> list[_PodTimes]:
         chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
         if len(chains) == 1 and len(chains[0]) == 1:  # the common case
             ((only,),) = chains
-            rows.append((name, 1, (only.work,), (only.pending + only.starting,)))
+            rows.append((name, 1, (only.work,), (only.pending + only.starting,), (only.starting,)))
         elif chains:
             pods = list(chain.from_iterable(chains))
             works, overheads = tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods])
-            rows.append((name, len(chains), works, overheads))
+            rows.append((name, len(chains), works, overheads, tuple([a.starting for a in pods])))
     return rows
 
 
-def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
+def _pods(runs: Sequence[ExecutedRun], figures: RunFigures, queued: bool) -> dict[str, _Pods]:
     pods: dict[str, _Pods] = {}
     for name, of_runs in figures.grouped(_of_run, runs).items():
         _, items, *of_pods = zip(*of_runs, strict=True)
+        of_pods.pop(1 if queued else 2)
         work, overhead = [upper_median(list(chain.from_iterable(seconds))) for seconds in of_pods]
-        pods[name] = _Pods(name, int(upper_median(items)), work, overhead)
+        pods[name] = _Pods(name, int(upper_median(items)), work, overhead, queued)
     return pods
 
 
@@ -112,9 +122,9 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
         step=pods.step,
         action=f"Batch the items of {name}: 1 -> {size} per pod",
         because=(
-            f"its {pods.items} pods work {text.duration(pods.work)} each and take {text.duration(pods.overhead)}"
-            " to get a node and"
-            f" start (medians {evidence.recent_runs(len(runs))}): {text.percent(pods.share)} of their time is not work"
+            f"its {pods.items} pods work {text.duration(pods.work)} each and take {text.duration(pods.overhead)} to"
+            f" {pods.starting} (medians {evidence.recent_runs(len(runs))}):"
+            f" {text.percent(pods.share)} of their time is not work"
         ),
         otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
         category=Category.PERFORMANCE if gains is not None else Category.COST,
@@ -171,9 +181,8 @@ def _merge(
         step=row[0],
         action=f"Merge {text.listing(list(row), 5)} into one step",
         because=(
-            f"these {len(row)} steps in a row work {text.duration(work)} and take {text.duration(overhead)} to get"
-            " a node and start"
-            f" (medians {evidence.recent_runs(len(runs))})"
+            f"these {len(row)} steps in a row work {text.duration(work)} and take {text.duration(overhead)} to"
+            f" {pods[row[0]].starting} (medians {evidence.recent_runs(len(runs))})"
         ),
         otherwise=f"each run keeps starting {len(row)} pods for {text.duration(work)} of work",
         current=f"{len(row)} pods",
@@ -250,7 +259,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     if not runs:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
-    pods = _pods(runs, evidence.analysis.figures)
+    pods = _pods(runs, evidence.analysis.figures, POD_QUEUE in evidence.analysis.definition.declared)
     daemons = {s.name for s in evidence.analysis.definition.graph.steps if s.daemon}
     for own in pods.values():
         if own.step not in daemons and own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:

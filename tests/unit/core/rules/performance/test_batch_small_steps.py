@@ -55,6 +55,24 @@ def test_small_steps_in_a_row_become_one() -> None:
     assert item.gain_seconds.likely == pytest.approx(2 * 16, rel=0.1)
 
 
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_wait_for_kueues_quota_is_no_start_up(queued: bool) -> None:
+    """Pods that Kueue admits one by one have no node until they have quota, which a batch needs for as long."""
+    more = {"podMetadata": {"labels": {"kueue.x-k8s.io/queue-name": "team"}}} if queued else {}
+    of = argo(task("check", withItems=list("abcdefgh")), task("train"), **more)
+    value = noise()
+
+    def found(wait: float, startup: float) -> list[str]:
+        base = scenario(
+            of, 20, lambda _: {"check": [Pod(value(5), wait, startup) for _ in range(8)], "train": value(900)}
+        )
+        return [r.because for r in base.recommended("batch-small-steps")]
+
+    assert (found(9.0, 1.0) == []) is queued
+    (because,) = found(9.0, 30.0)
+    assert ("take 30s to start" if queued else "take 39s to get a node and start") in because
+
+
 def test_long_items_and_forks_are_silent() -> None:
     value = noise()
     wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
