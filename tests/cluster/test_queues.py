@@ -131,7 +131,7 @@ def test_time_suspended_in_kueue_is_measured_and_a_recommendation(
     found = next(r for r in status["recommendations"] if r["id"] == "queue-time.suspended")
     assert "ClusterQueue batch" in found["action"]
     assert "of the time from creation to end, in 6 runs" in found["because"]
-    assert any("before it, " in line and "suspended" in line for line in status["insights"]), status["insights"]
+    assert any("; not included: " in line and "suspended" in line for line in status["insights"]), status["insights"]
 
 
 def grant(cluster: Cluster, namespace: str, *rules: dict[str, Any]) -> None:

@@ -36,7 +36,9 @@ class TimeSplitView(ApiModel):
     start_up: float = Field(description="Image pull and init containers.")
     work: float = Field(description="Main containers.")
     retry: float = Field(description="Failed attempts and back-off.")
-    suspended: float = Field(default=0.0, description="Suspended before the first pod, by Kueue or by spec.suspend.")
+    suspended: float = Field(
+        default=0.0, description="Suspended before the first pod and after evictions, by Kueue or by spec.suspend."
+    )
     late: float = Field(
         default=0.0, description="Delay of the scheduled start because the previous run was in progress."
     )

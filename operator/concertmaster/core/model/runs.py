@@ -202,7 +202,7 @@ class RunRecord:
     pauses: tuple[tuple[float, float], ...] = ()
     input_size: float | None = None
     suspension: Suspension | None = (
-        None  # before the first pod, so not part of the run's time; None: unknown (no live object)
+        None  # before the first pod and after evictions, so not part of the run's time; None: unknown (no live object)
     )
     created: float | None = None
     fetched: str | None = None

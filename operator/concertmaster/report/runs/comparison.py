@@ -27,7 +27,7 @@ PARTS = {
     "limit": "queueing for a limit or lock",
     "retry": "failed attempts and back-off",
     "controller": "controller",
-    "suspended": "suspended before its first pod",
+    "suspended": "suspended",
     "late": "late behind the run before it",
 }
 _NAMED = 3  # steps that the answer names

@@ -61,12 +61,12 @@ def _split(split: TimeSplit, podless: Sequence[str] = ()) -> str | None:
     large = sorted(((s, label) for label, s in parts.items() if s >= 0.01 * total), reverse=True)
     rest = total - sum(s for s, _ in large)
     listed = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
-    ahead = ((split.suspended, "suspended"), (split.late, "late behind the run before it"))
-    earlier = " and ".join(f"{text.duration(s)} {label}" for s, label in ahead if s >= 0.5)
-    before = f"; before it, {earlier}" if earlier else ""
-    return f"An average run takes {text.duration(total)}: {listed}" + (
-        f", {text.duration(rest)} other{before}" if rest >= 0.5 else before
-    )
+    apart = ((split.suspended, "suspended"), (split.late, "late behind the run before it"))
+    beside = " and ".join(f"{text.duration(s)} {label}" for s, label in apart if s >= 0.5)
+    other = f", {text.duration(rest)} other" if rest >= 0.5 else ""
+    # Before its first pod, and after evictions.
+    excluded = f"; not included: {beside}" if beside else ""
+    return f"An average run takes {text.duration(total)}: {listed}{other}{excluded}"
 
 
 def _input(effect: InputEffect) -> str:

@@ -28,8 +28,8 @@ LEADING = 20  # steps with the largest drags, as many as a status lists
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
     """Seconds of one run's makespan by activity on the critical chain; the fields add up to the makespan. Not part of it:
-    ``suspended``, the time before the first pod while the run was suspended, and ``late``, the time a scheduled run waited
-    for the previous one."""
+    ``suspended``, the time before the first pod and after evictions while the run was suspended, and ``late``, the time a
+    scheduled run waited for the previous one."""
 
     controller: float = 0.0
     limit: float = 0.0

@@ -137,7 +137,7 @@ def test_the_time_a_start_is_late_is_a_part_of_the_time_split_before_the_run() -
     assert split.late > 240
     assert split.total == pytest.approx(1080.0, rel=0.02)  # the run itself is no longer for it
     (line,) = [s for s in sentences(insights(made.analysis()), 40) if s.startswith("An average run takes ")]
-    assert line.endswith(f"; before it, {text.duration(split.late)} late behind the run before it")
+    assert line.endswith(f"; not included: {text.duration(split.late)} late behind the run before it")
     first, second = made.analysis().executed[:2]
     assert (first.late, second.late) == (0.0, pytest.approx(485.0, abs=5.0))
     on_time = of(cron("Forbid"), [DUE - i * 3600 for i in range(30, 0, -1)], [300.0] * 30)
