@@ -38,6 +38,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
 from concertmaster.core.model import MetricRole, RunRecord, WorkflowGraph
+from concertmaster.core.model.engines import PARTIAL_ADMISSION
 from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
@@ -95,7 +96,8 @@ class Insights:
     duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
     ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
     the current trend will miss, by name. ``podless``: steps that have no pods and that none of the runs shows, such as an
-    approval: how long they took is in the time of the controller."""
+    approval: how long they took is in the time of the controller. ``partial``: whether Kueue may admit only some pods of a
+    run, so that the waits of the others are in it, too."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
@@ -110,6 +112,7 @@ class Insights:
     caches: tuple[CacheUse, ...] = ()
     volumes: tuple[VolumeFill, ...] = ()
     podless: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -130,6 +133,7 @@ def insights(analysis: Analysis) -> Insights:
         caches=cache_uses(analysis),
         volumes=volume_fills(analysis),
         podless=tuple(s.step for s in analysis.steps if s.spec is not None and s.spec.waits and not s.executions),
+        partial=PARTIAL_ADMISSION in analysis.definition.declared,
     )
 
 

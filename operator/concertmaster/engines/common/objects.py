@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.engines import QUEUE_LABEL
+from concertmaster.core.model.engines import PARTIAL_ADMISSION, QUEUE_LABEL
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
 
 
@@ -92,8 +92,13 @@ class KubeObject:
 
     @property
     def queue(self) -> dict[str, str]:
-        """The queue of Kueue that admits it, as a declared field of its workflow; empty if none does."""
-        return {key: value for key, value in self.labels.items() if key == QUEUE_LABEL and value}
+        """The queue of Kueue that admits it, and how few of its pods at a time, as declared fields of its workflow; empty if
+        none does."""
+        queue = self.labels.get(QUEUE_LABEL)
+        if not queue:
+            return {}
+        least = mapping(self.meta.get("annotations"), "metadata.annotations", self.problems).get(PARTIAL_ADMISSION)
+        return {QUEUE_LABEL: queue} | ({PARTIAL_ADMISSION: str(least)} if least else {})
 
     @property
     def prefixes(self) -> tuple[str, ...]:

@@ -49,11 +49,13 @@ def _change(measured: ChangeEffect) -> str:
     return f"{head} has no clear effect on the run time yet ({span})"
 
 
-def _split(split: TimeSplit, podless: Sequence[str] = ()) -> str | None:
+def _split(split: TimeSplit, podless: Sequence[str], partial: bool) -> str | None:
     """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
     names = {name: label for name, label in PARTS.items() if name not in ("suspended", "late")}
     if podless:
         names["controller"] = f"controller and steps without pods ({text.listing(list(podless))})"
+    elif partial:
+        names["controller"] = "controller and pods beyond those that Kueue admitted at a time"
     parts = {label: getattr(split, name) for name, label in names.items()}
     total = sum(parts.values())
     if not total > 0:
@@ -157,7 +159,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
         lines.append(f"Next run: about {likely}{f' (90% interval {low} to {high})' if low != high else ''}")
     if insights.change is not None:
         lines.append(_change(insights.change))
-    split = _split(insights.split, insights.podless) if insights.split is not None else None
+    split = _split(insights.split, insights.podless, insights.partial) if insights.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in insights.slow[:3]]
     lines += [_drop(insights.drop)] if insights.drop is not None else []

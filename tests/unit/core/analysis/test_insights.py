@@ -16,7 +16,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from concertmaster.report.status.insights import sentences
 from tests.support.builders import DAY, NOW, container, definition, run, step
-from tests.support.core.scenario_builder import Work, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Work, argo, cron_job, noise, scenario, task
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 BASE = {"extract": 60.0, "transform": 300.0, "load": 30.0}
@@ -167,6 +167,33 @@ def test_time_of_a_step_without_pods_is_not_blamed_on_the_controller_alone() -> 
     seen = insights(replace(made, runs=tuple(map(approved, made.runs))).analysis())
     assert any("10m00s controller and steps without pods (approve)" in line for line in sentences(seen, 20))
     assert "without pods" not in " ".join(sentences(insights(analyze(CHAIN, _runs(20), now=NOW, policy=LONG)), 20))
+
+
+def test_pods_that_kueue_admits_later_are_not_blamed_on_the_controller_alone() -> None:
+    """Six pods, of which Kueue admits four at a time: the others are created once these have ended."""
+    flow = cron_job(parallelism=6, completions=6, completionMode="Indexed")
+    made = scenario(flow, 20, lambda _: {"job": [100.0] * 6})
+
+    def in_part(run: RunRecord) -> RunRecord:
+        rows = enumerate(run.steps)
+        steps = tuple(
+            replace(e, **{n: getattr(e, n) + 103.0 for n in ("created", "scheduled", "started", "finished")})
+            if number >= 4
+            else e
+            for number, e in rows
+        )
+        return replace(run, end=(run.end or 0.0) + 103.0, steps=steps)
+
+    runs = tuple(map(in_part, made.runs))
+    said = "controller and pods beyond those that Kueue admitted at a time"
+    for least in ("2", None):
+        annotations = {"kueue.x-k8s.io/job-min-parallelism": least} if least else {}
+        meta = {"labels": {"kueue.x-k8s.io/queue-name": "team"}, "annotations": annotations}
+        flow["spec"]["jobTemplate"]["metadata"] = meta
+        lines = sentences(insights(replace(made, manifest=flow, runs=runs).analysis()), 20)
+        (split,) = [line for line in lines if line.startswith("An average run takes")]
+        assert "1m43s controller" in split
+        assert (f"1m43s {said}" in split) is (least is not None)
 
 
 def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
