@@ -462,6 +462,18 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
     assert {o["metadata"]["namespace"] for o in added} == {"data"}
 
 
+@pytest.mark.parametrize("trial", [True, False])
+def test_queues_of_kueue_are_read_where_their_workloads_are_and_changes_are_made(helm: Helm, trial: bool) -> None:
+    apply = {"apply": {"enabled": True, "namespaces": ["data"], "trialPods": trial}}
+    before, after = helm.template(apply), helm.template({**apply, "reads": {"kueueWorkloads": True}})
+    read = {kind: rules(after, kind) - rules(before, kind) for kind in ("ClusterRole", "Role")}
+    group = "kueue.x-k8s.io"
+    assert read["ClusterRole"] == {(group, "workloads", "list"), (group, "clusterqueues", "list")}
+    assert read["Role"] == {(group, "localqueues", "list")}
+    inside = helm.template({**apply, "reads": {"kueueWorkloads": True}, "namespaces": ["data"]})
+    assert {r for _, r, _ in rules(inside, "Role")}.isdisjoint({"localqueues", "clusterqueues"})
+
+
 @pytest.mark.parametrize(
     ("engine", "gone"),
     [

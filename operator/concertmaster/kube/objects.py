@@ -56,6 +56,14 @@ PODS = Resource("v1", "Pod", "pods")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 LIMIT_RANGES = Resource("v1", "LimitRange", "limitranges")
 RESOURCE_QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
+# By version, the newest first: LocalQueues of Kueue, and the ClusterQueues that they name.
+KUEUE_QUEUES = tuple(
+    (
+        Resource(f"kueue.x-k8s.io/{version}", "LocalQueue", "localqueues"),
+        Resource(f"kueue.x-k8s.io/{version}", "ClusterQueue", "clusterqueues", namespaced=False),
+    )
+    for version in ("v1beta2", "v1beta1")
+)
 # What may size or start the same workloads: where each names its target.
 AUTOSCALERS = (
     (Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"), "scaleTargetRef"),

@@ -17,11 +17,12 @@ from concertmaster.core.changes.admission.capacity import ranges_of
 from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.others import deciders
 from concertmaster.core.changes.admission.pods import pod_trials, pods_at_a_time
-from concertmaster.core.changes.admission.quotas import quota_of
+from concertmaster.core.changes.admission.quotas import queue_quota, quota_of
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.engines import PARTIAL_ADMISSION, QUEUE_LABEL
 from concertmaster.engines import ENGINES, by_object
 from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
@@ -31,6 +32,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import (
     ADMISSION,
     AUTOSCALERS,
+    KUEUE_QUEUES,
     LIMIT_RANGES,
     PODS,
     RESOURCE_QUOTAS,
@@ -84,7 +86,7 @@ class FactReader:
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
             shared_by=ask("shared_by", lambda: self._shared_by(plan, workflow)),
             ranges=ask("ranges", lambda: self.ranges(space)),
-            quotas=ask("quotas", lambda: self.quotas(space)),
+            quotas=ask("quotas", lambda: (*self.quotas(space), *self._queues(space, definition))),
             pod_spec_patch=any(engine.patches_pods(raw) for engine in ENGINES),
             secure=self.secure,
             active_runs=None if active is None else len(active),
@@ -112,6 +114,23 @@ class FactReader:
         for raw in self._list(RESOURCE_QUOTAS, namespace):
             if (quota := quota_of(raw)) is not None:
                 yield quota
+
+    def _queues(self, namespace: str, definition: WorkflowDefinition | None) -> Iterator[ResourceQuota]:
+        """What the ClusterQueue holds that admits a workflow's runs whole; nothing where it may not be read, since the
+        verification sees that runs are not admitted. Raises ListFailed."""
+        declared = definition.declared if definition is not None else {}
+        if QUEUE_LABEL not in declared or PARTIAL_ADMISSION in declared:
+            return
+        for local, cluster in KUEUE_QUEUES:
+            if not self.access.allowed(Right("list", cluster)) or not self.access.allowed(
+                Right("list", local, namespace)
+            ):
+                continue
+            named = (q for q in self._list(local, namespace) if q["metadata"]["name"] == declared[QUEUE_LABEL])
+            name = next(((q.get("spec") or {}).get("clusterQueue") for q in named), None)
+            if name is not None:
+                yield from (queue_quota(q) for q in self._list(cluster, None) if q["metadata"]["name"] == name)
+                return
 
     def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:
         """The API server's refusal of the changed pod where it accepts the present one, by a dry run, which needs the

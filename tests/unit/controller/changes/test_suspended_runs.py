@@ -15,7 +15,7 @@ from concertmaster.core.model.engines import QUEUE_LABEL
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS
-from concertmaster.kube.objects import Resource, resource_of
+from concertmaster.kube.objects import KUEUE_QUEUES, Resource, resource_of
 from tests.support.controller.change_steps import HOUR, later
 from tests.support.controller.changes_bed import DAY, Bed, cheaper
 
@@ -32,11 +32,22 @@ def queued_bed(proposed: str = "1500m", *, workloads: bool = False, waits: float
     rows = bed.history.runs_of["etl"]
     rows[:] = [replace(r, suspension=Suspension(waits, "ClusterQueue batch")) for r in rows]
     bed.items = [cheaper(proposed=proposed)]
+    local, cluster = KUEUE_QUEUES[0]
+    bed.client.put(local, "demo", "team", spec={"clusterQueue": "batch"})
+    bed.client.put(cluster, None, "batch", spec=cluster_queue("4"))
     if not workloads:
         bed.client.allows = lambda attributes: attributes["resource"] != "workloads"  # type: ignore[method-assign]
     bed.run()
     assert (bed.cpu(), bed.one().phase) == (proposed, "Verifying")
     return bed
+
+
+def cluster_queue(*quotas: str, **resource: str) -> dict[str, Any]:
+    """A ClusterQueue with these cores of one flavor each; ``resource``: further fields of the last one."""
+    rows = [[{"name": "cpu", "nominalQuota": cores}] for cores in quotas]
+    rows[-1][0] |= resource
+    flavors = [{"name": f"flavor-{i}", "resources": row} for i, row in enumerate(rows)]
+    return {"resourceGroups": [{"coveredResources": ["cpu"], "flavors": flavors}]}
 
 
 def job(bed: Bed, name: str, why: str | None = None, **spec: Any) -> None:
@@ -112,3 +123,43 @@ def test_without_the_right_to_list_runs_missing_ones_are_a_harm_as_before() -> N
     job(bed, "etl-1")
     bed.run(3 * HOUR)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+QUEUES: dict[str, tuple[dict[str, Any], bool]] = {
+    "too small": (cluster_queue("1", "2"), False),
+    "another flavor is large enough": (cluster_queue("4", "1"), True),
+    "may borrow enough": ({**cluster_queue("2", borrowingLimit="1"), "cohortName": "all"}, True),
+    "may borrow too little": ({**cluster_queue("2", borrowingLimit="100m"), "cohort": "all"}, False),
+    "may borrow what the cohort has": ({**cluster_queue("1"), "cohortName": "all"}, True),
+    "has no cohort to borrow from": (cluster_queue("2", borrowingLimit="9"), False),
+}
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+@pytest.mark.parametrize("version", range(2))
+def test_a_raise_beyond_what_the_queue_can_hold_is_not_made(queue: str, version: int) -> None:
+    spec, made = QUEUES[queue]
+    bed = Bed()
+    bed.edit("/spec/jobTemplate/metadata", {"labels": {QUEUE_LABEL: "team"}})
+    local, cluster = KUEUE_QUEUES[version]
+    bed.client.put(local, "demo", "other", spec={"clusterQueue": "tiny"})
+    bed.client.put(local, "demo", "team", spec={"clusterQueue": "batch"})
+    bed.client.put(cluster, None, "batch", spec=spec)
+    bed.client.put(cluster, None, "tiny", spec=cluster_queue("1"))
+    bed.items = [cheaper(proposed="2500m")]
+    bed.run()
+    assert bed.cpu() == ("2500m" if made else "2")
+    assert bed.counted("refused", check="namespace-limits") == (0.0 if made else 1.0)
+
+
+def test_a_queue_that_is_too_small_keeps_no_request_from_being_lowered_and_none_that_it_admits_in_part() -> None:
+    annotations = {"kueue.x-k8s.io/job-min-parallelism": "1"}
+    for meta, proposed in (({}, "1500m"), ({"annotations": annotations}, "2500m")):
+        bed = Bed()
+        bed.edit("/spec/jobTemplate/metadata", {"labels": {QUEUE_LABEL: "team"}, **meta})
+        local, cluster = KUEUE_QUEUES[0]
+        bed.client.put(local, "demo", "team", spec={"clusterQueue": "batch"})
+        bed.client.put(cluster, None, "batch", spec=cluster_queue("1"))
+        bed.items = [cheaper(proposed=proposed)]
+        bed.run()
+        assert bed.cpu() == proposed

@@ -192,7 +192,7 @@ def _scope(limits: LimitRange) -> str:
 
 def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
     """A quota on CPU or memory requires every container to set it; quotas on anything else count what is set."""
-    for quota in quotas if pod.complete and pod.level is None else ():
+    for quota in (q for q in quotas if q.kind == "ResourceQuota") if pod.complete and pod.level is None else ():
         for resource in quota.hard:
             side, kind = ("limits", resource.removeprefix("limits.")) if "." in resource else ("requests", resource)
             if kind in ("cpu", "memory") and any(kind not in getattr(c, side) for c in pod.containers):
@@ -208,8 +208,8 @@ def _exceeded(change: PodChange, quotas: Sequence[ResourceQuota]) -> Iterator[Re
             each, earlier = after.get(resource, 0.0), before.get(resource, 0.0)
             if change.count_after is None:
                 if each > earlier * _UP:
-                    text = f"how many pods run at a time is not known, and ResourceQuota {quota.name} limits {resource}"
-                    yield Refusal("ResourceQuota", f"{text}: set a parallelism")
+                    text = f"how many pods run at a time is not known, and {quota.kind} {quota.name} limits {resource}"
+                    yield Refusal(quota.kind, f"{text}: set a parallelism")
                 continue
             pods, used = change.count_after, quota.used.get(resource, 0.0)
             raised = each * pods > earlier * (change.count_before or 0) * _UP
@@ -217,8 +217,8 @@ def _exceeded(change: PodChange, quotas: Sequence[ResourceQuota]) -> Iterator[Re
                 kind = resource.rpartition(".")[2]
                 beside = f" beside {_show(kind, used)} in use" if used else ""
                 wanted = count(pods, "pod") if resource == "pods" else f"{pods} x {_show(kind, each)}"
-                limit = f"the {_show(kind, hard)} of ResourceQuota {quota.name}"
-                yield Refusal("ResourceQuota", f"{resource}: {wanted}{beside} is more than {limit}")
+                limit = f"the {_show(kind, hard)} of {quota.kind} {quota.name}"
+                yield Refusal(quota.kind, f"{resource}: {wanted}{beside} is more than {limit}")
 
 
 def _demand(pod: Pod) -> dict[str, float]:

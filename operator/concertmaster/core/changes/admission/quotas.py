@@ -27,6 +27,22 @@ def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
     return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")), scoped)
 
 
+def queue_quota(queue: Mapping[str, Any]) -> ResourceQuota:
+    """The most that one run may request in a ClusterQueue of Kueue that is otherwise empty: of each resource as much as the
+    largest of its flavors has, and may borrow. Without a limit of what it borrows from its cohort, nothing is known."""
+    spec = queue.get("spec") or {}
+    borrows = bool(spec.get("cohortName") or spec.get("cohort"))
+    hard: dict[str, float] = {}
+    for group in spec.get("resourceGroups") or ():
+        for row in (r for flavor in group.get("flavors") or () for r in flavor.get("resources") or ()):
+            more = quantity(row.get("borrowingLimit")) if borrows else 0.0
+            own = quantity(row.get("nominalQuota"))
+            most = math.inf if own is None or more is None else own + more
+            hard[str(row.get("name"))] = max(most, hard.get(str(row.get("name")), 0.0))
+    known = {r: most for r, most in hard.items() if most < math.inf and (r in _KNOWN or is_gpu(r))}
+    return ResourceQuota(str((queue.get("metadata") or {}).get("name", "")), known, kind="ClusterQueue")
+
+
 class PodSizes(NamedTuple):
     """What pods of several steps demand, by quota resource name; of ``pods`` each is one. ``largest``: the most of each
     resource that any of them does. ``on_nodes``: of what nodes have, without those that demand no more of anything than

@@ -90,6 +90,11 @@ def said(change: PodChange, *facts: LimitRange | ResourceQuota) -> str:
             ResourceQuota("q", {"cpu": 10.0}),
             "how many pods run at a time is not known, and ResourceQuota q limits cpu: set a parallelism",
         ),
+        (
+            one(1.0, 1.5, count_before=4, count_after=4),
+            ResourceQuota("q", {"cpu": 5.0}, kind="ClusterQueue"),
+            "cpu: 4 x 1500m is more than the 5 of ClusterQueue q",
+        ),
     ],
 )
 def test_what_the_server_would_refuse(change: PodChange, fact: LimitRange | ResourceQuota, words: str) -> None:
