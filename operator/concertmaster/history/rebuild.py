@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.known import largest
 from concertmaster.core.model import (
     ContainerFact,
@@ -37,16 +39,17 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
         return builder.runs(run, rows)
     if not live.steps:
         return _ended(live, builder.runs(run, rows) if rows else [])
-    begun = _replaced_since(live, rows)
-    if begun is not None:
-        return _ended(replace(live, start=begun, steps=()), builder.runs(run, rows))
     own = [e for e in rows if _within(e, live)]
     others = [e for e in rows if not _within(e, live)]
     before = builder.runs(run, others) if others else []
     taken = {r.run for r in before}
     joined = join(live, own)
-    if joined.end is not None:  # the end before a retry may not have been read
-        between = tuple(pause for pause in builder.pauses(own) if pause[1] <= joined.end)
+    between = tuple(pause for pause in builder.pauses(own) if joined.end is None or pause[1] <= joined.end)
+    lost = _lost(live, own) if not between else ()
+    if lost:
+        unlinked = [replace(e, attempt=0, ready=None, after=None) for e in joined.steps]
+        joined = _with_end(builder.run(run, [*lost, *unlinked]), replace(live, start=_begun(live)))
+    elif joined.end is not None:  # the end before a retry may not have been read
         known = (joined.pauses, between) if len(joined.pauses) > len(between) else (between, joined.pauses)
         joined = replace(joined, pauses=_together(*known))
     joined = without_pauses(joined)
@@ -55,24 +58,30 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))
 
 
-def _replaced_since(live: RunRecord, rows: Sequence[StepExecution]) -> float | None:
-    """When the run began (unix seconds), if the metrics have a pod of it that was deleted and replaced: as from a node that
-    is drained, which a Job does not count if its podFailurePolicy ignores disruptions, or by a suspension, after which the
-    Job begins anew. Its object seems complete then. None otherwise, and as long as the metrics lack a pod of the object.
-    Only steps that wait for no other lose nothing where they are taken from the metrics."""
-    if live.end is None or any(name != e.step for e in live.steps for name in e.after or ()):
-        return None
+def _lost(live: RunRecord, rows: Sequence[StepExecution]) -> list[StepExecution]:
+    """The pods of the run that its object no longer knows: deleted and replaced, as from a node that is drained, which a Job
+    does not count if its podFailurePolicy ignores disruptions, or by a suspension, after which the Job begins anew. Only of
+    steps that wait for no other, which lose nothing where their attempts are numbered by their times."""
+    begun = _begun(live)
+    if live.end is None or begun is None or any(name != e.step for e in live.steps for name in e.after or ()):
+        return []
     known = {e.pod for e in live.steps}
-    begun = min((e.ready for e in live.steps if e.ready is not None), default=None)
-    if begun is None or not known <= {e.pod for e in rows}:
-        return None
-    since = live.created if live.created is not None else begun
-    lost = [e for e in rows if e.pod not in known and e.outcome is not Outcome.SUCCEEDED]
-    # A pod from before the suspension whose end is unknown would make the suspension run time.
-    times = [
-        e.created for e in lost if e.created is not None and (e.created >= begun - _SECOND or e.finished is not None)
+    since = (live.created if live.created is not None else begun) - _SECOND
+    return [
+        e
+        for e in rows
+        if e.pod not in known and e.outcome is not Outcome.SUCCEEDED
+        if e.created is not None and since <= e.created < live.end
+        # A pod from before the suspension whose end is unknown would make the suspension run time.
+        if e.created >= begun - _SECOND or e.finished is not None
     ]
-    return begun if any(since - _SECOND <= time < live.end for time in times) else None
+
+
+def _begun(live: RunRecord) -> float | None:
+    """When the run began, or began anew (unix seconds). A JobSet that Kueue evicted has no time of that but its pods'."""
+    ready = min((e.ready for e in live.steps if e.ready is not None), default=None)
+    evicted = live.suspension is not None and live.suspension.evictions > 0
+    return ready if not evicted or live.start is None or ready is None else max(ready, live.start)
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:
@@ -108,9 +117,8 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     """``runs`` with the outcome of one of them from ``end``, its record without steps.
 
     The outcome of the engine's object takes precedence; that of a Job in the metrics only fills a gap, unless it completed
-    although pods failed. A failed run
-    without any pod is a run all the same; one that ended otherwise is left out until its pods are known, since its times
-    would not be comparable.
+    although pods failed. A failed run without any pod is a run all the same; one that ended otherwise is left out until its
+    pods are known, since its times would not be comparable.
     """
     fits = [i for i, r in enumerate(runs) if _began_with(r, end)]
     if not fits:
@@ -119,14 +127,21 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
             [*runs, *([alone] if end.outcome is Outcome.FAILED else [])], key=lambda r: (r.start or 0.0, r.run)
         )
     at = min(fits, key=lambda i: abs((runs[i].start or 0.0) - (end.start or 0.0)))
-    outcome = runs[at].outcome
+    return [_with_end(r, end) if i == at else r for i, r in enumerate(runs)]
+
+
+def _with_end(run: RunRecord, end: RunRecord) -> RunRecord:
+    """``run`` with what only the record of its ``end`` tells."""
+    outcome = run.outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING) or _completed(end):
         outcome = end.outcome
-    pauses = _before_start(runs[at], end)
-    steps = _killed_for_good(runs[at].steps) if outcome is Outcome.FAILED else runs[at].steps
-    held = _suspended(end.suspension, runs[at], pauses)
-    record = replace(runs[at], steps=steps, outcome=outcome, suspension=held, pauses=pauses, fetched=end.fetched)
-    return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
+    pauses = _pauses(run, end)
+    held = _suspended(end.suspension, run, pauses)
+    steps = _killed_for_good(run.steps) if outcome is Outcome.FAILED else run.steps
+    run = replace(
+        run, steps=steps, outcome=outcome, suspension=held, pauses=pauses, created=end.created, fetched=end.fetched
+    )
+    return without_pauses(_sized(run, end.input_size))
 
 
 def _killed_for_good(steps: tuple[StepExecution, ...]) -> tuple[StepExecution, ...]:
@@ -148,19 +163,27 @@ def _completed(end: RunRecord) -> bool:
     return end.outcome is Outcome.SUCCEEDED and None not in (end.start, end.end) and (end.start or 0) <= (end.end or 0)
 
 
-def _before_start(run: RunRecord, end: RunRecord) -> tuple[tuple[float, float], ...]:
-    """The time in which nothing ran before the run was begun anew, as by a Job that was suspended: its start is when it
-    was resumed, and its first pod may be a second older."""
+def _pauses(run: RunRecord, end: RunRecord) -> tuple[Pause, ...]:
+    """The times in which nothing ran before the run was begun anew, as by a Job that was suspended: its start is when it was
+    resumed, and its first pod may be a second older. Of those before it are as many as Kueue evicted it more than once."""
     if end.start is None:
         return ()
-    early = [e.finished for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
+    early = [e for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
     late = [e.created for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
-    return ((max(early), min([end.start, *late])),) if early and len(early) + len(late) == len(run.steps) else ()
+    if not early or len(early) + len(late) != len(run.steps):
+        return ()
+    early.sort(key=begin)
+    ends = list(accumulate([e.finished or 0.0 for e in early], max))
+    gaps = [(until, begin(e)) for until, e in zip(ends, early[1:], strict=False) if until < begin(e)]
+    evicted = end.suspension.evictions if end.suspension is not None else 0
+    longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[: max(0, evicted - 1)]
+    return (*longest, (ends[-1], min([end.start, *late])))
 
 
 def _suspended(held: Suspension | None, run: RunRecord, pauses: Sequence[Pause]) -> Suspension | None:
-    """The suspension of ``run``. By the conditions of a Job it lasts until it was last resumed: what ran before is none."""
-    if held is None or held.by is not None or not pauses or run.start is None:
+    """The suspension of ``run``. By the conditions of a Job it lasts until it was last resumed: what ran before is none.
+    Kueue counts it itself."""
+    if held is None or held.by is not None or held.evictions or not pauses or run.start is None:
         return held
     return replace(held, seconds=max(0.0, held.seconds - (pauses[0][0] - run.start)))
 

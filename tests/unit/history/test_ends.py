@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
+from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.history.rebuild import join
 from tests.support.builders import container, run_record
@@ -116,6 +117,61 @@ def test_a_pod_that_a_suspension_deleted_is_part_of_its_run_and_the_suspension_i
     assert [e.pod for e in found.steps] == ["pod-1", "pod-2"]
 
 
+@pytest.mark.parametrize("ready", [59.0, 8.0])
+def test_of_a_run_that_was_evicted_twice_neither_suspension_is_run_time(ready: float) -> None:
+    """The start of a Job is when it was last resumed, that of a JobSet is its creation."""
+    held = Suspension(2.0 + 10.0 + 10.0, "ClusterQueue batch", 2)
+    own = replace(ran("3", 60.0), ready=ready, after=())
+    job = replace(end(Outcome.SUCCEEDED, until=70.0), start=60.0, created=8.0, steps=(own,), suspension=held)
+    cut = [ran(uid, at, outcome=Outcome.UNKNOWN, finished=at + 15.0) for uid, at in (("1", 10.0), ("2", 35.0))]
+    (found,) = runs(job, pods={"r1": [*cut, ran("3", 60.0)]})
+    assert (found.makespan, found.end, found.suspension) == (40.0, 70.0, held)
+    drained = replace(job, suspension=replace(held, evictions=1))
+    (found,) = runs(drained, pods={"r1": [*cut, ran("3", 60.0)]})
+    assert found.makespan == 50.0, "one of the pods was replaced without an eviction"
+
+
+def test_a_run_with_pods_that_its_object_forgot_keeps_what_only_the_object_knows() -> None:
+    """Also of a pod that the metrics lack."""
+    own = replace(WHOLE, ready=29.0, exit_code=3, input_size=5e9, outcome=Outcome.FAILED)
+    job = replace(end(until=40.0), start=30.0, created=8.0, steps=(own,))
+    lost = ran("1", 10.0, outcome=Outcome.UNKNOWN)
+    for pods in ([lost], [lost, ran("2", 30.0, outcome=Outcome.FAILED)]):
+        (found,) = runs(job, pods={"r1": pods})
+        assert [(e.pod, e.exit_code) for e in found.steps] == [("pod-1", None), ("pod-2", 3)]
+        assert (found.created, found.input_total, found.outcome) == (8.0, 5e9, Outcome.FAILED)
+
+
+def test_a_failed_job_of_the_same_name_before_is_no_part_of_a_run_that_was_suspended() -> None:
+    again, made = replace(WHOLE, ready=5029.0, created=5030.0, started=5031.0, finished=5040.0), 5008.0
+    job = replace(end(Outcome.SUCCEEDED, until=5040.0), start=5030.0, created=made, steps=(again,))
+    rows = [ran("0", 10.0, outcome=Outcome.FAILED), ran("1", 5010.0, outcome=Outcome.UNKNOWN), ran("2", 5030.0)]
+    first, second = runs(job, pods={"r1": rows})
+    assert ([e.pod for e in first.steps], first.outcome) == (["pod-0"], Outcome.FAILED)
+    assert ([e.pod for e in second.steps], second.makespan) == (["pod-1", "pod-2"], 21.0)
+
+
+def test_pods_that_a_retry_replaced_are_not_of_the_run() -> None:
+    """``argo retry`` makes the pods of failed steps again, the first of them under its name."""
+    definition = define(
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "WorkflowTemplate",
+            "metadata": {"name": "etl", "namespace": "ops"},
+            "spec": {"entrypoint": "a", "templates": [{"name": "a", "retryStrategy": {"limit": 1}, "container": {}}]},
+        }
+    )
+    assert definition is not None
+    own = replace(ran("3", 500.0), pod="pod-1", ready=500.0, after=(), exit_code=0)
+    job = replace(end(Outcome.SUCCEEDED, until=510.0), workflow=definition.key, start=500.0, created=8.0, steps=(own,))
+    failed = [ran(uid, at, outcome=Outcome.FAILED) for uid, at in (("1", 10.0), ("2", 25.0))]
+    with Store(":memory:") as store:
+        store.add({definition.key: {"r1": [*failed, replace(own, exit_code=None)]}}, records=[job])
+        (found,) = store.runs(definition.key, definition=definition)
+    assert [(e.uid, e.exit_code) for e in found.steps] == [("3", 0)]
+    assert (found.source, found.makespan) == (Source.LIVE, 10.0)
+
+
 @pytest.mark.parametrize(
     ("own", "other"),
     [
@@ -125,7 +181,6 @@ def test_a_pod_that_a_suspension_deleted_is_part_of_its_run_and_the_suspension_i
             replace(WHOLE, ready=29.0),
             ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None),
         ),  # suspended at an unknown time
-        (replace(WHOLE, pod="pod-3"), ran("1", 10.0, outcome=Outcome.UNKNOWN)),  # the metrics lack its pod as yet
         (WHOLE, ran("1", 45.0, outcome=Outcome.UNKNOWN)),  # of a Job of the same name after it
         (replace(WHOLE, after=("load",)), ran("1", 10.0, outcome=Outcome.UNKNOWN)),  # its edges would be lost
     ],

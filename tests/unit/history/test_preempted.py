@@ -63,10 +63,13 @@ def test_a_preempted_job_is_one_run_of_two_attempts_and_its_pause_is_suspension(
     assert run.makespan + run.suspension.seconds == pytest.approx(ENDED - CREATED, abs=1.0)
 
 
-def test_until_the_metrics_have_both_pods_the_run_is_as_its_object_has_it() -> None:
+def test_of_a_pod_that_the_metrics_lack_the_object_tells() -> None:
     (run,) = known(record(OBJECTS["workload"]), FIRST)
-    assert [e.pod for e in run.steps] == ["low-1-2sdnt"]
-    assert (run.start, run.suspension) == (RESUMED, Suspension(9.0, "ClusterQueue other", 1))
+    assert [(e.pod, e.outcome) for e in run.steps] == [
+        ("low-1-xvssb", Outcome.UNKNOWN),
+        ("low-1-2sdnt", Outcome.SUCCEEDED),
+    ]
+    assert (run.start, run.end) == (RESUMED - 8.0, ENDED - 1.0)
 
 
 def test_a_workload_that_was_never_admitted_gives_no_suspension() -> None:
