@@ -166,16 +166,23 @@ def _shown(evidence: Evidence, rise: DailyRise, *, known: bool) -> bool:
 
 
 def _by_step(evidence: Evidence, since: int, until: int) -> dict[str, dict[int, DailyRow]]:
-    """Rows by step and day from ``since`` to before ``until``; what is recorded may end with some hours of a day of which
-    all runs are analysed."""
+    """Rows by step and day from ``since`` to before ``until``, without what ran under a change that was rolled back; what is
+    recorded may end with some hours of a day of which all runs are analysed."""
     analysis = evidence.analysis
     covered = min((r.end for r in analysis.runs if r.end is not None), default=analysis.now)
-    whole = daily_rows(analysis.runs, analysis.pricing, analysis.figures, covered=covered, until=analysis.now)
+    runs = [r for r in analysis.runs if not evidence.under_rolled_back(r)]
+    whole = daily_rows(runs, analysis.pricing, analysis.figures, covered=covered, until=analysis.now)
+    recorded = [row for row in evidence.days if not _rolled_back(evidence, row.day)]
     found: dict[str, dict[int, DailyRow]] = {}
-    for row in (*evidence.days, *whole):
+    for row in (*recorded, *whole):
         if since <= row.day < until and row.timed and row.p50:
             found.setdefault(row.step, {})[row.day] = row
     return found
+
+
+def _rolled_back(evidence: Evidence, day: int) -> bool:
+    """Whether runs of the day may have begun under a change that was rolled back."""
+    return any(since < (day + 1) * DAY and day * DAY < until for since, until in evidence.rolled_back)
 
 
 def _sides(rise: DailyRise, rows: _ByDay) -> tuple[float, float]:

@@ -160,13 +160,20 @@ def nightly(nights: int, level: Callable[[int], float] | None = None, **more: fl
     return replace(made, runs=tuple(replace(run, **more) for run in made.runs))
 
 
-def of_nights(of: Scenario, *, published: Sequence[str] = (), days: Sequence[DailyRow] | None = None) -> list[str]:
+def of_nights(
+    of: Scenario,
+    *,
+    published: Sequence[str] = (),
+    days: Sequence[DailyRow] | None = None,
+    rolled_back: Sequence[tuple[float, float]] = (),
+) -> list[str]:
     """What is reported by the runs of two weeks and the rows of three."""
     rules = {r.name: RuleSettings(enabled=r.name == "degradation") for r in RULES}
     analysis = analyze(of.definition, of.runs[-14:], now=NOW, policy=Policy(rules=rules))
     known = [row for row in rows_of(of.runs) if row.day >= (NOW - 21 * DAY) // DAY] if days is None else days
     peaks = DailyPeaks(every_day=False)
-    return [r.action for r in recommend(Evidence(analysis, "wfp", peaks=peaks, days=known, last_published=published))]
+    evidence = Evidence(analysis, "wfp", peaks=peaks, days=known, last_published=published, rolled_back=rolled_back)
+    return [r.action for r in recommend(evidence)]
 
 
 @pytest.mark.parametrize("nights", [3, 4, 5])
@@ -200,3 +207,10 @@ def test_nights_with_other_inputs_say_nothing_of_their_own() -> None:
 
 def test_a_few_slow_nights_among_others_are_not_reported() -> None:
     assert of_nights(nightly(0, lambda ago: 1.5 if ago in (0, 1, 2, 9, 13, 18) else 1.0)) == []
+
+
+def test_nights_under_a_change_that_was_rolled_back_say_nothing() -> None:
+    of = nightly(4)
+    for published in ([], ["degradation.transform"]):
+        assert len(of_nights(of, published=published)) == 1
+        assert of_nights(of, published=published, rolled_back=[(NOW - 4.5 * DAY, NOW - 0.1 * DAY)]) == []
