@@ -61,10 +61,13 @@ class DailyRise:
         return float(self.after[0]) if self.growth is None else sum(self.growth) / 2.0
 
 
-def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN_AFTER) -> DailyRise | None:
+def lasting_rise(
+    seconds: Mapping[int, float], least: float, *, after: int = MIN_AFTER, published: bool = False
+) -> DailyRise | None:
     """The lasting rise by at least the share ``least`` of the daily medians ``seconds`` (positive, by day since 1970); None
     where it is not clear, where weekends or the same days of the week before explain it, or where days are missing.
-    ``after``: least number of days since."""
+    ``after``: least number of days since. ``published``: a rise was, so that it only matters whether it is left, not
+    whether a drift explains these days nearly as well as a step."""
     days = _unbroken(seconds)
     if len(days) < MIN_BEFORE + after:
         return None
@@ -79,7 +82,7 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     if growth.cost < min(step.cost, within_a_day.cost):
         return _gradual(growth, days, int(first[growth.place]), int(last[growth.place]), least)
     steady = growth.unexplained[(first == 0) & (last == n - 1)]
-    if step.unexplained[step.place] > _AS_DRIFT * float(steady[0]):
+    if not published and step.unexplained[step.place] > _AS_DRIFT * float(steady[0]):
         return None
     return _at_once(step, days, int(cuts[step.place]), least, cuts.size)
 

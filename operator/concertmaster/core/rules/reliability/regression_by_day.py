@@ -71,7 +71,7 @@ def regression_by_day(evidence: Evidence, published: frozenset[str], least: floa
     regressions that were (empty for that of the runs)."""
     analysis = evidence.analysis
     today = int(analysis.now // DAY)
-    inputs = any(run.input_total is not None for run in analysis.runs)
+    inputs = _sized(evidence)
     # What the runs have shown needs no more than a day, and today counts, unless its hours so far hide the rise.
     looks = [*([(today + 1, 1)] if published else []), (today, MIN_AFTER)]
     for until, days in looks if evidence.peaks.every_day else [(today + 1, _MIN_SINGLE)]:
@@ -139,7 +139,7 @@ def _compared(evidence: Evidence, least: float, until: int, days: int, *, known:
     begin = analysis.now - min(analysis.options.window_seconds, DAYS * DAY)
     by_step = _by_step(evidence, int((begin - WEEK) // DAY), until)  # a rise must not be what each week shows
     runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED or not frequent}
-    rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days)
+    rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days, published=known)
     if rise is None or rise.middle < begin // DAY or _shown(evidence, rise, known=known):
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
@@ -162,7 +162,14 @@ def _shown(evidence: Evidence, rise: DailyRise, *, known: bool) -> bool:
     since = sum(end >= rise.begin * DAY for end in ends)
     if since < MIN_SEGMENT:
         return rise.growth is not None
-    return len(ends) - since >= MIN_SEGMENT or not known
+    if known:  # then it only matters whether it is left, unless inputs or slow nodes may be why
+        return (_sized(evidence) or analysis.slow_nodes is not None) and len(ends) - since >= MIN_SEGMENT
+    return True
+
+
+def _sized(evidence: Evidence) -> bool:
+    """Whether input sizes are known."""
+    return any(run.input_total is not None for run in evidence.analysis.runs)
 
 
 def _by_step(evidence: Evidence, since: int, until: int) -> dict[str, dict[int, DailyRow]]:

@@ -164,3 +164,12 @@ def test_days_that_come_every_month_began_28_to_35_days_before(apart: int, known
 def test_a_month_end_that_has_begun_may_go_on_for_as_long_as_the_last_one(since: int) -> None:
     before = medians(lambda n: 1.0, 60) | {FIRST + 60 - 30 + n: 850.0 for n in range(5)}
     assert as_every_month({FIRST + 60 + n: 900.0 for n in range(since)}, before, 600.0) is (since <= 5)
+
+
+def test_a_step_that_was_published_stays_where_a_drift_comes_to_explain_it_nearly_as_well() -> None:
+    seconds = [423, 421, 437, 424, 448, 423, 454, 436, 465, 509, 523, 508, 519, 527, 550, 525, 536, 532, 549, 549, 545]
+    days = {20_000 + i: float(value) for i, value in enumerate(seconds)}
+    assert lasting_rise(days, 0.07) is None
+    rise = lasting_rise(days, 0.07, published=True)
+    assert rise is not None
+    assert rise.after[0] in (20_008, 20_009)

@@ -214,3 +214,13 @@ def test_nights_under_a_change_that_was_rolled_back_say_nothing() -> None:
     for published in ([], ["degradation.transform"]):
         assert len(of_nights(of, published=published)) == 1
         assert of_nights(of, published=published, rolled_back=[(NOW - 4.5 * DAY, NOW - 0.1 * DAY)]) == []
+
+
+def test_what_days_have_shown_stays_where_the_runs_vary_too_much_to_show_it() -> None:
+    """Of two weeks six runs are slow and eight are not, which differ less clearly than the days of three weeks do."""
+    of = nightly(6, lambda ago: (1.3 if ago < 6 else 1.0) * (1.2 if ago in (3, 10, 13) else 1.0))
+    assert of_nights(of, days=()) == []
+    assert of_nights(of) == [], "the runs decide what is new"
+    assert len(of_nights(of, published=["degradation.transform"])) == 1
+    sized = replace(of, runs=tuple(replace(run, input_size=1e9) for run in of.runs))
+    assert of_nights(sized, published=["degradation.transform"]) == []
