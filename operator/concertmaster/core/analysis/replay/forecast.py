@@ -57,17 +57,17 @@ def one_more(makespans: Sequence[float]) -> Prediction:
 
 
 def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
-    """Expected seconds of each task: those of its step over ``others``, or of all tasks for an unknown step.
+    """Expected seconds of each task: those of its step over ``others``, or the mean of all tasks for an unknown step.
 
     One task takes their mean; several are as unlike as theirs: if each took the mean, a fan-out would end with a usual task
-    instead of its longest.
+    instead of its longest. Tasks of an unknown step are not: other steps are more unlike than the items of one.
     """
     seen: dict[str, list[float]] = {}
     for work in others:
         for step, duration in zip(work.steps, work.durations, strict=False):
             if math.isfinite(duration) and duration >= 0.0:
                 seen.setdefault(step, []).append(duration)
-    anything = [d for values in seen.values() for d in values] or [0.0]
+    anything = [float(np.mean([d for values in seen.values() for d in values]))] if seen else [0.0]
     tasks: dict[str, list[int]] = {}
     for place, step in enumerate(target.steps):
         tasks.setdefault(step, []).append(place)

@@ -131,6 +131,12 @@ def test_durations_of_known_and_unknown_steps() -> None:
     assert step_durations(target, []) == [0, 0, 0]
 
 
+def test_tasks_of_an_unknown_step_are_not_as_unlike_as_other_steps() -> None:
+    known = replace(fork(1), durations=[10.0, 30.0, 500.0])
+    target = replace(fork(3), steps=["head", "new", "new", "new", "tail"])
+    assert step_durations(target, [known]) == [10, 180, 180, 180, 500]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_fan_out_of_unlike_items_is_expected_to_end_with_its_longest(count: int) -> None:
     items = [30.0, 60.0, 90.0, 1500.0]
