@@ -333,6 +333,17 @@ def test_days_of_steps_are_read_where_runs_are_few(tmp_path: Path, hours: int, k
     assert {row.step for row in days} == known
 
 
+def test_days_before_those_compared_are_known_as_soon_as_they_are_recorded(tmp_path: Path) -> None:
+    operator = Operator(HistoryProvider(str(tmp_path / "history.db")), lambda _: {}, window=60 * DAY)
+    for _ in range(2):
+        operator.run()
+    operator.hours = 40 * 24
+    for _ in range(KEPT):
+        operator.run()
+    operator.cycle()
+    assert next(row.day for row in operator.request.days if row.step == RUN) == FIRST // DAY
+
+
 def test_each_day_counts_where_there_are_as_many_runs_as_may_be_analyzed() -> None:
     bed = Bed()
     bed.history.peaks = DailyPeaks({("main", "seconds"): {20_000: 5.0}})

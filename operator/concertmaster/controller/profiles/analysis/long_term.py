@@ -47,12 +47,12 @@ def with_days(request: AnalysisRequest, history: HistoryProvider, *, record: boo
     kept = min(since, now - EXCEPTIONAL_DAYS * DAY)
     peaks = replace(history.largest(key, kept), every_day=request.limited)
     request = replace(request, recorded=history.recorded(key), peaks=peaks)
-    older = history.days(key, since - _USUAL, steps=False)
-    if not request.limited and len(request.runs) > FEW_RUNS:
-        return replace(request, days=older)
     if request.limited and record and not request.provisional and (rows := _uncounted(request, history)):
         history.record(key, LongTermFigures(rows, since=int(since // DAY)))
         request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, kept))
+    older = history.days(key, since - _USUAL, steps=False)
+    if not request.limited and len(request.runs) > FEW_RUNS:
+        return replace(request, days=older)
     earliest = max(since, now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
     older = [row for row in older if row.day < int(earliest // DAY)]
     return replace(request, days=[*older, *history.days(key, earliest, steps=True)])
