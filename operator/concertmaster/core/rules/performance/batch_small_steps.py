@@ -53,8 +53,8 @@ class _Pods:
 
 
 _PodTimes = tuple[str, int, tuple[float, ...], tuple[float, ...], tuple[float, ...]]
-"""A step in one run: its name, its number of items, and for each pod the seconds of work, of queueing and start-up
-before it, and of the start-up alone."""
+"""A step in one run: its name, its number of items, and for each pod the seconds of work, of scheduling latency and start-up
+before it, and of start-up alone."""
 
 
 def _of_run(run: ExecutedRun) -> list[_PodTimes]:
