@@ -153,8 +153,8 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 	@nice -n 5 $(BIN)/python -m benchmarks.advice
 	@$(BIN)/python -m benchmarks.page
 
-bench-fresh: $(READY) ## do published intervals hold the effect on fresh runs? (about 25 minutes)
-	@nice -n 5 $(BIN)/python -m benchmarks.advice.fresh
+bench-fresh: $(READY) ## do published intervals hold the effect on fresh runs? (24 SEEDS: about 20 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.advice.fresh $(if $(SEEDS),--seeds $(SEEDS))
 	@$(BIN)/python -m benchmarks.page
 
 bench-gaps: $(READY) ## recommendations when data are missing, stale, partial or distorted (about 10 minutes)
