@@ -72,14 +72,14 @@ def _without_seasons(group: list[RunSeries]) -> list[RunSeries]:
 
 
 class _Found(NamedTuple):
-    """The changes of a series, and the ``stretch`` since the last one, whose trend continues, with its serial
-    ``dependence``."""
+    """The changes of a series, and the ``stretch`` since the last one, whose trend continues: with an interval at least so
+    many times ``wider`` than that of independent values."""
 
     points: tuple[ChangePoint, ...]
     ramps: tuple[Ramp, ...]
     drifting: bool
     stretch: RunSeries
-    dependence: float
+    wider: float
 
     def with_trend(self, trend: Interval | None) -> Detection:
         return Detection(self.points, trend, True, None, self.ramps, self.stretch.adjusted, self.drifting)
@@ -89,13 +89,14 @@ def _found(series: RunSeries, look: FirstTests) -> _Found:
     y = series.y
     breaks = splits(y, look)
     if not breaks:
-        return _Found((), (), False, series, look.dependence)
+        return _Found((), (), False, series, _wider(look.dependence))
     drifting = breaks[0].drifting
     ramps = () if drifting or y.size > MAX_RAMP_VALUES else _ramps(series, y, [split.index for split in breaks])
-    points = _points(series, y, breaks)
+    wider = _wider_between(y, [0, *(split.index for split in breaks), y.size])
+    points = _points(series, y, breaks, wider)
     start = trend_start(points, ramps, series)
     stretch = series._replace(time=series.time[start:], y=y[start:])
-    return _Found(points, ramps, drifting, stretch, serial_dependence(stretch.y))
+    return _Found(points, ramps, drifting, stretch, max(wider, _wider(serial_dependence(stretch.y))))
 
 
 def _length(found: _Found) -> int:
@@ -108,8 +109,9 @@ def _trends(found: list[_Found]) -> Sequence[Interval | None]:
     if _length(found[0]) == 0:
         return [None] * len(found)
     times, logs = as_rows([each.stretch.time for each in found]), as_rows([each.stretch.y for each in found])
-    slopes = theil_sens((times - times[:, :1]) / WEEK, logs, [_wider(each.dependence) for each in found])
-    return [_per_week(slope) for slope in slopes]
+    weeks = (times - times[:, :1]) / WEEK
+    slopes = theil_sens(weeks, logs)
+    return [_growth(*row) for row in zip(slopes, weeks, logs, (each.wider for each in found), strict=True)]
 
 
 def trend_start(points: Sequence[ChangePoint], ramps: Sequence[Ramp], series: RunSeries) -> int:
@@ -130,18 +132,14 @@ def trend_start(points: Sequence[ChangePoint], ramps: Sequence[Ramp], series: Ru
 def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
     """Whether the slope since the last change may be most of the slope of the ramp: levels cut out of steady growth look
     flatter individually than the growth is."""
-    rise, tail = (
-        _trend(series.time[part], series.y[part], serial_dependence(series.y[part]))
-        for part in (ramp, slice(change, None))
-    )
+    rise, tail = (_trend(series.time[part], series.y[part]) for part in (ramp, slice(change, None)))
     return (
         rise is not None and tail is not None and tail.low <= rise.likely and _MIN_RAMP_SHARE * rise.likely <= tail.high
     )
 
 
-def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePoint, ...]:
+def _points(series: RunSeries, y: Floats, breaks: list[Split], wider: float) -> tuple[ChangePoint, ...]:
     edges = [0, *(split.index for split in breaks), y.size]
-    wider = _wider_between(y, edges)
     out = []
     for i, split in enumerate(breaks):
         shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
@@ -196,11 +194,12 @@ def _jumps(series: RunSeries, y: Floats, edges: list[int], ramp: tuple[int, int,
     return tuple(found)
 
 
-def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
-    """Growth of the level per week as a share, from the robust slope of the logs, widened for serial ``dependence``."""
+def _trend(times: Floats, logs: Floats) -> Interval | None:
+    """Growth of the level per week as a share, with its 95% interval."""
     if not _has_trend(times):
         return None
-    return _per_week(theil_sen((times - times[0]) / WEEK, logs, wider=_wider(dependence)))
+    weeks = (times - times[0]) / WEEK
+    return _growth(theil_sen(weeks, logs), weeks, logs, _wider(serial_dependence(logs)))
 
 
 def _has_trend(times: Floats) -> bool:
@@ -212,11 +211,14 @@ def _wider(dependence: float) -> float:
     return math.sqrt((1.0 + dependence) / (1.0 - dependence))
 
 
-def _per_week(slope: Interval | None) -> Interval | None:
+def _growth(slope: Interval | None, weeks: Floats, logs: Floats, wider: float) -> Interval | None:
+    """The robust ``slope`` of the ``logs`` as a share per week; its interval, of independent values, widened so many times,
+    or by what the values around the line have in common. By ranks, as the interval."""
     if slope is None:
         return None
-    low, likely, high = (math.expm1(min(s, 50.0)) for s in (slope.low, slope.likely, slope.high))
-    return Interval(low, likely, high)
+    wider = max(wider, dependence(normal_scores(logs - slope.likely * weeks)))
+    ends = (slope.likely + wider * (end - slope.likely) for end in (slope.low, slope.likely, slope.high))
+    return Interval(*(math.expm1(min(end, 50.0)) for end in ends))
 
 
 def _exp(log: float) -> float:

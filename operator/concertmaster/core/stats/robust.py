@@ -80,17 +80,17 @@ def _quantiles(values: Floats, most: int) -> Floats:
     return np.asarray(np.sort(values)[((np.arange(most) + 0.5) * values.size / most).astype(np.intp)])
 
 
-def theil_sen(x: Floats, y: Floats, wider: float = 1.0) -> Interval | None:
+def theil_sen(x: Floats, y: Floats) -> Interval | None:
     """Theil-Sen slope of y over x with Sen's interval (Sen 1968), in units of y per unit of x.
 
-    None with fewer than three distinct x. The interval inverts Kendall's test and is scaled by ``wider``, for correlated
-    values. Beyond ``_MAX_POINTS`` points, consecutive ones are combined into blocks (mean of x, median of y).
+    None with fewer than three distinct x. The interval inverts Kendall's test, of independent values. Beyond ``_MAX_POINTS``
+    points, consecutive ones are combined into blocks (mean of x, median of y).
     """
-    return theil_sens(x[None, :], y[None, :], [wider])[0]
+    return theil_sens(x[None, :], y[None, :])[0]
 
 
-def theil_sens(x: Floats, y: Floats, wider: Sequence[float]) -> list[Interval | None]:
-    """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each scaled by its own ``wider``."""
+def theil_sens(x: Floats, y: Floats) -> list[Interval | None]:
+    """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n))."""
     rows, n = x.shape
     size = -(-n // _MAX_POINTS)
     if size > 1:
@@ -108,12 +108,12 @@ def theil_sens(x: Floats, y: Floats, wider: Sequence[float]) -> list[Interval | 
     slopes.sort(axis=1)  # pairs without a slope come last
     distinct = (np.diff(np.sort(x, axis=1), axis=1) > 0).sum(axis=1) >= 2
     known = np.broadcast_to(np.where(distinct, apart.sum(axis=1), 0), rows).tolist()
-    return [_middle(slopes[row, :count], n, wider[row]) if count else None for row, count in enumerate(known)]
+    return [_middle(slopes[row, :count], n) if count else None for row, count in enumerate(known)]
 
 
-def _middle(slopes: Floats, n: int, wider: float) -> Interval:
+def _middle(slopes: Floats, n: int) -> Interval:
     """Median and interval of the slopes between n points, ascending."""
-    half = wider * _Z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
+    half = _Z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
     low = max(math.floor((slopes.size - half) / 2), 0)
     high = min(math.ceil((slopes.size + half) / 2), slopes.size - 1)
     likely = (slopes[(slopes.size - 1) // 2] + slopes[slopes.size // 2]) / 2.0

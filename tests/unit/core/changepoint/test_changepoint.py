@@ -54,6 +54,17 @@ def test_intervals_hold_a_step_among_values_that_carry_over(carried: float, leas
     assert held >= least  # of those that carry over 39 where they count as independent
 
 
+def test_trends_hold_growth_where_days_differ() -> None:
+    rng, held = np.random.default_rng(43), 0
+    times = DAY * np.arange(112) / 8.0
+    for _ in range(60):
+        day = np.repeat(rng.standard_normal(14), 8)
+        deviations = rng.standard_normal(112) + 0.7 * day
+        trend = detect(times, 100.0 * np.exp(0.05 * deviations + 0.1 * times / (7 * DAY))).trend_per_week
+        held += trend is not None and trend.low <= math.expm1(0.1) <= trend.high
+    assert held >= 37  # 31 without what the runs of a day have in common
+
+
 def test_an_improvement_and_a_relapse_are_two_points() -> None:
     rng = np.random.default_rng(2)
     values = lognormal(rng, 90)
