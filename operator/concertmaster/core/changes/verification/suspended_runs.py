@@ -17,9 +17,8 @@ from concertmaster.core.units import HOUR
 
 _NEVER = "maximum capacity"  # in Kueue's reason for a Workload that exceeds what its ClusterQueue can hold
 _LONGER = 3.0  # times the longest suspension before
-_KNOWN_RUNS = (
-    12  # before, with a known suspension: the next one is three times as long by chance once in hundreds of changes
-)
+# Runs before it of known suspension: with fewer, the next one is often enough three times as long by chance.
+_KNOWN_RUNS = 12
 
 
 def not_admitted(waiting: Sequence[SuspendedRun], before_after: BeforeAfter, now: float) -> str | None:
