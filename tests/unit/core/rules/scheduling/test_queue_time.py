@@ -210,7 +210,7 @@ def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> No
     split = insights(held.analysis()).split
     assert split is not None
     assert split.suspended == pytest.approx(600, rel=0.1)
-    assert "before it, 10m" in " ".join(sentences(insights(held.analysis()), 20))
+    assert "not included: 10m" in " ".join(sentences(insights(held.analysis()), 20))
     unnamed = replace(plain, runs=tuple(replace(r, suspension=Suspension(600.0)) for r in plain.runs)).one("queue-time")
     assert unnamed.action == "Reduce the time runs are suspended: 10m00s per run"
     assert "before their first pod, " in unnamed.because
