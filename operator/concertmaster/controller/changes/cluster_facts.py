@@ -57,7 +57,7 @@ class FactReader:
     secure: bool | None = None
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     person: bool = False
-    _lists: dict[tuple[str, str], list[dict[str, Any]] | ListFailed] = field(default_factory=dict)
+    _lists: dict[tuple[str, str], list[dict[str, Any]] | KubeError] = field(default_factory=dict)
     _untried: dict[str, ListFailed] = field(default_factory=dict)  # by namespace: why no further pod is tried
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
@@ -206,21 +206,28 @@ class FactReader:
             if plan.target.name in runs.made_from(run):
                 yield str((run.get("metadata") or {}).get("name"))
 
-    def _list(self, resource: Resource, namespace: str | None, selector: str | None = None) -> list[dict[str, Any]]:
+    def listed(self, resource: Resource, namespace: str | None, selector: str | None = None) -> list[dict[str, Any]]:
+        """Objects of a kind, read once a cycle; none of a kind that the cluster does not have. Raises KubeError."""
         key = (resource.path(namespace), selector or "")
         if key not in self._lists:
             try:
                 self._lists[key] = list(self.client.items(key[0], label_selector=selector))
             except NotFound:
-                self._lists[key] = []  # the cluster does not have this kind
+                self._lists[key] = []
             except KubeError as error:
-                denied = "you have no right to" if self.person else f"grant the operator list on {resource.plural}"
-                hint = denied if error.status == 403 else str(error)
-                self._lists[key] = ListFailed(f"{resource.kind} objects cannot be listed; {hint}")
+                self._lists[key] = error
         objects = self._lists[key]
-        if isinstance(objects, ListFailed):
+        if isinstance(objects, KubeError):
             raise objects
         return objects
+
+    def _list(self, resource: Resource, namespace: str | None, selector: str | None = None) -> list[dict[str, Any]]:
+        try:
+            return self.listed(resource, namespace, selector)
+        except KubeError as error:
+            denied = "you have no right to" if self.person else f"grant the operator list on {resource.plural}"
+            hint = denied if error.status == 403 else str(error)
+            raise ListFailed(f"{resource.kind} objects cannot be listed; {hint}") from error
 
 
 def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]]) -> Any:

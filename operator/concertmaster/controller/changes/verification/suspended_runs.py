@@ -14,7 +14,7 @@ from concertmaster.engines import Claims, ended
 from concertmaster.engines.registry import by_traits
 from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS, queued, suspended_run, why_not_admitted
 from concertmaster.kube.access import Right
-from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import Resource, resource_of
 
 
@@ -56,7 +56,7 @@ def _listed(context: WorkflowContext, resource: Resource, selector: str | None) 
     if not facts.access.allowed(Right("list", resource, namespace)):
         return
     try:
-        for obj in facts.client.items(resource.path(namespace), label_selector=selector):
+        for obj in facts.listed(resource, namespace, selector):
             yield {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
-    except (Forbidden, NotFound):
+    except Forbidden:
         return

@@ -75,8 +75,8 @@ def _of_run(run: ExecutedRun) -> list[_PodTimes]:
 def _pods(runs: Sequence[ExecutedRun], figures: RunFigures, queued: bool) -> dict[str, _Pods]:
     pods: dict[str, _Pods] = {}
     for name, of_runs in figures.grouped(_of_run, runs).items():
-        _, items, *of_pods = zip(*of_runs, strict=True)
-        of_pods.pop(1 if queued else 2)
+        _, items, works, waits, starts = zip(*of_runs, strict=True)
+        of_pods = works, starts if queued else waits
         work, overhead = [upper_median(list(chain.from_iterable(seconds))) for seconds in of_pods]
         pods[name] = _Pods(name, int(upper_median(items)), work, overhead, queued)
     return pods
