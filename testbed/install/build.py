@@ -148,10 +148,7 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
             time.sleep(0.1)
             if time.monotonic() - reported >= PROGRESS_SECONDS:
                 reported = time.monotonic()
-                note = process.tail(1)
-                progress(
-                    f"{label}: {_clock(reported - started)} {note if note.startswith('go: downloading') else ''}".rstrip()
-                )
+                progress(f"{label}: {_clock(reported - started)} of about {_clock(component.seconds)}")
         code = process.returncode
         last = process.tail(25)
     finally:
