@@ -10,7 +10,6 @@ from operator import itemgetter
 from concertmaster.core.attempts import begin, last_attempts
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.units import DAY
-from concertmaster.engines.common.ordering import items_of, shared_levels
 
 QUIET_SECONDS = 900.0
 """A run without activity for this long counts as finished, unless steps are missing according to its graph."""
@@ -151,7 +150,7 @@ class _Tolerance:
         Only where the last task skipped may fail itself does the controller take it for one that did. Inside a fan-out only
         the steps of the same item depend on it.
         """
-        spec, own = self._specs.get(e.step), items_of(e)
+        spec, own = self._specs.get(e.step), e.items
         if spec is not None and spec.tolerated is not None:
             return self._inside(spec.tolerated)
         if e.finished is None:
@@ -173,7 +172,7 @@ class _Tolerance:
         of these ends its branch."""
 
         def ran(s: StepSpec) -> float | None:
-            levels = shared_levels(spec, s) if spec is not None else 0
+            levels = spec.shared_fan_outs(s) if spec is not None else 0
             scope = () if any(item.startswith("#") for item in own[:levels]) else own[:levels]
             return self._begun(s.name, scope)
 
@@ -218,7 +217,7 @@ class _Tolerance:
             begins: dict[tuple[str, ...], float] = {}
             self._begins[place] = begins
             for e in self._rows.get(step, ()):
-                items, at = items_of(e)[: len(scope)], begin(e)
+                items, at = e.items[: len(scope)], begin(e)
                 begins[items] = max(at, begins.get(items, at))
         return self._begins[place].get(scope)
 

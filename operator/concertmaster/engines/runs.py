@@ -22,7 +22,6 @@ from concertmaster.core.model import (
     without_pauses,
 )
 from concertmaster.engines.common.layout import lay_out
-from concertmaster.engines.common.ordering import items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, RunOutcomes
 from concertmaster.engines.registry import by_traits
 
@@ -159,9 +158,8 @@ class Edges:
         self.above: dict[str, list[tuple[StepSpec, int]]] = {}
         self.below_fan_out: dict[str, bool] = {}  # whether an item of the step depends on only some items of another
         for spec in graph.steps:
-            rows = [(self.specs[name], spec) for name in spec.depends_on if name in self.specs]
-            shared = [(a, shared_levels(a, s) if a.path and s.path else 0) for a, s in rows]
-            self.above[spec.name] = shared
+            above = [self.specs[name] for name in spec.depends_on if name in self.specs]
+            self.above[spec.name] = shared = [(other, spec.shared_fan_outs(other)) for other in above]
             self.below_fan_out[spec.name] = any(levels for _, levels in shared)
 
     def with_ready(self, executions: Sequence[StepExecution], begins: Sequence[float]) -> list[StepExecution]:
@@ -201,7 +199,7 @@ class _Ready:
         spec = self.edges.specs.get(e.step)
         if spec is None or self.start == _NEVER:
             return None
-        items = items_of(e) if self.edges.below_fan_out[spec.name] else ()
+        items = e.items if self.edges.below_fan_out[spec.name] else ()
         if items:
             return _no_later(self._after(spec, items), first)
         if spec.name not in self._ready:
@@ -250,7 +248,7 @@ class _Ready:
         if place not in self._by_items:
             self._by_items[place] = {}
             for e in rows:
-                self._by_items[place].setdefault(items_of(e)[: len(scope)], []).append(e)
+                self._by_items[place].setdefault(e.items[: len(scope)], []).append(e)
         return self._by_items[place].get(scope, [])
 
 

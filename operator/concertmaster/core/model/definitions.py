@@ -138,6 +138,16 @@ class StepSpec:
         """The dependencies whose data it reads."""
         return tuple(name for name in self.depends_on if name not in self.ordering_only)
 
+    def shared_fan_outs(self, other: StepSpec) -> int:
+        """How many fan-outs contain both steps: inside a fanned-out template, and in the handler of a fanned-out task, an
+        item waits only for its own siblings."""
+        shared = 0
+        for mine, theirs in zip(self.path, other.path, strict=False):
+            if (mine.text, mine.items) != (theirs.text, theirs.items):
+                break
+            shared += mine.items != ()
+        return shared
+
     @property
     def sidecars(self) -> frozenset[str]:
         """Names of its sidecars, whose end does not decide the outcome."""

@@ -113,6 +113,11 @@ class StepExecution:
     overhead: tuple[float, float] | None = None  # cores and bytes that its RuntimeClass reserves beside its containers
 
     @property
+    def items(self) -> tuple[str, ...]:
+        """The item in each fan-out around it, outermost first."""
+        return tuple(self.item.split(ITEM_JOIN)) if self.item else ()
+
+    @property
     def unseen(self) -> bool:
         """Whether it may have failed or not: its end was not seen, and nobody stopped it."""
         return (self.outcome is _UNKNOWN or self.outcome is _ENDED) and self.reason not in STOPPED

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.attempts import begin
-from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.argo.status import Node
 
 _SECOND = 1.0  # resolution of the timestamps
@@ -66,8 +66,7 @@ def _all_around(step: str) -> list[str]:
 
 
 def _scope(e: StepExecution, around: str, levels: Mapping[str, int]) -> _Scope:
-    items = e.item.split(ITEM_JOIN) if e.item else []
-    return around, tuple(items[: levels[around]])
+    return around, e.items[: levels[around]]
 
 
 def settle_nodes(nodes: Mapping[str, Node]) -> dict[str, Node]:

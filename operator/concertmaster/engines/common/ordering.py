@@ -102,19 +102,3 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
         for n, chain in enumerate(chains)
         for a, e in enumerate(chain)
     ]
-
-
-def items_of(e: StepExecution) -> tuple[str, ...]:
-    """The item in each fan-out around an execution, outermost first."""
-    return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
-
-
-def shared_levels(above: StepSpec, spec: StepSpec) -> int:
-    """How many fan-outs around ``spec`` also contain ``above``: inside a fanned-out template, and in the handler of a
-    fanned-out task, an item waits only for its own siblings."""
-    shared = 0
-    for x, y in zip(above.path, spec.path[:-1], strict=False):
-        if (x.text, x.items) != (y.text, y.items):
-            break
-        shared += x.items != ()
-    return shared

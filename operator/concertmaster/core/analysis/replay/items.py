@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import topological_order
 from concertmaster.core.analysis.replay.layout import Layout, RetriedTemplate
-from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, Outcome, StepExecution
+from concertmaster.core.model import UNNAMED_ITEM, Outcome, StepExecution
 
 # Kubernetes timestamps are whole seconds: each of two can be off by one, so their difference by two.
 CLOCK_TOLERANCE = 2.0
@@ -257,8 +257,7 @@ def _by_item(after: Sequence[ItemRow], before: Sequence[ItemRow]) -> bool:
 
 def _group(row: ItemRow, depth: int, around: RetriedTemplate | None = None, number: int = 0) -> Group:
     """The items of an execution, outermost first, with the ``number`` of its round of the template ``around``."""
-    item = row.execution.item
-    levels = item.split(ITEM_JOIN) if item is not None else []
+    levels = list(row.execution.items)
     if around is not None:
         levels.insert(around.items, str(number))
     return tuple(levels[:depth])

@@ -107,14 +107,7 @@ def _retried(spec: StepSpec) -> RetriedTemplate | None:
 
 def _shared_items(one: StepSpec, other: StepSpec) -> int | None:
     """Number of fan-outs that contain both steps; None where the engine's names do not show it."""
-    if not one.path or not other.path:
-        return None
-    number = 0
-    for mine, theirs in zip(one.path, other.path, strict=False):
-        if (mine.text, mine.items) != (theirs.text, theirs.items):
-            break
-        number += mine.items != ()
-    return number
+    return one.shared_fan_outs(other) if one.path and other.path else None
 
 
 def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:
