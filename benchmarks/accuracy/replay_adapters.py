@@ -20,7 +20,7 @@ def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> 
     seconds = [0.0 if math.isnan(work.durations[task]) else work.durations[task] for task in order]
     path = longest_path(seconds, [[place[p] for p in work.parents[task]] for task in order])
     found = predict(shape(work), [shape(as_work(o)) for o in others])
-    makespan = math.nan if found.seconds is None else found.seconds.likely
+    makespan = math.nan if found is None else found.likely
     return {
         "makespan_s": makespan,
         "critical_path_s": path.length,
@@ -31,7 +31,7 @@ def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> 
 def forecast_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Makespan in seconds of ``run``, whose durations are unknown."""
     found = forecast(as_work(run), [as_work(o) for o in others])
-    return {"makespan_s": math.nan if found.seconds is None else found.seconds.likely}
+    return {"makespan_s": math.nan if found is None else found.likely}
 
 
 def as_work(run: Mapping[str, Any]) -> Work:

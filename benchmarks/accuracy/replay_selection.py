@@ -27,8 +27,9 @@ import numpy as np
 from benchmarks.accuracy.replay_adapters import as_work
 from concertmaster.core.analysis.replay import forecast as forecasting
 from concertmaster.core.analysis.replay import overhead, smooth
-from concertmaster.core.analysis.replay.overhead import Prediction, RunShape, shape
+from concertmaster.core.analysis.replay.overhead import RunShape, shape
 from concertmaster.core.analysis.replay.work import Work
+from concertmaster.core.model import Interval
 
 REPLAY_FEATURES: dict[str, Callable[[RunShape], tuple[float, ...]]] = {
     "tasks, time": lambda s: (math.log(s.tasks), math.log(s.scheduled + 1.0)),
@@ -62,11 +63,11 @@ def settings(
         yield
 
 
-def errors(predict: Callable[[int], Prediction], makespans: Sequence[float]) -> np.ndarray:
+def errors(predict: Callable[[int], Interval | None], makespans: Sequence[float]) -> np.ndarray:
     """Absolute relative error of each run; 1 without a prediction."""
     out = np.ones(len(makespans))
     for i, makespan in enumerate(makespans):
-        found = predict(i).seconds
+        found = predict(i)
         if found is not None:
             out[i] = abs(found.likely / makespan - 1.0)
     return out
@@ -106,10 +107,10 @@ def main() -> None:
     blind = [replace(w, durations=[math.nan] * len(w.steps), makespan=math.nan) for w in works]
     family, makespans = np.array([w.workflow for w in works]), [w.makespan for w in works]
 
-    def replayed(i: int) -> Prediction:
+    def replayed(i: int) -> Interval | None:
         return overhead.predict(shapes[i], shapes[:i] + shapes[i + 1 :])
 
-    def forecasted(i: int) -> Prediction:
+    def forecasted(i: int) -> Interval | None:
         return forecasting.forecast(blind[i], works[:i] + works[i + 1 :])
 
     grid = [g for g in itertools.product(LEVELS, SLOPES, CURVES, REACHES) if max(g[2]) > 0.0 or g[3] == 1.0]

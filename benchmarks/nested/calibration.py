@@ -85,8 +85,8 @@ def _intervals(data: Path) -> Iterator[Promise]:
             (predict(shapes[i], shapes[:i] + shapes[i + 1 :]), replayed),
             (forecast(work, works[:i] + works[i + 1 :]), foreseen),
         ):
-            if found.seconds is not None:
-                held = found.seconds.low <= work.makespan <= found.seconds.high
+            if found is not None:
+                held = found.low <= work.makespan <= found.high
                 into.setdefault(work.workflow, []).append([float(held)])
     yield promise("what-ifs", "makespan of a run, task durations known", 90.0, replayed)
     yield promise("demand-forecast", "makespan of a run to come", 90.0, foreseen)

@@ -28,7 +28,6 @@ from concertmaster.core.analysis.failures import SuccessDrop, success_drop
 from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
-from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import work_of
 from concertmaster.core.analysis.runs.changes import between, longest, released, signatures_of
 from concertmaster.core.analysis.runs.figures import RunFigures
@@ -37,7 +36,7 @@ from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
-from concertmaster.core.model import MetricRole, RunRecord, WorkflowGraph
+from concertmaster.core.model import Interval, MetricRole, RunRecord, WorkflowGraph
 from concertmaster.core.model.engines import PARTIAL_ADMISSION
 from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.stats.comparison import Comparison, compare
@@ -93,15 +92,15 @@ class InputGrowth:
 @dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, most costly first. ``change``: None when nothing changed in the window. ``next_run``: forecast
-    duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
-    ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
-    the current trend will miss, by name. ``podless``: steps that have no pods and that none of the runs shows, such as an
-    approval: how long they took is in the time of the controller. ``partial``: whether Kueue may admit only some pods of a
-    run, so that the waits of the others are in it, too."""
+    duration of a further run (s) with a 90% interval. ``split``: mean seconds of a run by time category of its critical
+    chain. ``inputs`` and ``widths``: steps whose duration depends on their input or their number of pods. ``risks``:
+    duration objectives that the current trend will miss, by name. ``podless``: steps that have no pods and that none of the
+    runs shows, such as an approval: how long they took is in the time of the controller. ``partial``: whether Kueue may
+    admit only some pods of a run, so that the waits of the others are in it, too."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
-    next_run: Prediction
+    next_run: Interval | None
     split: TimeSplit | None
     inputs: tuple[InputEffect, ...]
     widths: tuple[WidthEffect, ...]
@@ -225,7 +224,7 @@ def mean_split(analysis: Analysis) -> TimeSplit | None:
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) / len(splits) for f in fields(TimeSplit)})
 
 
-def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
+def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Interval | None:
     # Those before a clear change do not predict the next one.
     recent = {run.run for run in analysis.recent if run.usable}
     chosen = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.run in recent]
@@ -235,7 +234,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     engine = analysis.definition.engine.name
     works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:
-        return Prediction(None, 0)
+        return None
     last = works[-1]  # one more run like it
     return forecast(replace(last, durations=[math.nan] * len(last.steps), makespan=math.nan), works)
 

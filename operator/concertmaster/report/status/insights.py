@@ -154,8 +154,8 @@ def lines(result: AnalysisResult) -> list[str]:
 def sentences(insights: Insights, total: int) -> list[str]:
     """One line each; ``total`` is the number of succeeded runs analysed."""
     lines = []
-    if insights.next_run.seconds is not None:
-        low, likely, high = (text.duration(s) for s in astuple(insights.next_run.seconds))
+    if insights.next_run is not None:
+        low, likely, high = (text.duration(s) for s in astuple(insights.next_run))
         lines.append(f"Next run: about {likely}{f' (90% interval {low} to {high})' if low != high else ''}")
     if insights.change is not None:
         lines.append(_change(insights.change))
@@ -180,7 +180,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
 
 def view(insights: Insights, causes: Sequence[PointCause]) -> dict[str, Any]:
     """The same as data, with the causes of the change points of the duration."""
-    seconds, split = insights.next_run.seconds, insights.split
+    seconds, split = insights.next_run, insights.split
     return {
         "nextRunSeconds": {"low": number(seconds.low), "likely": number(seconds.likely), "high": number(seconds.high)}
         if seconds is not None

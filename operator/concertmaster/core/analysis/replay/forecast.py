@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
-from concertmaster.core.analysis.replay.overhead import Prediction, interval, predict, shape
+from concertmaster.core.analysis.replay.overhead import interval, predict, shape
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
 from concertmaster.core.model import Interval
@@ -24,10 +24,11 @@ RANKED = 19  # runs of which the shortest and the longest enclose nine in ten fu
 STAGED_BYTES = 1e8  # transfers below 100 MB take about a second, less than the overhead of a task
 
 
-def forecast(target: Work, others: Sequence[Work]) -> Prediction:
-    """Makespan (s) of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
+def forecast(target: Work, others: Sequence[Work]) -> Interval | None:
+    """Makespan (s) of ``target`` (durations unknown) with a 90% interval, from ``others``, finished runs of the same and
+    other workflows; None where nothing is known."""
     if not target.steps:
-        return Prediction(None, 0)
+        return None
     peers = [o for o in others if o.engine == target.engine and MIN_SECONDS < o.makespan < MAX_SECONDS]
     own = [o for o in peers if o.workflow == target.workflow and o.steps]
     if len(own) >= MIN_RUNS:
@@ -37,12 +38,12 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
         # Level and slopes are estimated from these runs alone; no overhead fit supports them.
         return interval(middle + fit.mean, fit.deviation, len(own), observed=1 + len(_features(target)))
     if not peers:
-        return Prediction(None, 0)
+        return None
     return predict(shape(target, step_durations(target, own or peers)), [shape(o) for o in peers])
 
 
-def one_more(makespans: Sequence[float]) -> Prediction:
-    """Makespan (s) of one more run, from those of at least ``MIN_RUNS`` others.
+def one_more(makespans: Sequence[float]) -> Interval | None:
+    """Makespan (s) of one more run, with a 90% interval, from those of at least ``MIN_RUNS`` others.
 
     Nothing is known of it in advance: which of its conditional steps it takes, how wide its fan-outs, how large its inputs
     are. The runs show how these vary, in two groups as well as around one value; only few runs are taken for log-normal.
@@ -53,7 +54,7 @@ def one_more(makespans: Sequence[float]) -> Prediction:
         return interval(float(np.mean(logs)), float(np.std(logs, ddof=1)) * math.sqrt(1.0 + 1.0 / n), n)
     tail = (TAIL * (n + 1) - 1.0) / (n - 1)  # the k-th of n has a further one below it with probability k / (n + 1)
     low, likely, high = (float(v) for v in np.quantile(makespans, [tail, 0.5, 1.0 - tail]))
-    return Prediction(Interval(low, likely, high), n)
+    return Interval(low, likely, high)
 
 
 def step_durations(target: Work, others: Sequence[Work]) -> list[float]:

@@ -44,15 +44,6 @@ class RunShape:
     makespan: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A predicted makespan: seconds with a 90% interval for one new run (None where nothing is known), and the number of
-    runs used."""
-
-    seconds: Interval | None
-    runs_used: int
-
-
 def shape(work: Work, durations: Sequence[float] | None = None) -> RunShape:
     """Shape of ``work``; ``durations`` (s) replace its own if given."""
     return RunShape(
@@ -66,34 +57,36 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> RunShape:
     )
 
 
-def predict(target: RunShape, others: Sequence[RunShape]) -> Prediction:
-    """Makespan of ``target`` from its shape and from ``others``, runs of the same and other workflows."""
+def predict(target: RunShape, others: Sequence[RunShape]) -> Interval | None:
+    """Makespan of ``target`` in seconds, with a 90% interval, from its shape and from ``others``, runs of the same and other
+    workflows; None where nothing is known."""
     if not 0.0 <= target.scheduled < MAX_SECONDS or target.tasks < 1:
-        return Prediction(None, 0)  # the graph has a cycle, no tasks, or durations beyond reason
+        return None  # the graph has a cycle, no tasks, or durations beyond reason
     known = [o for o in others if _usable(o)]
     peers = [o for o in known if o.engine == target.engine]
     own = [o for o in peers if o.workflow == target.workflow]
     terms = overhead_terms(peers, target.workflow)
     prior = _prior(target, terms)
     if prior <= 0.0:
-        return Prediction(None, len(own))  # no task has a known duration
+        return None  # no task has a known duration
     own = [o for o in own if _prior(o, terms) > 0.0]
     ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
     fit = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
     return interval(math.log(prior) + fit.mean, fit.deviation, len(own))
 
 
-def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Prediction:
-    """Prediction from ``mean`` and ``deviation`` of the log makespan, estimated from ``runs`` runs.
+def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Interval | None:
+    """The makespan of one new run (s) with a 90% interval, from ``mean`` and ``deviation`` of its logarithm, estimated from
+    ``runs`` runs; None where it is beyond reason.
 
     The 90% quantile is Student's when the spread is estimated from a few runs, and normal when it is the prior's.
     ``observed``: parameters (a level, slopes) estimated from the same runs, each of which costs a degree of freedom.
     """
     quantile = student_quantile(0.95, float(max(MIN_DEGREES_OF_FREEDOM, runs - observed))) if runs else Z90
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # exp() overflows near 709
-        return Prediction(None, runs)
+        return None
     apart = math.exp(quantile * deviation)
-    return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
+    return Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart)
 
 
 def overhead_terms(runs: Sequence[RunShape], workflow: str) -> tuple[float, float, float]:

@@ -98,7 +98,7 @@ def forecast_run(
 def _interval(ends: np.ndarray, elapsed: float) -> tuple[float, float, float]:
     """Low end, median and high end (seconds from the start) of one more end like these, none before ``elapsed``."""
     middle = float(np.median(ends))
-    expected = one_more(ends.tolist()).seconds if middle > 0.0 else None
+    expected = one_more(ends.tolist()) if middle > 0.0 else None
     if expected is None:
         return middle, middle, middle
     return max(elapsed, min(middle, expected.low)), middle, max(middle, expected.high)
