@@ -109,9 +109,7 @@ def test_few_runs_or_no_history_give_no_forecast(bed: Bed) -> None:
 
 def forecast(name: str, start: float, *, late: bool = False) -> RunForecast:
     deadline = start + 1000.0
-    return RunForecast(
-        name, start, start + 2000.0, start + 1900.0, start + 2100.0, deadline, float(late), 20, "s" * 200
-    )
+    return RunForecast(name, start, start + 2000.0, start + 1900.0, start + 2100.0, deadline, float(late), "s" * 200)
 
 
 def test_the_list_is_bounded_with_late_runs_first() -> None:

@@ -106,13 +106,12 @@ def _steps(cuts: Indices, n: int, shown: float = 0.0) -> Floats:
 
 
 class _Fit(NamedTuple):
-    """Of some shapes of a rise, 0 before it and 1 since, the one that explains the days best: its ``place`` among them, and
-    the shape; its ``size`` on logarithms with the standard ``error`` and ``degrees`` of freedom; the ``levels`` of the days,
-    without what is removed beside them; ``cost``: by the Bayesian information criterion. ``sizes``, ``sums``,
+    """Of some shapes of a rise, 0 before it and 1 since, the one that explains the days best: its ``place`` among them;
+    its ``size`` on logarithms with the standard ``error`` and ``degrees`` of freedom; the ``levels`` of the days, without
+    what is removed beside them; ``cost``: by the Bayesian information criterion. ``sizes``, ``sums``,
     ``unexplained``: of each shape its size, its sum of squares beside what is removed, and that of what it leaves."""
 
     place: int
-    shape: Floats
     size: float
     error: float
     degrees: int
@@ -150,18 +149,8 @@ def _best(free: _Beside, known: Floats, shapes: Floats, parameters: Floats | Ind
     size, degrees = float(sizes[place]), logs.size - free.number - 1
     left = logs - size * rests[place]
     error = _error(left, max(float(left @ left), _TINY) / degrees / max(float(sums[place]), _TINY))
-    return _Fit(
-        place,
-        shapes[place],
-        size,
-        error,
-        degrees,
-        left + size * shapes[place],
-        float(costs[place]),
-        sizes,
-        sums,
-        unexplained,
-    )
+    levels, cost = left + size * shapes[place], float(costs[place])
+    return _Fit(place, size, error, degrees, levels, cost, sizes, sums, unexplained)
 
 
 def _at_once(step: _Fit, days: list[int], cut: int, least: float, tried: int) -> DailyRise | None:

@@ -248,7 +248,6 @@ def _chain(attempts: Sequence[ItemRow], start: float, ready: float, free: Mappin
                 finished - started,  # work
                 finished,
                 execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
-                execution.outcome,
                 throttled(execution) if execution.containers else None,
                 position,
             )

@@ -139,7 +139,7 @@ def _built(
     ready, lag, pending, starting, work, finished, delay, head, done, lengths, ranks = steps
     rows = [e for own in columns for e in own.rows]
     source = [position for own in columns for position in own.source]
-    outcomes, failed = [e.outcome for e in rows], Outcome.FAILED
+    failed = Outcome.FAILED
     attempts = map(
         _attempt,
         zip(
@@ -153,8 +153,7 @@ def _built(
             starting,
             work,
             finished,
-            [outcome is failed for outcome in outcomes],
-            outcomes,
+            [e.outcome is failed for e in rows],
             [throttled(e) if e.containers else None for e in rows],
             source,
         ),

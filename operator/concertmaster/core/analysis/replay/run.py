@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from concertmaster.core.fast_init import fast_init
-from concertmaster.core.model import Outcome
 
 # One attempt as the simulation needs it, in seconds: before it requests its slots, holding them before its main containers
 # run, and running them. A chain is the attempts of one fan-out item in order.
@@ -54,7 +53,6 @@ class Attempt(NamedTuple):
     work: float
     finished: float
     failed: bool
-    outcome: Outcome
     throttled_share: float | None
     source: int
 

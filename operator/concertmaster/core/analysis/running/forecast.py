@@ -38,7 +38,6 @@ class RunForecast:
     high: float
     deadline: float | None
     risk: float
-    runs: int
     by: str = ""
 
     @property
@@ -92,7 +91,7 @@ def forecast_run(
         # Counts one more run, which is in time: three late runs out of three are no certainty.
         late = float(np.mean(ends + at.start > deadline)) * seen / (seen + 1)
         risk = 1.0 if at.now > deadline else late
-    return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
+    return RunForecast(at.run, at.start, middle, low, high, deadline, risk, by)
 
 
 def _interval(ends: np.ndarray, elapsed: float) -> tuple[float, float, float]:
