@@ -12,9 +12,9 @@ from typing import Any
 
 from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import PODS, RunKind
-from concertmaster.engines.common.manifest import mapping, sequence
+from concertmaster.engines.common.manifest import mapping
 from concertmaster.engines.common.names import generated_base, pod_label
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, mappings
 from concertmaster.engines.common.pods import reduced_pod
 from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.live import LiveRun
@@ -167,8 +167,8 @@ def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
 def _is_part(run: KubeObject, kind: str) -> bool:
     """Whether a run of another kind owns it: a Job of a JobSet is not a run of its own."""
     wholes = {k.object.kind for engine in ENGINES for k in engine.run_kinds if kind in k.parts}
-    owners = sequence(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
-    return any(str(mapping(o, "ownerReferences[]", run.problems).get("kind")) in wholes for o in owners)
+    owners = mappings(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
+    return any(str(owner.get("kind")) in wholes for owner in owners)
 
 
 def _labels(run: KubeObject, kind: RunKind, keys: Collection[str]) -> list[dict[str, str]]:

@@ -11,7 +11,8 @@ from concertmaster.core.model import InputSource, RunRecord, StepExecution
 from concertmaster.core.model.inputs import sources_of
 from concertmaster.core.model.scalars import Quantity, ScalarError
 from concertmaster.engines.common.jsonpath import JsonPathError, find
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
+from concertmaster.engines.common.manifest import Problems, mapping, shown, text
+from concertmaster.engines.common.objects import mappings
 
 Raw = Mapping[str, Any]
 
@@ -121,8 +122,7 @@ def parameters_of(rows: object, where: str) -> dict[str, str]:
     without a literal value are skipped."""
     ignored = Problems()
     named: dict[str, str] = {}
-    for raw in sequence(rows, where, ignored):
-        row = mapping(raw, where, ignored)
+    for row in mappings(rows, where, ignored):
         name, value = row.get("name"), row.get("value")
         if isinstance(name, str) and isinstance(value, str | int | float) and not isinstance(value, bool):
             named[name] = str(value)
@@ -163,6 +163,6 @@ def _pod(raw: Raw) -> NamedValues:
     ignored = Problems()
     spec = mapping(raw.get("spec"), "spec", ignored)
     env: dict[str, str] = {}
-    for container in sequence(spec.get("containers"), "containers", ignored):
-        env |= parameters_of(mapping(container, "containers[]", ignored).get("env"), "env")
+    for container in mappings(spec.get("containers"), "containers", ignored):
+        env |= parameters_of(container.get("env"), "env")
     return NamedValues(annotations=annotations_of(raw), env=env)

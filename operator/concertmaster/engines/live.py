@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_EXECUTIONS
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.manifest import Problems, text, timestamp
+from concertmaster.engines.common.objects import KubeObject, mappings
 
 WAITED_UNKNOWN = "what its steps waited for is taken from the declared graph"
 
@@ -54,8 +54,7 @@ class RunEnd(NamedTuple):
 
 def end_of(obj: KubeObject, outcomes: Mapping[str, Outcome]) -> RunEnd:
     """The end of an object by the first of its conditions that is true and has a type in ``outcomes``."""
-    for raw in sequence(obj.status.get("conditions"), "status.conditions", obj.problems):
-        row = mapping(raw, "status.conditions[]", obj.problems)
+    for row in mappings(obj.status.get("conditions"), "status.conditions", obj.problems):
         outcome = outcomes.get(str(row.get("type")))
         if outcome is not None and row.get("status") == "True":
             return RunEnd(

@@ -37,6 +37,12 @@ def named(rows: object, where: str, what: str, problems: Problems, *, key: str =
             yield Named(name, place, here, row)
 
 
+def mappings(rows: object, where: str, problems: Problems) -> Iterator[Mapping[str, Any]]:
+    """The entries of a list of objects."""
+    for raw in sequence(rows, where, problems):
+        yield mapping(raw, f"{where}[]", problems)
+
+
 def objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
     """All objects in a value, however deeply, itself included."""
     pending = [value]

@@ -10,6 +10,7 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
+from concertmaster.engines.common.objects import mappings
 
 _MAX_CONTAINERS = 2_000  # per pod
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
@@ -68,9 +69,7 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
     ]
     containers = [replace(c, image=images.get(c.name, c.image)) for c in containers]
     phase = text(status.get("phase"), "phase", problems)
-    conditions = [
-        mapping(c, "conditions[]", problems) for c in sequence(status.get("conditions"), "conditions", problems)
-    ]
+    conditions = [*mappings(status.get("conditions"), "conditions", problems)]
     bound, disrupted = (
         [c for c in conditions if c.get("type") == kind and c.get("status") == "True"] for kind in _CONDITIONS
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, timestamp, whole
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.manifest import Problems, mapping, timestamp, whole
+from concertmaster.engines.common.objects import KubeObject, mappings
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.pods import index_of, settle
@@ -22,8 +22,7 @@ OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The CronJob that created a Job, else the Job itself."""
     obj = KubeObject.of(raw)
-    for raw_owner in sequence(obj.meta.get("ownerReferences"), "ownerReferences", obj.problems):
-        owner = mapping(raw_owner, "ownerReferences[]", obj.problems)
+    for owner in mappings(obj.meta.get("ownerReferences"), "ownerReferences", obj.problems):
         if owner.get("kind") == "CronJob" and isinstance(owner.get("name"), str):
             return WorkflowKey(obj.namespace, "CronJob", owner["name"])
     return WorkflowKey(obj.namespace, "Job", obj.name) if obj.name else None

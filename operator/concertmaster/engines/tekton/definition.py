@@ -28,7 +28,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.common.objects import KubeObject, named, texts
+from concertmaster.engines.common.objects import KubeObject, mappings, named, texts
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.tekton.references import bound, propagated, references
 from concertmaster.engines.tekton.resolvers import resolver_params
@@ -39,7 +39,7 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
     """The definition that a Pipeline declares. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
-    reader = _Reader(resolve, problems)
+    reader = TaskReader(resolve, problems)
     steps = pipeline_steps(spec, reader)
     return WorkflowDefinition(
         key=obj.key("Pipeline"),
@@ -54,7 +54,7 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
     )
 
 
-def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, ...]:
+def pipeline_steps(spec: Mapping[str, Any], reader: TaskReader) -> tuple[StepSpec, ...]:
     """Steps of a pipeline spec in topological order, those under ``finally`` last."""
     tasks = reader.tasks(spec, "tasks", ())
     body = ordered_steps(tasks, reader.problems)
@@ -75,7 +75,7 @@ class _Row(NamedTuple):
     work: _Work
 
 
-class _Reader:
+class TaskReader:
     """Reads pipeline tasks, and caches the Tasks they refer to."""
 
     def __init__(self, resolve: Resolve | None, problems: Problems) -> None:
@@ -198,8 +198,7 @@ def tasks_of(raw: Mapping[str, Any], namespace: str | None = None) -> frozenset[
     specs = [raw.get("spec")]
     while specs:
         spec = mapping(specs.pop(), "spec", ignored)
-        for row in (*sequence(spec.get("tasks"), "tasks", ignored), *sequence(spec.get("finally"), "finally", ignored)):
-            task = mapping(row, "task", ignored)
+        for task in (task for part in ("tasks", "finally") for task in mappings(spec.get(part), part, ignored)):
             specs.append(task.get("pipelineSpec"))
             ref = mapping(task.get("taskRef"), "taskRef", ignored)
             remote = ref.get("resolver") or ref.get("bundle") or _custom(ref)
@@ -257,10 +256,9 @@ def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int
     if row.get("matrix") is None:
         return None, False
     spec = mapping(row["matrix"], f"{where}.matrix", problems)
-    params = sequence(spec.get("params"), f"{where}.matrix.params", problems)
+    params = [*mappings(spec.get("params"), f"{where}.matrix.params", problems)]
     width = 1
-    for raw in params:
-        param = mapping(raw, f"{where}.matrix.params", problems)
+    for param in params:
         value = param.get("value")
         if not isinstance(value, list) or any(isinstance(v, str) and "[*]" in v for v in value):
             return None, True
@@ -273,8 +271,3 @@ def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int
     if includes:  # an include adds or extends a combination, depending on all values
         return None, True
     return width, True
-
-
-def reader(resolve: Resolve | None, problems: Problems) -> _Reader:
-    """A reader of pipeline tasks, for pipeline specs embedded in a run."""
-    return _Reader(resolve, problems)

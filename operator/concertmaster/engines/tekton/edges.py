@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import (
-    Outcome,
-    StepExecution,
-    StepSpec,
-)
+from concertmaster.core.attempts import last_attempts
+from concertmaster.core.model import Outcome, StepExecution, StepSpec
 
 _Waited = tuple[tuple[str, ...], float | None, bool]
 """The dependencies of a step, when the last of them had ended (unix seconds; None if unknown), and whether some ran without
@@ -64,10 +61,6 @@ def with_edges(
 
 
 def _end(rows: Sequence[StepExecution]) -> float | None:
-    last: dict[str | None, StepExecution] = {}
-    for e in rows:
-        if e.item not in last or e.attempt > last[e.item].attempt:
-            last[e.item] = e
-    ends = [e.finished for e in last.values()]
+    ends = [e.finished for e in last_attempts(rows)]
     known = [t for t in ends if t is not None]
     return max(known) if known and len(known) == len(ends) else None

@@ -23,10 +23,10 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
-from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.objects import KubeObject, mappings
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
 from concertmaster.engines.live import LiveRun, RunEnd, few, live_run, not_begun, one_line
-from concertmaster.engines.tekton.definition import pipeline_steps, reader
+from concertmaster.engines.tekton.definition import TaskReader, pipeline_steps
 from concertmaster.engines.tekton.edges import with_edges
 from concertmaster.engines.tekton.resolvers import fetched_by
 
@@ -62,7 +62,8 @@ def read_run(
     obj = KubeObject.of(raw)
     run, status, problems = obj.name, obj.status, obj.problems
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
-    graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
+    declared = definition.graph.steps if definition else ()
+    graph = pipeline_steps(used, TaskReader(None, Problems())) if used else declared
     tasks = task_names(status, problems)
     parts = [KubeObject.of(task_run) for task_run in task_runs]
     present = {part.name for part in parts}
@@ -106,8 +107,8 @@ def run_values(raw: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]]) -
     pods = {}
     for task_run in task_runs:
         part = KubeObject.of(task_run)
-        retried = sequence(part.status.get("retriesStatus"), "retriesStatus", part.problems)
-        for status in (part.status, *(mapping(s, "retriesStatus", part.problems) for s in retried)):
+        retried = mappings(part.status.get("retriesStatus"), "retriesStatus", part.problems)
+        for status in (part.status, *retried):
             pods[str(status.get("podName"))] = _named(part)
     return RunValues(_named(obj), pods)
 
@@ -119,8 +120,7 @@ def _named(obj: KubeObject) -> NamedValues:
 def _attempts(task_run: KubeObject, task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
     """All attempts of one TaskRun: ``retriesStatus`` contains the earlier ones, the status itself the last one."""
     status = mapping(task_run.raw.get("status"), "TaskRun status", problems)
-    retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
-    earlier = [mapping(s, "retriesStatus", problems) for s in retried]
+    earlier = [*mappings(status.get("retriesStatus"), "retriesStatus", problems)]
     item = _item(task_run.name, task)
     left_out = max(0, len(earlier) - _MAX_RETRIES)
     if left_out:
@@ -156,8 +156,7 @@ def _attempts(task_run: KubeObject, task: str, run: str, problems: Problems) -> 
 def _containers(status: Mapping[str, Any], problems: Problems) -> Iterator[ContainerFact]:
     """The steps of a TaskRun. Their images are left to the metrics: the status has digests only, which beside the tags of
     other runs would be changes."""
-    for raw in sequence(status.get("steps"), "steps", problems):
-        row = mapping(raw, "steps[]", problems)
+    for row in mappings(status.get("steps"), "steps", problems):
         done = mapping(row.get("terminated"), "terminated", problems)
         running = mapping(row.get("running"), "running", problems)
         name = text(row.get("container"), "container", problems) or f"step-{row.get('name')}"
@@ -183,8 +182,7 @@ def _exit_code(state: Mapping[str, Any]) -> int | None:
 
 def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, str | None]:
     """Outcome, reason and message. What was cancelled has neither succeeded nor failed: its outcome is unknown."""
-    for raw in sequence(status.get("conditions"), "conditions", problems):
-        row = mapping(raw, "conditions[]", problems)
+    for row in mappings(status.get("conditions"), "conditions", problems):
         if row.get("type") == "Succeeded":
             outcome = {"True": Outcome.SUCCEEDED, "False": Outcome.FAILED}.get(str(row.get("status")), Outcome.RUNNING)
             reason = text(row.get("reason"), "reason", problems)
@@ -208,8 +206,7 @@ def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
 
 
 def _skipped(status: Mapping[str, Any], problems: Problems) -> Iterator[StepExecution]:
-    for raw in sequence(status.get("skippedTasks"), "skippedTasks", problems):
-        row = mapping(raw, "skippedTasks[]", problems)
+    for row in mappings(status.get("skippedTasks"), "skippedTasks", problems):
         name = text(row.get("name"), "skippedTasks[].name", problems)
         if name is not None:
             reason = text(row.get("reason"), "skippedTasks[].reason", problems)
@@ -221,8 +218,7 @@ def task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]:
     embedded = mapping(status.get("taskRuns"), "taskRuns", problems).items()
     tasks = ((str(name), mapping(row, "taskRuns[]", problems).get("pipelineTaskName")) for name, row in embedded)
     out = {name: task for name, task in tasks if isinstance(task, str)}
-    for raw in sequence(status.get("childReferences"), "childReferences", problems):
-        row = mapping(raw, "childReferences[]", problems)
+    for row in mappings(status.get("childReferences"), "childReferences", problems):
         name, task = row.get("name"), row.get("pipelineTaskName")
         if row.get("kind") == "TaskRun" and isinstance(name, str) and isinstance(task, str):
             out[name] = task

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.engines.argo.expansion.templates import ResolvedTemplate
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
+from concertmaster.engines.common.manifest import Problems, mapping, text
+from concertmaster.engines.common.objects import mappings
 
 # Characters that values may add to a text; beyond, they are not put in.
 MAX_TEXT = 1_000_000
@@ -92,6 +93,5 @@ def _supplied(declared: Mapping[str, Any], argument: Mapping[str, Any] | None) -
 
 
 def _parameters(holder: object, where: str, problems: Problems) -> dict[str, Mapping[str, Any]]:
-    listed = sequence(mapping(holder, where, problems).get("parameters"), f"{where}.parameters", problems)
-    rows = [mapping(raw, f"{where}.parameters[]", problems) for raw in listed]
+    rows = mappings(mapping(holder, where, problems).get("parameters"), f"{where}.parameters", problems)
     return {str(row["name"]): row for row in rows if row.get("name")}
