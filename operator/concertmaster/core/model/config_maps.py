@@ -29,3 +29,11 @@ class NamedConfigMaps:
 
 
 NONE_READ = NamedConfigMaps()
+
+
+def cache_name(memoize: object) -> str | None:
+    """The ConfigMap that a template's ``memoize`` names as its cache; None without one, or if only a run knows its name."""
+    cache = memoize.get("cache") if isinstance(memoize, Mapping) else None
+    ref = cache.get("configMap") if isinstance(cache, Mapping) else None
+    name = ref.get("name") if isinstance(ref, Mapping) else None
+    return name if isinstance(name, str) and name and "{{" not in name else None

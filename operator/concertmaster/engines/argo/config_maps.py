@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.config_maps import CacheContent
+from concertmaster.core.model.config_maps import CacheContent, cache_name
 from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
@@ -55,19 +55,10 @@ def read_locks(source: Mapping[str, Any], where: str, problems: Problems, namesp
     return names[:MAX_LOCKS]
 
 
-def cache_name(memoize: object) -> str | None:
-    """The cache ConfigMap of a template's ``memoize``; None if its name is only known at run time."""
-    problems = Problems()
-    cache = mapping(mapping(memoize, "memoize", problems).get("cache"), "memoize.cache", problems)
-    ref = mapping(cache.get("configMap"), "memoize.cache.configMap", problems)
-    name = text(ref.get("name"), "memoize.cache.configMap.name", problems)
-    return None if name is None or "{{" in name else name
-
-
 def caches_of(definition: WorkflowDefinition) -> tuple[str, ...]:
     """Names of the caches that its steps use."""
-    memoizing = (m for s in definition.graph.steps if (m := s.declared.get("memoize")) is not None)
-    return tuple(dict.fromkeys(name for m in memoizing if (name := cache_name(m)) is not None))
+    names = (cache_name(s.declared.get("memoize")) for s in definition.graph.steps)
+    return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def semaphores_of(definition: WorkflowDefinition) -> dict[str, tuple[str, str]]:

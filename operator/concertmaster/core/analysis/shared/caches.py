@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model.config_maps import CACHE_BYTES, CacheContent
+from concertmaster.core.model.config_maps import CACHE_BYTES, CacheContent, cache_name
 from concertmaster.core.times import parse_duration
 
 
@@ -84,13 +84,8 @@ def _use(
 def _cache(step: StepAnalysis) -> tuple[str | None, float | None]:
     """Name of a step's cache and the maximum age of its entries in seconds (None: any)."""
     memoize = step.spec.declared.get("memoize") if step.spec is not None else None
-    cache = memoize.get("cache") if isinstance(memoize, Mapping) else None
-    ref = cache.get("configMap") if isinstance(cache, Mapping) else None
-    name = ref.get("name") if isinstance(ref, Mapping) else None
-    if not isinstance(memoize, Mapping) or not isinstance(name, str) or not name or "{{" in name:
-        return None, None
-    written = memoize.get("maxAge")
-    return name, parse_duration(written.strip()) if isinstance(written, str) else None
+    written = memoize.get("maxAge") if isinstance(memoize, Mapping) else None
+    return cache_name(memoize), parse_duration(written.strip()) if isinstance(written, str) else None
 
 
 def _hits(analysis: Analysis, step: StepAnalysis) -> StepHits:
