@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import pairwise
 
-from concertmaster.core.analysis.cost.executions import execution_cost
-from concertmaster.core.analysis.cost.runs import run_cost
+from concertmaster.core.analysis.cost.executions import ExecutionCost
+from concertmaster.core.analysis.cost.runs import Cost, Costs
 from concertmaster.core.analysis.periods import Period, boundaries
 from concertmaster.core.known import success_rate, total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -114,16 +114,16 @@ def trends(
 ) -> Trends:
     """Trends of the runs that ended in (``since``, ``until``], unix seconds; ``blind``: spans without data."""
     edges = boundaries(since, until, period, zone)
-    prices = pricing or Pricing()
+    costs = Costs(pricing or Pricing())
     ended = [r for r in runs if r.end is not None and since < r.end <= until and r.outcome is not Outcome.RUNNING]
     ended.sort(key=lambda r: (r.end or 0.0, r.run))
     frame = [_empty(a, b, since, until, blind) for a, b in pairwise(edges)]
     rows: dict[str, list[_Row]] = {}
     for run in ended:
-        for e in run.steps:
+        for e, cost in zip(run.steps, costs.steps(run), strict=True):
             if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
-                rows.setdefault(e.step, []).append(_Row(run.end or 0.0, e.outcome, _step_figures(e, prices)))
-    whole = _series(frame, edges, [_Row(r.end or 0.0, r.outcome, _run_figures(r, prices)) for r in ended])
+                rows.setdefault(e.step, []).append(_Row(run.end or 0.0, e.outcome, _step_figures(e, cost)))
+    whole = _series(frame, edges, [_Row(r.end or 0.0, r.outcome, _run_figures(r, costs.run(r))) for r in ended])
     return Trends(period, whole, {step: _series(frame, edges, rows_of_step) for step, rows_of_step in rows.items()})
 
 
@@ -133,8 +133,7 @@ def _empty(start: float, end: float, since: float, until: float, blind: Sequence
     return Bucket(start, end, known=length > 0, whole=start >= since and end <= until and length >= end - start)
 
 
-def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
-    cost = run_cost(run, pricing)
+def _run_figures(run: RunRecord, cost: Cost | None) -> dict[str, float]:
     figures = {
         "durationSeconds": run.makespan if run.outcome.timed else None,
         "queueSeconds": run.queue_time,
@@ -146,8 +145,7 @@ def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _step_figures(execution: StepExecution, pricing: Pricing) -> dict[str, float]:
-    cost = execution_cost(execution, pricing)
+def _step_figures(execution: StepExecution, cost: ExecutionCost | None) -> dict[str, float]:
     peaks = [c.memory_peak for c in execution.containers if not c.init and c.memory_peak is not None]
     figures = {
         "durationSeconds": execution.duration if execution.outcome.timed else None,

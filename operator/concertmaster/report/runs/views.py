@@ -15,7 +15,7 @@ from concertmaster.api.views.runs import (
     TimeSplitView,
     WorkflowRuns,
 )
-from concertmaster.core.analysis.cost.runs import run_cost
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.replay import (
     ExecutedRun,
     TimeSplit,
@@ -100,7 +100,7 @@ def summary(history: RunHistory, at: int) -> RunSummary:
 
 def _summary(history: RunHistory, at: int, path: tuple[PathPart, ...]) -> RunSummary:
     record, run = history.runs[at], history.executed[at]
-    split, cost = time_split(run), run_cost(record, history.pricing)
+    split, cost = time_split(run), Costs(history.pricing).run(record)
     slowest = max(path, key=lambda p: p.seconds, default=None)
     return RunSummary(
         run=record.run,

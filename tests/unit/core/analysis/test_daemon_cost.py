@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.cost.runs import run_cost
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.replay import critical_share
 from concertmaster.core.model.policy import Pricing
 from tests.support.core.scenario_builder import Pod, argo, scenario, task
@@ -26,7 +26,7 @@ def test_the_life_of_a_daemon_is_paid_as_that_of_any_pod(daemon: bool) -> None:
     run = found.runs[0]
     lives = {e.step: (e.finished or 0.0) - (e.scheduled or 0.0) for e in run.steps}
     assert lives["db"] >= 3000.0
-    cost, cores = run_cost(run, prices), {e.step: e.containers[0].cpu_request or 0.0 for e in run.steps}
+    cost, cores = Costs(prices).run(run), {e.step: e.containers[0].cpu_request or 0.0 for e in run.steps}
     assert cost is not None
     assert cost.requested == pytest.approx(sum(cores[step] * life / HOUR for step, life in lives.items()))
     per_run = found.analysis().cost.per_run

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
-from concertmaster.core.analysis.cost.runs import run_cost
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -463,7 +463,7 @@ def test_a_run_priced_in_part_has_no_cost_anywhere_and_says_which_step_it_lacks(
         runs, analysis.pricing, analysis.figures, covered=0.0, until=NOW, complete=None, recorded=0.0, score=None
     )
     assert {row.cost is not None for row in rows if not row.step} == {whole}
-    assert (run_cost(runs[0], analysis.pricing) is not None) is whole
+    assert (Costs(analysis.pricing).run(runs[0]) is not None) is whole
     components = cost_table(cost_rows(analysis, []), "USD", whole=view["cost"]["perRun"] is not None)
     assert ("total" in components, "extract" in components) == (whole, True)
 

@@ -122,11 +122,6 @@ def steps_unseen(run: RunRecord) -> bool:
     return run.outcome is Outcome.UNKNOWN and all(e.outcome not in _OPEN for e in run.steps)
 
 
-def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
-    """Like ``Costs.run``, for a single run."""
-    return Costs(pricing).run(run)
-
-
 @dataclass(frozen=True, slots=True)
 class Component:
     """One component of the mean cost per run: a container of a step, or a priced extra metric (``step`` and ``container``
