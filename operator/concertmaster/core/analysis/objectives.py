@@ -253,12 +253,12 @@ def _by_role(
 def _utilization(
     objectives: Objectives, runs: Sequence[RunRecord], containers: Sequence[ContainerUsage]
 ) -> Iterator[ObjectiveAssessment]:
-    for name, target, resource, used in (
-        ("CPU utilization", objectives.target_cpu_utilization, "cpu", _cpu_share),
-        ("memory utilization", objectives.target_memory_utilization, "memory", _memory_share),
+    for name, target, resource in (
+        ("CPU utilization", objectives.target_cpu_utilization, "cpu"),
+        ("memory utilization", objectives.target_memory_utilization, "memory"),
     ):
         if target is not None:
-            trend = _going((used(r) for r in runs), smaller_is_better=False)
+            trend = _going((_used_share(r, resource) for r in runs), smaller_is_better=False)
             yield _at_least(name, target, weighted_utilization(containers, resource), _percent, trend)
 
 
@@ -269,26 +269,16 @@ def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[Obje
         yield _at_most(name, most, largest, lambda v: text.number(v, 6), _going(amounts))
 
 
-def _cpu_share(run: RunRecord) -> float | None:
-    """CPU used as a share of the CPU requested by the run's pods; None where either is unknown."""
-    rows = [
-        (c.cpu_seconds, c.cpu_request * e.duration)
-        for e in run.steps
-        for c in e.containers
-        if not c.init and c.cpu_seconds is not None and c.cpu_request and e.duration
-    ]
-    reserved = sum(r for _, r in rows)
-    return sum(used for used, _ in rows) / reserved if reserved else None
-
-
-def _memory_share(run: RunRecord) -> float | None:
-    """Memory peak as a share of the request, weighted by duration; None where either is unknown."""
-    rows = [
-        (c.memory_peak * e.duration, c.memory_request * e.duration)
-        for e in run.steps
-        for c in e.containers
-        if not c.init and c.memory_peak is not None and c.memory_request and e.duration
-    ]
+def _used_share(run: RunRecord, resource: str) -> float | None:
+    """CPU used, or memory peak, as a share of what the pods of the run requested, weighted by duration; None where either
+    is unknown."""
+    rows: list[tuple[float, float]] = []
+    for e in run.steps:
+        for c in e.containers:
+            of_cpu = resource == "cpu"
+            used, request = (c.cpu_seconds, c.cpu_request) if of_cpu else (c.memory_peak, c.memory_request)
+            if not c.init and used is not None and request and e.duration:
+                rows.append((used if of_cpu else used * e.duration, request * e.duration))
     reserved = sum(r for _, r in rows)
     return sum(used for used, _ in rows) / reserved if reserved else None
 
