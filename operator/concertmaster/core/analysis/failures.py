@@ -32,35 +32,23 @@ class FailureClass(StrEnum):
     UNKNOWN = "Unknown"
 
 
-_BY_REASON = {
-    "OOMKilled": FailureClass.OOM,
-    "Evicted": FailureClass.EVICTION,
-    "PodEvicted": FailureClass.EVICTION,  # of a TaskRun
-    "pod deleted": FailureClass.EVICTION,  # of a Workflow's node: by a drain, a preemption or the loss of its node
-    "Preempting": FailureClass.EVICTION,
-    **dict.fromkeys(  # of the condition DisruptionTarget
-        ("PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC"),
-        FailureClass.EVICTION,
+_REASONS = {  # by what takes precedence where an execution has several
+    FailureClass.OOM: ("OOMKilled",),
+    FailureClass.EVICTION: (
+        *("Evicted", "Preempting", "NodeLost", "NodeShutdown", "Terminated", "Shutdown", "UnexpectedAdmissionError"),
+        "PodEvicted",  # of a TaskRun
+        "pod deleted",  # of a Workflow's node: by a drain, a preemption or the loss of its node
+        # Of the condition DisruptionTarget.
+        *("PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC"),
+        "TerminationByKubelet",
+        "ContainerStatusUnknown",  # of a container that its node lost, as by a restart
+        *("NodeAffinity", "OutOfcpu", "OutOfmemory", "OutOfpods"),  # not admitted
     ),
-    "TerminationByKubelet": FailureClass.EVICTION,
-    "ContainerStatusUnknown": FailureClass.EVICTION,  # of a container that its node lost, as by a restart
-    **dict.fromkeys(("NodeAffinity", "OutOfcpu", "OutOfmemory", "OutOfpods"), FailureClass.EVICTION),  # not admitted
-    "NodeLost": FailureClass.EVICTION,
-    "NodeShutdown": FailureClass.EVICTION,
-    "Terminated": FailureClass.EVICTION,
-    "Shutdown": FailureClass.EVICTION,
-    "UnexpectedAdmissionError": FailureClass.EVICTION,
-    "DeadlineExceeded": FailureClass.DEADLINE,
-    "TaskRunTimeout": FailureClass.DEADLINE,
-    RUN_TIMEOUT: FailureClass.DEADLINE,
-    "TaskRunImagePullFailed": FailureClass.IMAGE_PULL,
-    "ErrImagePull": FailureClass.IMAGE_PULL,
-    "ImagePullBackOff": FailureClass.IMAGE_PULL,
-    "InvalidImageName": FailureClass.IMAGE_PULL,
-    "Error": FailureClass.APPLICATION,
-    "ContainerCannotRun": FailureClass.APPLICATION,
-    "StartError": FailureClass.APPLICATION,
+    FailureClass.DEADLINE: ("DeadlineExceeded", "TaskRunTimeout", RUN_TIMEOUT),
+    FailureClass.IMAGE_PULL: ("TaskRunImagePullFailed", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"),
+    FailureClass.APPLICATION: ("Error", "ContainerCannotRun", "StartError"),
 }
+_BY_REASON = {reason: failure for failure, reasons in _REASONS.items() for reason in reasons}
 
 
 def reasons_of(execution: StepExecution) -> tuple[str, ...]:
@@ -86,16 +74,7 @@ def classify(execution: StepExecution) -> FailureClass | None:
     if execution.outcome is not Outcome.FAILED:
         return None
     classes = {_BY_REASON.get(reason, FailureClass.UNKNOWN) for reason in reasons_of(execution)}
-    for failure in (
-        FailureClass.OOM,
-        FailureClass.EVICTION,
-        FailureClass.DEADLINE,
-        FailureClass.IMAGE_PULL,
-        FailureClass.APPLICATION,
-    ):
-        if failure in classes:
-            return failure
-    return FailureClass.UNKNOWN
+    return next((failure for failure in _REASONS if failure in classes), FailureClass.UNKNOWN)
 
 
 @fast_init
