@@ -33,4 +33,5 @@ def degraded(steps: list[str], rows: NDArray[np.float64]) -> dict[str, list[int]
     """Degraded runs and steps. Column 0 of ``rows`` is the total, the others are the steps (milliseconds)."""
     seconds = rows / 1000.0
     found = find_degraded(steps, seconds[:, 1:], seconds[:, 0])
-    return {"rows": list(found.runs), "steps": list(found.steps)}
+    runs = {run for problem in found for run in problem.runs}
+    return {"rows": sorted(runs), "steps": list(dict.fromkeys(step for problem in found for step in problem.steps))}

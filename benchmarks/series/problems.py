@@ -32,7 +32,8 @@ def judge(law: Law, seed: int) -> Tally:
             others = _ASIDE * usual * log_normal(rng, 2 * n, 0.1).reshape(n, 2)
             table = np.column_stack([others[:, 0], values, others[:, 1]])
             found = np.zeros(n, dtype=np.bool_)
-            found[list(find_degraded(_STEPS, table, table.sum(axis=1)).runs)] = True
+            for problem in find_degraded(_STEPS, table, table.sum(axis=1)):
+                found[list(problem.runs)] = True
             if not planted:
                 tally.add(Key(law.name, "problems", str(n)), bool(found.any()))
                 continue

@@ -82,7 +82,7 @@ def test_degraded_never_raises(runs: int, steps: int, data: st.DataObject) -> No
     table = data.draw(st.lists(st.lists(cell, min_size=steps, max_size=steps), min_size=runs, max_size=runs))
     totals = data.draw(st.lists(cell, min_size=runs, max_size=runs))
     found = find_degraded([f"s{i}" for i in range(steps)], table, totals)
-    assert all(0 <= run < runs for run in found.runs)
+    assert all(0 <= run < runs for problem in found for run in problem.runs)
 
 
 @given(seeds, st.floats(1e-6, 1e6))

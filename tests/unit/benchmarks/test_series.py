@@ -13,7 +13,6 @@ from benchmarks.series.law import Course, Law, Rng, Rows, generator
 from benchmarks.series.laws import LAWS
 from benchmarks.series.report import lines
 from benchmarks.series.tally import Key, Share, Tally, read
-from concertmaster.core.analysis.degraded_runs import Degraded
 from concertmaster.core.changepoint import ChangePoint, Detection, Direction, ObjectiveForecast, OutlookState
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
@@ -136,7 +135,7 @@ def test_where_hours_decide_samples_are_not_compared() -> None:
 
 
 def test_problems_that_are_not_seen_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(problems, "find_degraded", lambda *_: Degraded())
+    monkeypatch.setattr(problems, "find_degraded", lambda *_: ())
     tally = problems.judge(PLAIN, 1)
     assert percent(tally, "problem found") == percent(tally, "problems") == 0.0
 

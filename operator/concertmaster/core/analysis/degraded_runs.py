@@ -37,43 +37,27 @@ class DegradedRuns:
     extra_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Degraded:
-    """All problems, largest total loss first."""
-
-    problems: tuple[DegradedRuns, ...] = ()
-
-    @property
-    def runs(self) -> tuple[int, ...]:
-        """Positions of all degraded runs, ascending."""
-        return tuple(sorted({run for problem in self.problems for run in problem.runs}))
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """Names of all steps that belong to a problem, in the order of the first problem that has them."""
-        return tuple(dict.fromkeys(step for problem in self.problems for step in problem.steps))
-
-
 def find_degraded(
     steps: Sequence[str],
     durations: Floats | Sequence[Sequence[float | None]],
     totals: Iterable[float | None] | Floats,
-) -> Degraded:
-    """Degraded runs among ``totals`` (seconds, shape (runs,)), explained by ``durations`` (seconds, (runs, steps)).
+) -> tuple[DegradedRuns, ...]:
+    """The problems among ``totals`` (seconds, shape (runs,)), explained by ``durations`` (seconds, (runs, steps)), the
+    largest total loss first.
 
     NaN or None in ``durations`` means that the step did not run; runs without a finite total are ignored.
     """
     table, total = np.array(durations, dtype=np.float64), as_floats(totals)
     known = np.flatnonzero(np.isfinite(total) & (total >= 0))
     if known.size < MIN_RUNS:
-        return Degraded()
+        return ()
     table, total = table[known], total[known]
     smallest = max(MIN_PROBLEM, MIN_SHARE * total.size)
     flagged, harmless = _slow_modes(table, total, smallest)
     groups = _groups(flagged, smallest)
     normal = np.asarray(~flagged.any(axis=0), dtype=np.bool_)
     problems = [_problem(steps, table, total, group, normal, harmless, known) for group in groups]
-    return Degraded(tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs))))
+    return tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs)))
 
 
 def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, set[int]]:

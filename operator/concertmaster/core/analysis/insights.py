@@ -178,7 +178,7 @@ def _slow(runs: Sequence[RunRecord], analysis: Analysis) -> tuple[SlowRuns, ...]
     levels = [bisect_right([p.time for p in analysis.trend.points], run.end or 0.0) for run in runs]
     return tuple(
         SlowRuns(tuple(runs[i].run for i in problem.runs), problem.steps, problem.extra_seconds)
-        for problem in find_degraded(steps, table, totals).problems
+        for problem in find_degraded(steps, table, totals)
         if problem.extra_seconds >= least and not _is_level(problem.runs, levels)
     )
 
