@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from concertmaster.engines.base import Engine
-from concertmaster.engines.graph.steps import KIND, claims, define, place, settle
+from concertmaster.engines.graph.steps import claims, define, place, settle
 from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.labels.definition import KIND
 
 
 def engine(others: Iterable[Engine]) -> Engine:

@@ -29,8 +29,8 @@ from concertmaster.engines.common.placing import QUERIED, AssignedPod, Candidate
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import definition as labels
+from concertmaster.engines.labels.definition import KIND
 
-KIND = "WorkflowProfile"
 MAX_ATTEMPTS = 100  # of one step in one run: a larger result is not a plausible number of attempts
 
 

@@ -63,19 +63,15 @@ def read_train(
     return live_run(obj, key, (), end_of(obj, _TRAIN_ENDS))
 
 
-APPLICATIONS = RunKind(
-    SPARK,
-    ended=lambda obj: _application(obj) is not Outcome.RUNNING,
-    workflow_of=workflow_of,
-    read=read_application,
-)
-TRAIN_JOBS = RunKind(
-    TRAIN,
-    ended=ended_by(_TRAIN_ENDS),
-    workflow_of=workflow_of,
-    read=read_train,
-)
-RAY_JOBS = replace(RUNS, workflow_of=workflow_of)
-RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS, "kuberay": RAY_JOBS}
+RUN_KINDS: Mapping[str, RunKind] = {
+    "spark": RunKind(
+        SPARK,
+        ended=lambda obj: _application(obj) is not Outcome.RUNNING,
+        workflow_of=workflow_of,
+        read=read_application,
+    ),
+    "kubeflow-trainer": RunKind(TRAIN, ended=ended_by(_TRAIN_ENDS), workflow_of=workflow_of, read=read_train),
+    "kuberay": replace(RUNS, workflow_of=workflow_of),
+}
 """By preset. Volcano Jobs are left out: their kind has the name of the one in ``batch``, and their pods end with
 them."""
