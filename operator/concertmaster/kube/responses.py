@@ -6,9 +6,8 @@ Pages of a list are decoded object by object: a page of definitions of a megabyt
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import urllib3
@@ -22,70 +21,17 @@ FIRST_PAGE = 10
 NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
 _CHUNK = 65_536
 _PAGE_BYTES = 4 * MIB
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
-
-
-class Page:
-    """The text of one page. ``token``: the continue token, known when all items were consumed; empty for none."""
-
-    def __init__(self, payload: bytes) -> None:
-        """Raises ValueError for anything but a complete JSON object; errors inside are found while iterating."""
-        self._text = payload.decode()
-        if not (self._is("{", 0) and self._text.rstrip().endswith("}")):
-            raise ValueError("no JSON object, or one cut short")
-        self.token = ""
-        self._objects = 0
-
-    def next_limit(self, limit: int, most: int) -> int:
-        """How many objects the next page may have, by the size of those on this one, which had at most ``limit``."""
-        average = len(self._text) / max(1, self._objects)
-        return max(1, min(most, 2 * limit, int(_PAGE_BYTES / average)))
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The objects in order; each is released with its caller's last reference. Raises ValueError for invalid JSON."""
-        at = self._expect("{", 0)
-        while not self._is("}", at):
-            key, at = self._value(at)
-            at = self._expect(":", at)
-            if key == "items" and self._is("[", at):
-                at = self._expect("[", at)
-                while not self._is("]", at):
-                    item, at = self._value(at)
-                    self._objects += 1
-                    yield item
-                    at = self._after(at, "]")
-                at = self._expect("]", at)
-            else:
-                value, at = self._value(at)
-                if key == "metadata" and isinstance(value, dict):
-                    self.token = str(value.get("continue") or "")
-            at = self._after(at, "}")
-
-    def _skip(self, at: int) -> int:
-        space = _SPACE.match(self._text, at)
-        return space.end() if space is not None else at
-
-    def _is(self, sign: str, at: int) -> bool:
-        return self._text.startswith(sign, self._skip(at))
-
-    def _expect(self, sign: str, at: int) -> int:
-        at = self._skip(at)
-        if not self._text.startswith(sign, at):
-            raise ValueError(f"{sign!r} expected at character {at}")
-        return at + len(sign)
-
-    def _after(self, at: int, end: str) -> int:
-        """Behind the comma, or at the end of the list or object."""
-        return at if self._is(end, at) else self._expect(",", at)
-
-    def _value(self, at: int) -> tuple[Any, int]:
-        return _DECODER.raw_decode(self._text, self._skip(at))
+T = TypeVar("T")
 
 
 class _ListMeta(msgspec.Struct):  # null is what a server in Go makes of what it never set
     token: str | None = msgspec.field(name="continue", default=None)
     remaining: int | None = msgspec.field(name="remainingItemCount", default=None)
+
+
+class _List(msgspec.Struct, Generic[T]):
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    items: list[T] | None = None
 
 
 class _ObjectMeta(msgspec.Struct):
@@ -107,27 +53,35 @@ class _Item(msgspec.Struct):
     metadata: _ObjectMeta | None = None
 
 
-class _MetadataList(msgspec.Struct):
-    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[_Item] | None = None
+class Page:
+    """One page of a list. ``token``: the continue token, empty for none; ``objects``: how many there are from this page on,
+    None where the server does not say."""
 
+    _decoder: Any = msgspec.json.Decoder(_List[msgspec.Raw])
 
-_METADATA_LIST = msgspec.json.Decoder(_MetadataList)
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError for what is no list."""
+        page = self._decoder.decode(payload)
+        self.token, self._items = page.metadata.token or "", page.items or []
+        remaining = page.metadata.remaining if self.token else 0
+        self.objects = None if remaining is None else len(self._items) + remaining
+        self._bytes = len(payload)
+
+    def next_limit(self, limit: int, most: int) -> int:
+        """How many objects the next page may have, by the size of those on this one, which had at most ``limit``."""
+        average = self._bytes / max(1, len(self._items))
+        return max(1, min(most, 2 * limit, int(_PAGE_BYTES / average)))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The objects in order; each is released with its caller's last reference. Raises ValueError for one that cannot
+        be decoded."""
+        return map(msgspec.json.decode, self._items)
 
 
 class MetadataPage(Page):
     """A page from which only the metadata that identify, date and label an object are decoded."""
 
-    def __init__(self, payload: bytes) -> None:
-        """Raises ValueError for what is no list of objects."""
-        try:
-            decoded = _METADATA_LIST.decode(payload)
-        except msgspec.MsgspecError as error:
-            raise ValueError(str(error)) from error
-        self.token, self._items = decoded.metadata.token or "", decoded.items or []
-        remaining = decoded.metadata.remaining if self.token else 0
-        self.objects = None if remaining is None else len(self._items) + remaining
-        """How many there are from this page on; None where the server does not say."""
+    _decoder = msgspec.json.Decoder(_List[_Item])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for item in self._items:
