@@ -26,7 +26,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.kube.operator_service import OperatorService
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus, fail, ok, warn
 from concertmaster.prometheus.collect.examination import Examination
 from concertmaster.report.workflows.fields import moment
 from concertmaster.report.workflows.rows import OLD
@@ -101,20 +101,20 @@ def history(server: DatabaseAddress) -> Iterator[Diagnostic]:
     try:
         found = server_state(server)
     except HistoryError as error:
-        yield Diagnostic(name, DiagnosticStatus.FAIL, str(error))
+        yield fail(name, str(error))
         return
     said = f"answers; schema {schema} has " + (f"version {found.version}" if found.version else "no tables yet")
     if not found.writes:
         fix = "point history.url at the primary server"
-        yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}; it is a read-only standby", fix)
+        yield fail(name, f"{said}; it is a read-only standby", fix)
     elif not found.creates:
         fix = f"make the user the owner of schema {schema}"
-        yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}, and this user may not create any there", fix)
+        yield fail(name, f"{said}, and this user may not create any there", fix)
     elif found.version < found.ours:
         coming = f", the operator brings it to {found.ours} at its startup"
-        yield Diagnostic(name, DiagnosticStatus.OK, said + coming)
+        yield ok(name, said + coming)
     else:
-        yield Diagnostic(name, DiagnosticStatus.OK, said)
+        yield ok(name, said)
 
 
 def archives(configured: settings.Settings) -> Iterator[Diagnostic]:
@@ -128,12 +128,12 @@ def _archive(name: str, opening: Callable[[], ArchiveTable], namespaces: Sequenc
         with closing(opening()) as archive:
             newest = archive.newest(namespaces)
     except ArchiveError as error:
-        return Diagnostic(name, DiagnosticStatus.WARN, str(error))
+        return warn(name, str(error))
     if namespaces and newest is None:
         where = text.listing(list(namespaces))
         fix = f"compare {name} with the configuration of the engine that writes it, unless no run was archived yet"
-        return Diagnostic(name, DiagnosticStatus.WARN, f"can be read, but holds no run of {where}", fix)
-    return Diagnostic(name, DiagnosticStatus.OK, "can be read")
+        return warn(name, f"can be read, but holds no run of {where}", fix)
+    return ok(name, "can be read")
 
 
 def cluster(
@@ -146,7 +146,7 @@ def cluster(
     try:
         client = KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
-        yield Diagnostic("API server", DiagnosticStatus.FAIL, str(error), "give --kubeconfig FILE, or --skip-cluster")
+        yield fail("API server", str(error), "give --kubeconfig FILE, or --skip-cluster")
         return
     try:
         for resource in OWN_KINDS:
@@ -161,24 +161,20 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
     try:
         count = sum(1 for _ in client.items(resource.path(namespace), metadata_only=True))
     except NotFound:
-        return Diagnostic(
-            resource.plural,
-            DiagnosticStatus.FAIL,
-            "this kind is not installed",
-            "kubectl apply --server-side -f crds/ (or the Helm chart)",
-        )
+        fix = "kubectl apply --server-side -f crds/ (or the Helm chart)"
+        return fail(resource.plural, "this kind is not installed", fix)
     except Forbidden as error:
         if namespace is not None and not resource.namespaced:  # those of a team need not see it
             result = "not checked: you have no right to list them; status.policy of a profile names the one in force"
-            return Diagnostic(resource.plural, DiagnosticStatus.WARN, result)
+            return warn(resource.plural, result)
         fix = "" if namespace is not None else "name a namespace of yours: -n NAMESPACE; or "
         fix += "give yourself the right to list it, or ask who has it"
         fix = profiles.connection_remedy(error) or fix
-        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
+        return fail(resource.plural, str(error), fix)
     except KubeError as error:
         fix = profiles.connection_remedy(error) or "check that the API server responds"
-        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
-    return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
+        return fail(resource.plural, str(error), fix)
+    return ok(resource.plural, text.count(count, "object"))
 
 
 def _answers(client: KubeClient, namespace: str | None, operator: tuple[str, str]) -> Iterator[Diagnostic]:
@@ -191,12 +187,12 @@ def _answers(client: KubeClient, namespace: str | None, operator: tuple[str, str
         _, problem = OperatorService(client, *operator).document(profile)
         name, where = "operator", "/".join(operator)
         if problem in ("", operator_service.NOT_ANALYSED):
-            yield Diagnostic(name, DiagnosticStatus.OK, f"Service {where} answers")
+            yield ok(name, f"Service {where} answers")
         elif problem.startswith((operator_service.NO_RIGHT, operator_service.NO_SERVICE)):
-            yield Diagnostic(name, DiagnosticStatus.WARN, f"not checked: {problem}")
+            yield warn(name, f"not checked: {problem}")
         else:
             result = f"Service {where} does not answer: {problem}"
-            yield Diagnostic(name, DiagnosticStatus.FAIL, result, f"{_RUNNING}: {_PODS}")
+            yield fail(name, result, f"{_RUNNING}: {_PODS}")
 
 
 _FIRST_CYCLE = 600.0  # seconds within which a new object is processed: two cycles at the default interval
@@ -228,26 +224,17 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
             hidden = True  # reported by _installed
     if not watched and not hidden:
         fix = "kubectl apply -f examples/policy.yaml, or create a WorkflowProfile"
-        yield Diagnostic(
-            "workflows",
-            DiagnosticStatus.WARN,
-            "nothing is watched: no profile exists and no policy has spec.discover",
-            fix,
-        )
+        yield warn("workflows", "nothing is watched: no profile exists and no policy has spec.discover", fix)
     if new:
         result = f"created less than {text.duration(_FIRST_CYCLE)} ago; processed in the operator's next cycle"
-        yield Diagnostic(objects(new), DiagnosticStatus.OK, result)
+        yield ok(objects(new), result)
     if unseen:
         fix = f"{_RUNNING} and that its configuration includes the namespace"
-        yield Diagnostic(objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)
+        yield warn(objects(unseen), "not processed by any operator yet", fix)
     if left:
         result = f"not brought up to date since {to_minute(max(left.values()))}, and no condition says why"
         fix = f"{_RUNNING}: {_PODS}"
-        yield Diagnostic(objects(list(left)), DiagnosticStatus.FAIL, result, fix)
+        yield fail(objects(list(left)), result, fix)
     for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
-        yield Diagnostic(
-            objects(cause.names),
-            DiagnosticStatus.FAIL if cause.prevents else DiagnosticStatus.WARN,
-            f"{cause.type} is {cause.status} ({cause.reason})",
-            cause.message,
-        )
+        found = fail if cause.prevents else warn
+        yield found(objects(cause.names), f"{cause.type} is {cause.status} ({cause.reason})", cause.message)

@@ -22,3 +22,18 @@ class Diagnostic:
     mark: DiagnosticStatus
     result: str
     fix: str = ""
+
+
+def ok(name: str, result: str) -> Diagnostic:
+    """A check that passed."""
+    return Diagnostic(name, DiagnosticStatus.OK, result)
+
+
+def warn(name: str, result: str, fix: str = "") -> Diagnostic:
+    """A check after which some figures stay unknown."""
+    return Diagnostic(name, DiagnosticStatus.WARN, result, fix)
+
+
+def fail(name: str, result: str, fix: str = "") -> Diagnostic:
+    """A check after which recommendations are impossible or wrong."""
+    return Diagnostic(name, DiagnosticStatus.FAIL, result, fix)

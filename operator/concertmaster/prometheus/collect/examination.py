@@ -16,7 +16,7 @@ from concertmaster.core.text import duration
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.client.server_clock import MIN_SKEW, REMEDY, in_words
-from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.diagnostics import Diagnostic, DiagnosticStatus, fail, ok, warn
 from concertmaster.prometheus.collect.early_deletions import ends_missed
 from concertmaster.prometheus.collect.exported_labels import unexported_labels
 from concertmaster.prometheus.collect.source_traits import ask_labels
@@ -97,201 +97,162 @@ class Examination:
             yield self._guard("scrape interval", self._interval)
         yield self._guard("retention", self._retention)
         yield self._guard("recording rules", self._recorded)
-        yield self._clock()
+        yield self._guard("clock", self._clock)
 
-    def _guard(self, name: str, check: Callable[[], Diagnostic]) -> Diagnostic:
+    def _guard(self, name: str, check: Callable[[str], Diagnostic]) -> Diagnostic:
         try:
-            return check()
+            return check(name)
         except MetricsError as error:
-            return Diagnostic(name, DiagnosticStatus.FAIL, error.what, error.remedy)
+            return fail(name, error.what, error.remedy)
 
-    def _value(self, query: str, name: str) -> float | None:
-        answer = self._client.instant(query, self._now, name=name, whole=False)
+    def _value(self, query: str) -> float | None:
+        answer = self._client.instant(query, self._now, whole=False)
         return answer.values[0] if len(answer) else None
 
     def _over(self, metric: str, *matchers: str) -> str:
         return f"last_over_time({selector(metric, [*self._base, *matchers])}[{_HOURS}h])"
 
-    def _reach(self) -> Diagnostic:
+    def _reach(self, name: str) -> Diagnostic:
         info = self._client.info()
-        self._value("vector(1)", "reachability")
+        self._value("vector(1)")
         version = f"version {info.version}" if info.version else "its version is unknown"
-        return Diagnostic("metrics source", DiagnosticStatus.OK, f"{self._client.source.url} answers, {version}")
+        return ok(name, f"{self._client.source.url} answers, {version}")
 
     def _exported(self, exporter: _Exporter) -> list[Diagnostic]:
         """The checks of one exporter's series: one for all where it has none, which no allow-list explains."""
         series = [s for s in SERIES if s.series.startswith(exporter.prefix)]
-        checks = [self._guard(s.series, partial(self._series, s)) for s in series]
+        checks = [self._guard(s.series, partial(self._series, missing=s)) for s in series]
         if any(
             check.mark is DiagnosticStatus.OK or check.fix != s.fix for check, s in zip(checks, series, strict=True)
         ):
             return checks
         result = f"none of its {len(series)} series in the last {_HOURS} h: {exporter.effect}"
-        return [Diagnostic(exporter.name, DiagnosticStatus.FAIL, result, exporter.fix)]
+        return [fail(exporter.name, result, exporter.fix)]
 
-    def _series(self, missing: MissingSeries) -> Diagnostic:
-        count = self._value(f"count({self._over(missing.series)})", missing.series)
-        if count:
-            return Diagnostic(missing.series, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
-        mark = DiagnosticStatus.FAIL if missing.essential else DiagnosticStatus.WARN
-        result = f"no series in the last {_HOURS} h: {missing.effect}"
-        if self._base and self._anywhere(missing.series):
+    def _series(self, name: str, missing: MissingSeries) -> Diagnostic:
+        if count := self._value(f"count({self._over(name)})"):
+            return ok(name, f"{count:.0f} series in the last {_HOURS} h")
+        found = fail if missing.essential else warn
+        if self._base and self._anywhere(name):
             matchers = f"extraMatchers of this source ({', '.join(sorted(self._client.source.extra_matchers))})"
             result = f"the metrics source has series, but none that {matchers} select: {missing.effect}"
-            return Diagnostic(
-                missing.series, mark, result, "correct extraMatchers, or have this scrape add these labels"
-            )
-        return Diagnostic(missing.series, mark, result, missing.fix)
+            return found(name, result, "correct extraMatchers, or have this scrape add these labels")
+        return found(name, f"no series in the last {_HOURS} h: {missing.effect}", missing.fix)
 
     def _anywhere(self, metric: str) -> bool:
         """Whether the source has a series without extraMatchers, as far as it says: that may be of many clusters."""
         with suppress(MetricsError):
-            return bool(self._value(f"count(last_over_time({metric}[{_HOURS}h]))", metric))
+            return bool(self._value(f"count(last_over_time({metric}[{_HOURS}h]))"))
         return False
 
-    def _honor_labels(self) -> Diagnostic:
+    def _honor_labels(self, name: str) -> Diagnostic:
         if names := self._client.source.labels.state_metrics:
-            return Diagnostic(
-                "honor_labels",
-                DiagnosticStatus.OK,
-                f"labels are read as configured: {', '.join(sorted(names.values()))}",
-            )
-        moved = self._value(
-            f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})", "honor_labels"
-        )
-        if moved:
-            return Diagnostic(
-                "honor_labels",
-                DiagnosticStatus.WARN,
+            return ok(name, f"labels are read as configured: {', '.join(sorted(names.values()))}")
+        if self._value(f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})"):
+            return warn(
+                name,
                 "namespace and pod of kube-state-metrics arrive as exported_namespace and exported_pod",
                 "set honorLabels: true in the ServiceMonitor (honor_labels in the scrape config) of kube-state-metrics",
             )
-        return Diagnostic("honor_labels", DiagnosticStatus.OK, "pods keep their own namespace and pod labels")
+        return ok(name, "pods keep their own namespace and pod labels")
 
-    def _pod_labels(self) -> Diagnostic:
+    def _pod_labels(self, name: str) -> Diagnostic:
         lacking = unexported_labels(self._client, self._now, f"[{_HOURS}h]")
         if lacking is not None:
-            return Diagnostic("pod labels", DiagnosticStatus.WARN, f"{lacking.series}: {lacking.effect}", lacking.fix)
-        return Diagnostic("pod labels", DiagnosticStatus.OK, "the labels that the engines seen here need are exported")
+            return warn(name, f"{lacking.series}: {lacking.effect}", lacking.fix)
+        return ok(name, "the labels that the engines seen here need are exported")
 
-    def _pod_ends(self) -> Diagnostic:
+    def _pod_ends(self, name: str) -> Diagnostic:
         missed, of = ends_missed(self._client, self._now, f"[{_HOURS}h]")
         if missed > _MISSED_ENDS * of:
-            return Diagnostic(
-                "pod ends",
-                DiagnosticStatus.WARN,
+            return warn(
+                name,
                 f"{missed} of {of} pods of runs that were deleted in the last {_HOURS} h were gone before their end was"
                 " scraped; their outcomes stay unknown",
                 "keep finished pods for at least two scrapes: Argo: podGC.deleteDelayDuration: 120s; Jobs:"
                 " ttlSecondsAfterFinished: 300",
             )
         seen = f"scraped of {of - missed} of {of} deleted pods of runs" if of else "no pod of a run was deleted"
-        return Diagnostic("pod ends", DiagnosticStatus.OK, f"{seen} in the last {_HOURS} h")
+        return ok(name, f"{seen} in the last {_HOURS} h")
 
-    def _cgroup_id(self) -> Diagnostic:
+    def _cgroup_id(self, name: str) -> Diagnostic:
         nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))
-        without = self._value(f"count({self._over(queries.WORKING_SET, *nameless)})", "cgroup id")
-        if without:
-            return Diagnostic(
-                "cgroup id",
-                DiagnosticStatus.WARN,
-                f"{without:.0f} container series lack the label id: a reused pod name cannot be distinguished",
-                f"keep the label id in {_KUBELET}",
-            )
-        return Diagnostic("cgroup id", DiagnosticStatus.OK, "container series carry the cgroup path")
+        if without := self._value(f"count({self._over(queries.WORKING_SET, *nameless)})"):
+            result = f"{without:.0f} container series lack the label id: a reused pod name cannot be distinguished"
+            return warn(name, result, f"keep the label id in {_KUBELET}")
+        return ok(name, "container series carry the cgroup path")
 
-    def _labels(self) -> Diagnostic:
-        found = dict.fromkeys(m for name, m in self._series_labels().findings.items() if name != CLUSTERS)
+    def _labels(self, name: str) -> Diagnostic:
+        found = dict.fromkeys(m for series, m in self._series_labels().findings.items() if series != CLUSTERS)
         if found:
             result = "; ".join(f"{missing.series}: {missing.effect}" for missing in found)
-            return Diagnostic("labels", DiagnosticStatus.FAIL, result, "; ".join(dict.fromkeys(m.fix for m in found)))
-        return Diagnostic("labels", DiagnosticStatus.OK, "series of pods and containers say what they are of")
+            return fail(name, result, "; ".join(dict.fromkeys(m.fix for m in found)))
+        return ok(name, "series of pods and containers say what they are of")
 
-    def _clusters(self) -> Diagnostic:
+    def _clusters(self, name: str) -> Diagnostic:
         found = self._series_labels().clusters
         if found is not None:
-            return Diagnostic("one cluster", DiagnosticStatus.FAIL, found.effect, found.fix)
-        return Diagnostic("one cluster", DiagnosticStatus.OK, "one cluster, or the source is limited to one")
+            return fail(name, found.effect, found.fix)
+        return ok(name, "one cluster, or the source is limited to one")
 
     def _series_labels(self) -> SeriesLabels:
         if self._found is None:
             self._found = ask_labels(self._client, self._now, _RECENTLY)
         return self._found
 
-    def _interval(self) -> Diagnostic:
+    def _interval(self, name: str) -> Diagnostic:
         series = selector(queries.WORKING_SET, [*self._base, self._usage.match("container", "!=", "")])
-        most = self._value(f"max(count_over_time({series}[30m]))", "scrape interval")
+        most = self._value(f"max(count_over_time({series}[30m]))")
         if not most or most < 2:
-            return Diagnostic(
-                "scrape interval", DiagnosticStatus.WARN, "no container ran long enough in the last 30 min to tell"
-            )
-        seconds = 1800.0 / most
-        if seconds > 31:
-            return Diagnostic(
-                "scrape interval",
-                DiagnosticStatus.WARN,
-                f"containers are sampled about every {seconds:.0f} s: pods shorter than that leave no usage",
-                "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
-            )
-        return Diagnostic("scrape interval", DiagnosticStatus.OK, f"containers are sampled about every {seconds:.0f} s")
+            return warn(name, "no container ran long enough in the last 30 min to tell")
+        sampled = f"containers are sampled about every {1800.0 / most:.0f} s"
+        if 1800.0 / most > 31:
+            fix = "scrape the kubelet's /metrics/cadvisor every 15s to 30s"
+            return warn(name, f"{sampled}: pods shorter than that leave no usage", fix)
+        return ok(name, sampled)
 
-    def _clock(self) -> Diagnostic:
+    def _clock(self, name: str) -> Diagnostic:
         """By all answers to the other checks."""
         ahead = self._client.clock.nearest
         if ahead is None:
-            return Diagnostic("clock", DiagnosticStatus.OK, "not known: no answer says when it was sent (Date)")
+            return ok(name, "not known: no answer says when it was sent (Date)")
         if abs(ahead) < MIN_SKEW:
-            text = f"within {duration(MIN_SKEW)} of that of this process"
-            return Diagnostic("clock", DiagnosticStatus.OK, text)
-        return Diagnostic(
-            "clock", DiagnosticStatus.WARN, in_words(ahead, "this process", self._client.source.name), REMEDY
-        )
+            return ok(name, f"within {duration(MIN_SKEW)} of that of this process")
+        return warn(name, in_words(ahead, "this process", self._client.source.name), REMEDY)
 
-    def _recorded(self) -> Diagnostic:
-        counts = [(s, self._value(recorded.evaluations(self._base, s), "recording rules")) for s in recorded.SPANS]
-        seen = max((count or 0.0 for _, count in counts), default=0.0)
-        name = "recording rules"
+    def _recorded(self, name: str) -> Diagnostic:
+        counts = [(span, self._value(recorded.evaluations(self._base, span)) or 0.0) for span in recorded.SPANS]
+        seen, hourly = max(count for _, count in counts), counts[0][1]
         if not seen:
             hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes queries cheaper"
-            return Diagnostic(name, DiagnosticStatus.OK, hint)
+            return ok(name, hint)
         if self._client.source.delay_seconds > recorded.LATEST:
-            return Diagnostic(
+            return warn(
                 name,
-                DiagnosticStatus.WARN,
                 f"not used: delaySeconds of this source is above {recorded.LATEST}, so records may lack late samples",
                 f"lower delaySeconds to {recorded.LATEST} where samples arrive that soon; else turn the rules off",
             )
         most = recorded.SPANS[0] // recorded.INTERVAL + 1
-        if (counts[0][1] or 0.0) > most:
-            return Diagnostic(
+        if hourly > most:
+            return warn(
                 name,
-                DiagnosticStatus.WARN,
-                f"not used: {counts[0][1]:.0f} evaluations in the last hour, where one per minute is at most {most}",
+                f"not used: {hourly:.0f} evaluations in the last hour, where one per minute is at most {most}",
                 f"leave the group's interval at {recorded.INTERVAL}s, and let the source remove duplicates of replicas",
             )
-        span = recorded.covered((span, count or 0.0) for span, count in counts)
+        span = recorded.covered(counts)
         if not span:
-            return Diagnostic(
+            return warn(
                 name,
-                DiagnosticStatus.WARN,
                 f"{seen:.0f} evaluations in {recorded.SPANS[-1] // 3600} h, with holes in the last hour: they are not used",
                 "nothing to do if the rules are younger than an hour; else see why Prometheus misses evaluations",
             )
-        return Diagnostic(name, DiagnosticStatus.OK, f"in use for pods that lived up to {span // 3600} h")
+        return ok(name, f"in use for pods that lived up to {span // 3600} h")
 
-    def _retention(self) -> Diagnostic:
+    def _retention(self, name: str) -> Diagnostic:
         info = self._client.info()
-        retention = info.retention
-        if retention is None:
-            return Diagnostic(
-                "retention", DiagnosticStatus.OK, "not reported; the operator keeps its own history of runs"
-            )
-        days = info.retention_days
-        if days is not None and days < 7:
-            return Diagnostic(
-                "retention",
-                DiagnosticStatus.WARN,
-                f"{retention}: a fresh install sees less than a week of runs",
-                "keep at least two weeks (--storage.tsdb.retention.time=15d)",
-            )
-        return Diagnostic("retention", DiagnosticStatus.OK, retention)
+        if info.retention is None:
+            return ok(name, "not reported; the operator keeps its own history of runs")
+        if info.retention_days is not None and info.retention_days < 7:
+            fix = "keep at least two weeks (--storage.tsdb.retention.time=15d)"
+            return warn(name, f"{info.retention}: a fresh install sees less than a week of runs", fix)
+        return ok(name, info.retention)
