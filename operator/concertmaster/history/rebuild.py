@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
+from math import inf
 from typing import Any
 
 from concertmaster.core.attempts import begin
@@ -141,7 +142,21 @@ def _with_end(run: RunRecord, end: RunRecord) -> RunRecord:
     run = replace(
         run, steps=steps, outcome=outcome, suspension=held, pauses=pauses, created=end.created, fetched=end.fetched
     )
-    return without_pauses(_sized(run, end.input_size))
+    return without_pauses(_sized(_cut(run, end), end.input_size))
+
+
+def _cut(run: RunRecord, end: RunRecord) -> RunRecord:
+    """``run`` without the time its pods went on after its end, as its engine reports it: a Ray cluster may be kept after its
+    run, for a while or for good. Pods that ended by themselves did so as part of it."""
+    if end.source is not Source.LIVE or end.end is None:
+        return run
+    steps = tuple(
+        replace(e, finished=end.end)
+        if e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) and begin(e) < end.end < (e.finished or inf)
+        else e
+        for e in run.steps
+    )
+    return run if steps == run.steps else replace(run, steps=steps, end=min(run.end or inf, end.end))
 
 
 def _killed_for_good(steps: tuple[StepExecution, ...]) -> tuple[StepExecution, ...]:

@@ -77,6 +77,19 @@ def test_a_job_that_completed_although_pods_failed_succeeded() -> None:
         assert outcomes(runs(other, pods=pods)) == [("r1", Outcome.FAILED, 1)]
 
 
+@pytest.mark.parametrize("finished", [None, 400.0], ids=["still running", "deleted later"])
+def test_a_pod_that_outlives_its_run_counts_until_its_end(finished: float | None) -> None:
+    """As of a Ray cluster that is kept, or deleted after its TTL."""
+    kept = replace(LOST, finished=finished)
+    (found,) = runs(end(Outcome.SUCCEEDED), pods={"r1": [kept]})
+    assert (found.end, found.steps[0].finished) == (60.0, 60.0)
+    before = replace(ran("2", 10.0), finished=50.0)
+    (both,) = runs(end(Outcome.SUCCEEDED), pods={"r1": [kept, before]})
+    assert [e.finished for e in both.steps] == [60.0, 50.0]
+    (by_metrics,) = runs(end(Outcome.SUCCEEDED, Source.HISTORY), pods={"r1": [kept]})
+    assert by_metrics.steps[0].finished == finished
+
+
 def test_times_are_those_of_the_pods() -> None:
     (found,) = runs(end(Outcome.SUCCEEDED), pods={"r1": [ran("1", 10.0)]})
     assert (found.start, found.end) == (10.0, 20.0)
