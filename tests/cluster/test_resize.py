@@ -11,7 +11,7 @@ from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, 
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.common.pods import read_pod, reduced_pod
-from concertmaster.history.rebuild import join
+from concertmaster.history.live_rows import join
 from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply
 

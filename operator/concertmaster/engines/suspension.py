@@ -84,7 +84,7 @@ def _of_workload(raw: Raw) -> Suspension | None:
     evictions = sum(whole(row.get("count"), "count", problems) or 0 for row in rows)
     evicted = evictions or int(("Evicted", "True") in conditions or ("Evicted", "False") in conditions)
     queue = text(admission.get("clusterQueue"), "status.admission.clusterQueue", problems)
-    return Suspension(max(0.0, at - created - past), f"ClusterQueue {queue}" if queue else None, evicted)
+    return Suspension(max(0.0, at - created - past), f"ClusterQueue {queue}" if queue else None, evicted, at)
 
 
 def _of_run(record: RunRecord, obj: KubeObject, kind: object) -> Suspension | None:
@@ -105,7 +105,7 @@ def _of_run(record: RunRecord, obj: KubeObject, kind: object) -> Suspension | No
         return None
     if kind in ("Workflow", "PipelineRun") and resumed - created < _MIN_SUSPENSION:
         return None
-    return Suspension(max(0.0, resumed - created), by)
+    return Suspension(max(0.0, resumed - created), by, until=resumed)
 
 
 def _conditions(obj: KubeObject) -> dict[tuple[str, str], float]:

@@ -127,7 +127,7 @@ def encode_record(record: RunRecord) -> bytes:
     known = (record.start, record.end, record.outcome.value, record.source.value, record.fingerprint)
     head: list[object] = [*known, dict(record.extra)]
     held = record.suspension
-    suspended = None if held is None else [held.seconds, held.by, held.evictions]
+    suspended = None if held is None else [held.seconds, held.by, held.evictions, held.until]
     more = _trimmed(
         [[list(p) for p in record.pauses] or None, record.input_size, suspended, record.created, record.fetched]
     )

@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import inf
-from typing import Any
 
 from concertmaster.core.attempts import begin
-from concertmaster.core.known import largest
 from concertmaster.core.model import (
-    ContainerFact,
     Outcome,
     RunRecord,
     Source,
@@ -25,13 +22,12 @@ from concertmaster.core.model import (
     without_pauses,
 )
 from concertmaster.core.model.facts import OOM_KILLED
-from concertmaster.engines import RunBuilder, span
+from concertmaster.engines import RunBuilder
 from concertmaster.engines.retried_runs import Pause
+from concertmaster.history.live_rows import join
 
-_SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 _SECOND = 1.0  # resolution of the times of objects
-_MAIN = "main"  # the container of an Argo template, beside those of its executor
 
 
 def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, builder: RunBuilder) -> list[RunRecord]:
@@ -52,7 +48,9 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
         joined = _with_end(builder.run(run, [*lost, *unlinked]), replace(live, start=_begun(live)))
     elif joined.end is not None:  # the end before a retry may not have been read
         known = (joined.pauses, between) if len(joined.pauses) > len(between) else (between, joined.pauses)
-        joined = replace(joined, pauses=_together(*known))
+        idle = _pauses(joined, live)
+        held = _suspended(live.suspension, joined, idle)
+        joined = replace(joined, pauses=_together(_together(*known), idle), suspension=held)
     joined = without_pauses(joined)
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
@@ -61,28 +59,29 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
 
 def _lost(live: RunRecord, rows: Sequence[StepExecution]) -> list[StepExecution]:
     """The pods of the run that its object no longer knows: deleted and replaced, as from a node that is drained, which a Job
-    does not count if its podFailurePolicy ignores disruptions, or by a suspension, after which the Job begins anew. Only of
-    steps that wait for no other, which lose nothing where their attempts are numbered by their times."""
+    does not count if its podFailurePolicy ignores disruptions, or by a suspension, after which the run begins anew. Where
+    steps wait for others, whose attempts are not numbered by their times, only those from before a suspension."""
     begun = _begun(live)
-    if live.end is None or begun is None or any(name != e.step for e in live.steps for name in e.after or ()):
+    if live.end is None or begun is None:
         return []
+    linked = any(name != e.step for e in live.steps for name in e.after or ())
     known = {e.pod for e in live.steps}
     since = (live.created if live.created is not None else begun) - _SECOND
+    until = begun - _SECOND if linked else live.end
     return [
         e
         for e in rows
         if e.pod not in known and e.outcome is not Outcome.SUCCEEDED
-        if e.created is not None and since <= e.created < live.end
+        if e.created is not None and since <= e.created < until
         # A pod from before the suspension whose end is unknown would make the suspension run time.
         if e.created >= begun - _SECOND or e.finished is not None
     ]
 
 
 def _begun(live: RunRecord) -> float | None:
-    """When the run began, or began anew (unix seconds). A JobSet that Kueue evicted has no time of that but its pods'."""
-    ready = min((e.ready for e in live.steps if e.ready is not None), default=None)
-    evicted = live.suspension is not None and live.suspension.evictions > 0
-    return ready if not evicted or live.start is None or ready is None else max(ready, live.start)
+    """When the run began, or began anew (unix seconds)."""
+    resumed = live.suspension.until if live.suspension is not None else None
+    return resumed if resumed is not None else min((e.ready for e in live.steps if e.ready is not None), default=None)
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:
@@ -179,28 +178,31 @@ def _completed(end: RunRecord) -> bool:
 
 
 def _pauses(run: RunRecord, end: RunRecord) -> tuple[Pause, ...]:
-    """The times in which nothing ran before the run was begun anew, as by a Job that was suspended: its start is when it was
-    resumed, and its first pod may be a second older. Of those before it are as many as Kueue evicted it more than once."""
-    if end.start is None:
+    """The times in which nothing ran before the run was begun anew, as by a suspension. ``end`` says when it was resumed
+    (a JobSet that starts its Jobs in order: when the last had started); the first pod may be a second older. Of the times
+    before the last one are as many as Kueue evicted it more than once."""
+    resumed, evicted = end.start, 0
+    if end.suspension is not None and end.suspension.until is not None:
+        resumed, evicted = end.suspension.until, end.suspension.evictions
+    rows = sorted(run.steps, key=begin)
+    if resumed is None or not rows:
         return ()
-    early = [e for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
-    late = [e.created for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
-    if not early or len(early) + len(late) != len(run.steps):
-        return ()
-    early.sort(key=begin)
-    ends = list(accumulate([e.finished or 0.0 for e in early], max))
-    gaps = [(until, begin(e)) for until, e in zip(ends, early[1:], strict=False) if until < begin(e)]
-    evicted = end.suspension.evictions if end.suspension is not None else 0
-    longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[: max(0, evicted - 1)]
-    return (*longest, (ends[-1], min([end.start, *late])))
+    begins = [begin(e) for e in rows[1:]] + [resumed] * (
+        begin(rows[-1]) < resumed - _SECOND
+    )  # its pods are not known yet
+    ends = accumulate([float("inf") if e.finished is None else e.finished for e in rows], max)
+    gaps = [(a, min(b, resumed)) for a, b in zip(ends, begins, strict=False) if a < min(b, resumed) >= b - _SECOND]
+    longest = sorted(gaps[:-1], key=lambda gap: gap[0] - gap[1])[: max(0, evicted - 1)]
+    return (*longest, *gaps[-1:])
 
 
 def _suspended(held: Suspension | None, run: RunRecord, pauses: Sequence[Pause]) -> Suspension | None:
-    """The suspension of ``run``. By the conditions of a Job it lasts until it was last resumed: what ran before is none.
+    """The suspension of ``run``. By the conditions of a run it lasts until it was last resumed: what ran before is none.
     Kueue counts it itself."""
-    if held is None or held.by is not None or held.evictions or not pauses or run.start is None:
+    if held is None or held.by is not None or held.evictions or held.until is None or run.start is None:
         return held
-    return replace(held, seconds=max(0.0, held.seconds - (pauses[0][0] - run.start)))
+    ran = held.until - run.start - sum(until - since for since, until in pauses)
+    return replace(held, seconds=max(0.0, held.seconds - max(0.0, ran)))
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:
@@ -217,92 +219,6 @@ def _began_with(run: RunRecord, end: RunRecord) -> bool:
         return True
     last = max((e.created for e in run.steps if e.created is not None), default=run.start)
     return end.start - _SLACK <= max(run.start, last) and (end.end is None or run.start <= end.end + _SLACK)
-
-
-def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
-    """``live`` with the facts about its pods from the metrics: usage, node, and the pods' own times."""
-    by_pod: dict[str, list[StepExecution]] = {}
-    for e in rows:
-        if e.pod:
-            by_pod.setdefault(e.pod, []).append(e)
-    steps = tuple(_joined(e, _nearest(e, by_pod.get(e.pod or "", ()))) for e in live.steps)
-    start, end = span(steps)
-    return replace(
-        live, steps=steps, start=start if start is not None else live.start, end=end if end is not None else live.end
-    )
-
-
-def _nearest(live: StepExecution, seen: Sequence[StepExecution]) -> StepExecution | None:
-    """Of the pods of one name the one a live execution is about: the node of a retried Workflow has its pod made again."""
-    if len(seen) < 2:
-        return seen[0] if seen else None
-    at = live.finished if live.finished is not None else live.created
-    return min(seen, key=lambda e: abs((e.finished or e.created or 0.0) - (at or 0.0)))
-
-
-def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
-    """Times of the pod come from the metrics where they have them, so that history and live records agree."""
-    if seen is None or live.outcome is Outcome.CACHED:
-        return live
-    vanished = seen.outcome in (Outcome.UNKNOWN, Outcome.RUNNING)
-    ends = (live.finished, seen.finished) if vanished else (seen.finished, live.finished)
-    return replace(
-        live,
-        uid=live.uid or seen.uid,
-        node=live.node or seen.node,
-        created=seen.created if seen.created is not None else live.created,
-        scheduled=seen.scheduled if seen.scheduled is not None else live.scheduled,
-        started=seen.started if seen.started is not None else live.started,
-        serving=min((t for t in (live.serving, seen.serving) if t is not None), default=None),
-        # The pods of a Job that has failed are deleted while they run: only the metrics know until when they did.
-        finished=None
-        if live.outcome is Outcome.RUNNING and vanished
-        else next((t for t in ends if t is not None), None),
-        reason=live.reason or seen.reason,
-        containers=_killed(live.reason, _containers(live.containers, seen.containers)),
-        network_receive_bytes=seen.network_receive_bytes,
-        network_transmit_bytes=seen.network_transmit_bytes,
-        instance_type=seen.instance_type,
-        spot=seen.spot,
-        node_prices=seen.node_prices,
-        overhead=seen.overhead,
-        volumes=seen.volumes,
-    )
-
-
-def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) -> tuple[ContainerFact, ...]:
-    """Usage from the metrics, times from the live object where it has them: all containers of a Tekton pod start
-    together and wait, so only the TaskRun knows when each one worked."""
-    described = {c.name: c for c in live}
-    joined = [
-        replace(
-            c,
-            started=t.started if (t := described.get(c.name)) is not None and t.started is not None else c.started,
-            finished=t.finished if t is not None and t.finished is not None else c.finished,
-            reason=c.reason if c.reason is not None else (t.reason if t is not None else None),
-            restarted_after_oom=largest((c.restarted_after_oom, t.restarted_after_oom if t is not None else None)),
-            **_in_effect(described.get(c.name)),
-        )
-        for c in seen
-    ]
-    known = {c.name for c in seen}
-    return (*joined, *(c for c in live if c.name not in known))
-
-
-def _killed(reason: str | None, containers: tuple[ContainerFact, ...]) -> tuple[ContainerFact, ...]:
-    """The containers of a pod of which the engine's object says that it ran out of memory. Where its end was not scraped no
-    container says so: it was the one that does the work."""
-    if reason != OOM_KILLED or any(c.reason == OOM_KILLED for c in containers):
-        return containers
-    working = [c for c in containers if not (c.init or c.sidecar)]
-    main = next((c for c in working if c.name == _MAIN), working[0] if len(working) == 1 else None)
-    return tuple(replace(c, reason=OOM_KILLED) if c is main and c.reason is None else c for c in containers)
-
-
-def _in_effect(live: ContainerFact | None) -> dict[str, Any]:
-    """Sizes as the kubelet reported them: the metrics have what the pod asks for, which a resize may not have reached."""
-    sizes = {n: getattr(live, n) for n in _SIZES} if live is not None else {}
-    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _within(e: StepExecution, live: RunRecord) -> bool:

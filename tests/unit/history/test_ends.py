@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
 from concertmaster.engines.define import define
 from concertmaster.history import Store
-from concertmaster.history.rebuild import join
+from concertmaster.history.live_rows import join
 from tests.support.builders import container, run_record
 from tests.support.data.history_rows import ran
 from tests.support.history_places import Place
@@ -133,7 +133,7 @@ def test_a_pod_that_a_suspension_deleted_is_part_of_its_run_and_the_suspension_i
 @pytest.mark.parametrize("ready", [59.0, 8.0])
 def test_of_a_run_that_was_evicted_twice_neither_suspension_is_run_time(ready: float) -> None:
     """The start of a Job is when it was last resumed, that of a JobSet is its creation."""
-    held = Suspension(2.0 + 10.0 + 10.0, "ClusterQueue batch", 2)
+    held = Suspension(2.0 + 10.0 + 10.0, "ClusterQueue batch", 2, 60.0)
     own = replace(ran("3", 60.0), ready=ready, after=())
     job = replace(end(Outcome.SUCCEEDED, until=70.0), start=60.0, created=8.0, steps=(own,), suspension=held)
     cut = [ran(uid, at, outcome=Outcome.UNKNOWN, finished=at + 15.0) for uid, at in (("1", 10.0), ("2", 35.0))]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
-from concertmaster.history.rebuild import join
+from concertmaster.history.live_rows import join
 from concertmaster.history.store import Store
 from tests.support.builders import KEY, run_record
 

@@ -163,11 +163,12 @@ class StepExecution:
 class Suspension:
     """Seconds a run was suspended before its pods could be created. ``by``: the ClusterQueue of Kueue that admitted it or
     the lock it waited for, as "ClusterQueue batch" or "mutex/nightly" (None: unknown); ``evictions``: how often Kueue
-    stopped it again."""
+    stopped it again; ``until``: when it was last admitted or resumed (unix seconds; None: unknown)."""
 
     seconds: float
     by: str | None = None
     evictions: int = 0
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
