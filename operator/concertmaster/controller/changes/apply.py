@@ -189,19 +189,26 @@ class Apply:
             return begun  # the next cycle reads the outcome
         if result.outcome is PatchOutcome.DONE:
             self._writer.forget_refused(begun, now)
-        return self.settle(begun, now, result) or begun  # in progress, even if its status cannot be written now
+        # In progress, even if its status cannot be written now.
+        return self.settle(begun, now, result, before=raw) or begun
 
     def settle(
-        self, change: WorkflowChangeView, now: float, result: WriteResult | None = None
+        self,
+        change: WorkflowChangeView,
+        now: float,
+        result: WriteResult | None = None,
+        *,
+        before: Mapping[str, Any] | None = None,
     ) -> WorkflowChangeView | None:
         """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one. Without
         one, a target that is as before is waited for: the write may still be under way. What the server says it stored was
         written, even if somebody has undone it since: the next cycle sees that. So may they have where nothing says so,
-        if the target's generation has moved twice."""
+        if the target's generation has moved twice. ``before``: the target that was judged, which still says by whom a
+        field was applied; the write makes the operator its manager."""
         done = result is not None and result.outcome is PatchOutcome.DONE
         raw = result.stored if result is not None and done else self._writer.target.read(change)
         fields = list(written_fields(change.operations("patch") or ()))
-        other_writers = may_change_back(raw or {}, fields, FIELD_MANAGER)
+        other_writers = may_change_back(before or raw or {}, fields, FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target.state(change, raw)
         if result is None and self._writer.target.may_still_be_stored(change, raw):

@@ -142,7 +142,7 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
     return blocked(message, waiting=True)
 
 
-_ARGO_CD = frozenset({"argocd-controller", "argocd-application-controller"})  # field managers of its client-side apply
+_ARGO_CD = frozenset({"argocd-controller", "argocd-application-controller"})  # by either kind of apply
 
 
 def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
@@ -171,21 +171,21 @@ def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[s
     for entry in meta.get("managedFields") or ():
         if not isinstance(entry, Mapping) or entry.get("manager") == own:
             continue
-        manager, fields = str(entry.get("manager")), entry.get("fieldsV1")
-        if entry.get("operation") == "Apply":
-            if any(_covers(fields, raw, p) for p in pointers):
-                names.setdefault(f"field manager {manager} (server-side apply)")
-        elif manager in _ARGO_CD and not any(name.startswith("Argo CD") for name in names):
-            names.setdefault(f"Argo CD (field manager {manager})")
+        manager = str(entry.get("manager"))
+        if manager in _ARGO_CD:
+            if not any(name.startswith("Argo CD") for name in names):
+                names.setdefault(f"Argo CD (field manager {manager})")
+        elif entry.get("operation") == "Apply" and any(_covers(entry.get("fieldsV1"), raw, p) for p in pointers):
+            names.setdefault(f"field manager {manager} (server-side apply)")
     return tuple(names)
 
 
 def may_change_back(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
-    """Who may change a written field back: the ``owners``, and the next ``kubectl apply`` where there was one. That is no
-    owner: most objects that nobody but a person applies have its mark."""
+    """Who may change a written field back: the ``owners``, or else the next ``kubectl apply`` where there was one. That is
+    no owner: most objects that nobody but a person applies have its mark. Argo CD leaves the same mark."""
     annotations = _texts((raw.get("metadata") or {}).get("annotations"))
     applied = "kubectl.kubernetes.io/last-applied-configuration" in annotations
-    return (*owners(raw, pointers, own), *(("kubectl apply of its present manifest",) if applied else ()))
+    return owners(raw, pointers, own) or (("kubectl apply of its present manifest",) if applied else ())
 
 
 def _covers(fields: object, raw: Mapping[str, Any], pointer: str) -> bool:

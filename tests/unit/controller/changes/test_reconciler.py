@@ -448,12 +448,31 @@ def test_a_blocked_check_means_no_object_and_no_write(spoil: Callable[[Bed], Any
 
 def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
     bed = Bed(gitOps="Apply")
-    bed.target["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    bed.target["metadata"]["annotations"] = {  # Argo CD leaves the mark of kubectl apply, too
+        "argocd.argoproj.io/tracking-id": "shop:batch/CronJob:demo/etl",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+    }
     bed.run()
     assert bed.cpu() == "1500m"
-    assert "written; Flux Kustomization apps may change it back; to roll it back manually: kubectl" in bed.message(
+    assert "written; Argo CD application shop may change it back; to roll it back manually: kubectl" in bed.message(
         C.APPLIED
     )
+
+
+def test_who_applied_a_field_is_named_although_the_write_makes_the_operator_its_manager() -> None:
+    bed = Bed(gitOps="Apply")
+    bed.target["metadata"]["managedFields"] = [
+        {"manager": "team", "operation": "Apply", "fieldsV1": {"f:spec": {"f:jobTemplate": {}}}}
+    ]
+
+    def taken_over(path: str) -> None:
+        if "/cronjobs/" in path:
+            bed.target["metadata"]["managedFields"] = []
+
+    bed.client.before_write = taken_over
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "written; field manager team (server-side apply) may change it back; to roll" in bed.message(C.APPLIED)
 
 
 def test_an_object_that_kubectl_applied_is_changed_and_the_change_says_what_takes_it_back() -> None:

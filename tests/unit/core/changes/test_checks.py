@@ -253,31 +253,35 @@ def applied(fields: dict[str, Any], manager: str = "argocd-controller", operatio
 
 
 ARGO_CD = ("Argo CD application shop",)
-APPLIED = ("field manager argocd-controller (server-side apply)",)
+BY_MANAGER = ("Argo CD (field manager argocd-controller)",)
+APPLIED = ("field manager team (server-side apply)",)
 HELM = {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "r"}}
 BY_LABEL = {
     "labels": {"app.kubernetes.io/instance": "shop"},
     "managedFields": [applied({"f:metadata": {"f:labels": {}}}, operation="Update")],
 }
 TRACKED = "shop:argoproj.io/WorkflowTemplate:demo/etl"
+TRACKED_BY_ANNOTATION = {"annotations": {"argocd.argoproj.io/tracking-id": TRACKED}}
 
 
 @pytest.mark.parametrize(
     ("meta", "expected"),
     [
         ({}, ()),
-        ({"annotations": {"argocd.argoproj.io/tracking-id": TRACKED}}, ARGO_CD),
+        (TRACKED_BY_ANNOTATION, ARGO_CD),
         ({"labels": {"argocd.argoproj.io/instance": "shop"}}, ARGO_CD),
         ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux Kustomization apps",)),
         ({"labels": {"helm.toolkit.fluxcd.io/name": "etl"}}, ("Flux HelmRelease etl",)),
         (HELM, ("Helm release r",)),
         ({"ownerReferences": [{"kind": "Factory", "name": "f"}]}, ("Factory f",)),
-        ({"managedFields": [applied({"f:spec": {}})]}, APPLIED),
-        ({"managedFields": [applied({"f:spec": {"f:templates": {}}})]}, APPLIED),
-        ({"managedFields": [applied({"f:spec": {"f:entrypoint": {}}})]}, ()),
+        ({"managedFields": [applied({"f:spec": {}}, "team")]}, APPLIED),
+        ({"managedFields": [applied({"f:spec": {"f:templates": {}}}, "team")]}, APPLIED),
+        ({"managedFields": [applied({"f:spec": {"f:entrypoint": {}}}, "team")]}, ()),
+        ({"managedFields": [applied({"f:spec": {"f:entrypoint": {}}})]}, BY_MANAGER),  # the field was changed meanwhile
+        ({"managedFields": [applied({"f:spec": {}})]} | TRACKED_BY_ANNOTATION, ARGO_CD),
         ({"managedFields": [applied({"f:spec": {}}, manager="kubectl-client-side-apply", operation="Update")]}, ()),
-        (BY_LABEL, ("Argo CD (field manager argocd-controller)",)),
-        (BY_LABEL | {"annotations": {"argocd.argoproj.io/tracking-id": TRACKED}}, ARGO_CD),
+        (BY_LABEL, BY_MANAGER),
+        (BY_LABEL | TRACKED_BY_ANNOTATION, ARGO_CD),
         ({"managedFields": [applied({"f:spec": {}}, manager="concertmaster")]}, ()),
         ({"managedFields": [{"manager": "x", "operation": "Apply"}, "odd"], "labels": None}, ()),
     ],
