@@ -72,12 +72,15 @@ def _change(raw: Any, pointer: str, new: object) -> tuple[list[Operation], list[
     )
 
 
-def of_manifest(raw: Mapping[str, Any], patch: Sequence[Operation]) -> list[Operation]:
+def of_manifest(raw: Mapping[str, Any], patch: Sequence[Operation], kind: ObjectKind) -> list[Operation]:
     """``patch`` of the object ``raw`` for the manifest that it was applied from: where the API server or a webhook completed
-    ``raw`` with an empty object, such as ``resources: {}``, the manifest may have none, so it is added with its content."""
+    ``raw`` with an empty object, such as ``resources: {}``, the manifest may have none, so it is added with its content.
+    Amounts that the manifest may spell otherwise are not tested."""
     present: Any = raw
     adapted: list[Operation] = []
     for operation in patch:
+        if kind.tests_spelling(operation):
+            continue
         if operation["op"] != "add":
             adapted.append(operation)
             continue

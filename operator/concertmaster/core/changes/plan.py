@@ -190,7 +190,7 @@ def plan(
         settings=tuple(s for _, s in changing),
         patch=patch,
         inverse=inverse,
-        manifest_patch=tuple(of_manifest(raw, patch)),
+        manifest_patch=tuple(of_manifest(raw, patch, kind)),
         predicted=predict(item, sum(shares) if shares else part, monthly_cost, spread),
         whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing) and len(edits) == len(item.edits),
         factor=item.factor,

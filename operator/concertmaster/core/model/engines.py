@@ -16,6 +16,7 @@ POD_QUEUE = "podQueue"
 """Key of the queue by which Kueue admits the pods of a workflow one by one, among its declared fields."""
 
 _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
+_AMOUNT = re.compile(r"/resources/(requests|limits)/[^/]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class ObjectKind:
         """The resource set by a patchable pointer, else None."""
         match = next((m for p in self.fields if (m := p.fullmatch(pointer)) is not None), None)
         return None if match is None else match["resource"]
+
+    def tests_spelling(self, operation: Mapping[str, object]) -> bool:
+        """Whether a JSON Patch operation tests a value that the API server spells in its own way, ``1`` for 1000m, whatever
+        the manifest has: it does so with the amounts of all kinds but custom resources."""
+        tests = operation["op"] == "test" and operation["value"] is not None
+        return tests and "." not in self.group and _AMOUNT.search(str(operation["path"])) is not None
 
     def inherited(self, pointer: str) -> str | None:
         """The pointer whose value applies when ``pointer`` is not set; None where nothing is inherited."""

@@ -88,6 +88,18 @@ def test_the_patch_for_git_applies_where_the_api_server_added_empty_objects(empt
         jsonpatch.apply(in_git, patch)
 
 
+@pytest.mark.parametrize("spelled", ["2000m", 2, "2.0"])
+def test_the_patch_for_git_applies_however_git_spells_what_the_api_server_stores(spelled: object) -> None:
+    pod = "/spec/jobTemplate/spec/template/spec/containers/0"
+    made = planned(
+        recommended(cpu(pointer=f"{pod}/resources/requests/cpu")), cron_job({"requests": {"cpu": "2"}}, parallelism=2)
+    )
+    patch = json.loads(json.loads(made.kustomize)["patch"])
+    in_git = cron_job({"requests": {"cpu": spelled}})
+    assert jsonpatch.find(jsonpatch.apply(in_git, patch), f"{pod}/resources/requests/cpu") == (True, "1500m")
+    assert {o["path"] for o in patch if o["op"] == "test"} == {f"{pod}/name"}
+
+
 def test_two_requests_of_a_container_without_any_are_added_and_taken_back_in_order() -> None:
     raw = template(resources=None)
     del raw["spec"]["templates"][1]["container"]["resources"]

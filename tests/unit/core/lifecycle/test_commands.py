@@ -77,6 +77,11 @@ def test_a_cron_jobs_container_is_tested_by_name() -> None:
         {"op": "test", "path": f"{at}/resources/requests/cpu", "value": "1"},
         {"op": "replace", "path": f"{at}/resources/requests/cpu", "value": "250m"},
     ]
+    for_git = yaml.safe_load(commands.kustomize(cron, (edit,)) or "")["patches"][0]["patch"]
+    assert yaml.safe_load(for_git) == [  # the API server stores 1 for 1000m in Git
+        {"op": "test", "path": f"{at}/name", "value": "report"},
+        {"op": "replace", "path": f"{at}/resources/requests/cpu", "value": "250m"},
+    ]
 
 
 def test_a_tekton_step_is_tested_by_its_name_in_the_manifest_and_its_task() -> None:
