@@ -144,7 +144,7 @@ def test_labels_that_an_engine_needs_and_nobody_exports_are_named(
 
 def test_the_list_of_labels_is_that_of_all_engines_in_use(make_prometheus: MakePrometheus) -> None:
     """The allow-list is set as a whole: what one engine lacks is written beside what another has."""
-    labels = {"ray.io/group": "w", "ray.io/originated-from-cr-name": "train", "ray.io/originated-from-crd": "RayJob"}
+    labels = {"ray.io/group": "w"}  # only pods of a RayService have ray.io/serve
     ray = pod("ml", "train-w", -3900, 3840, owner=("RayCluster", "train"), labels=labels)
     job = JobLife("ml", "sim-workers-0", END - 3900, END - 60, owner_kind="JobSet", owner_name="sim")
     check = examined(make_prometheus(history=render([ray], GRID, [job])).url)["pod labels"]

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 from concertmaster.core.attempts import begin
 from concertmaster.core.fast_init import fast_replace
-from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
+from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.manifest import Problems
+
+ALONE = "run"
+"""The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
 
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
@@ -102,3 +105,17 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
         for n, chain in enumerate(chains)
         for a, e in enumerate(chain)
     ]
+
+
+def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    """Attempts and items as numbered by the labels; pods that the labels do not distinguish are ordered into chains."""
+    groups: dict[tuple[str, str | None], list[StepExecution]] = {}
+    for e in executions:
+        groups.setdefault((e.step, e.item), []).append(e)
+    beside = {s.name for s in definition.graph.steps if s.daemon} if definition is not None else set()
+    alone = len({e.step for e in executions}) == 1  # then the containers beside the steps are the work itself
+    settled: list[StepExecution] = []
+    for (_, item), rows in groups.items():
+        clear = len({e.attempt for e in rows}) == len(rows)
+        settled += rows if clear else pair_retries(rows, item)
+    return [replace(e, step=ALONE) for e in settled] if alone and executions[0].step in beside else settled

@@ -12,7 +12,7 @@ from concertmaster.engines.labels.definition import KIND
 
 def engine(others: Iterable[Engine]) -> Engine:
     """The engine of profiles that declare a graph, or select runs of the ``others`` by name and labels."""
-    runs = {kind.object.kind: e.traits for e in others for kind in e.run_kinds}
+    runs = {kind.object.kind: e for e in others for kind in e.run_kinds}
     return Engine(
         traits=GRAPH,
         defining=(KIND,),

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import (
-    EngineTraits,
     Outcome,
     PodFact,
     StepExecution,
@@ -21,6 +20,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.model.enums import StepQuery
+from concertmaster.engines.base import Engine
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, text
 from concertmaster.engines.common.objects import KubeObject, named, texts
@@ -34,7 +34,7 @@ from concertmaster.engines.labels.definition import KIND
 MAX_ATTEMPTS = 100  # of one step in one run: a larger result is not a plausible number of attempts
 
 
-def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
+def define(raw: Mapping[str, Any], runs: Mapping[str, Engine]) -> WorkflowDefinition | None:
     """The definition of a profile with ``graph``, ``runSelector`` or ``podLabels``; None if the profile refers to an
     object. ``runs`` are the kinds of runs that can be selected, with their engines."""
     obj = KubeObject.of(raw)
@@ -63,10 +63,12 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
             problems.add(f"spec.runSelector.kind is {kind!r}; known are {', '.join(runs)}")
         prefix = text(selected.get("namePrefix"), "spec.runSelector.namePrefix", problems)
         selector = read_selector(selected, "spec.runSelector", problems)
+        engine = runs.get(kind)
+        known = tuple(s for s in engine.inferred_steps if s.conditional) if engine is not None else ()
         return WorkflowDefinition(
             key=obj.key(KIND),
-            engine=runs.get(kind, GRAPH),
-            graph=WorkflowGraph(inferred=True, problems=problems.all()),
+            engine=engine.traits if engine is not None else GRAPH,
+            graph=WorkflowGraph(known, inferred=True, problems=problems.all()),
             labels=obj.labels,
             run_kind=kind or None,
             run_prefixes=(prefix,) if prefix else (),

@@ -76,7 +76,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     return WorkflowDefinition(
         key=obj.key(KIND),
         engine=TRAITS[preset.name],
-        graph=WorkflowGraph(steps=steps or preset.daemons, inferred=not steps, problems=problems.all()),
+        graph=WorkflowGraph(steps=steps or preset.known_steps, inferred=not steps, problems=problems.all()),
         fingerprint=fingerprint([declared]),
         labels=obj.labels,
         run_label=preset.finder(labels) if labels is not None else None,
@@ -92,8 +92,8 @@ def _steps(declared: Mapping[str, Any], labels: PodLabels | None, problems: Prob
         # A run may have any number of pods of this step.
         term = (LabelRequirement(labels.run, "Exists"),) if labels is not None else ()
         steps[name] = StepSpec(name, depends_on=before, selector=term)
-    daemons = {spec.name: spec for spec in (preset_of(labels).daemons if labels is not None else ())}
+    known = {spec.name: spec for spec in (preset_of(labels).known_steps if labels is not None else ())}
     return tuple(
-        replace(s, daemon=s.name in daemons, creates=s.name in daemons and daemons[s.name].creates)
+        replace(s, daemon=known[s.name].daemon, creates=known[s.name].creates) if s.name in known else s
         for s in ordered_steps(steps, problems)
     )

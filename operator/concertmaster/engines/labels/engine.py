@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from concertmaster.engines.base import ChartSwitch, Engine, RunKind
+from concertmaster.engines.common.ordering import settle
 from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.live import RUN_KINDS
-from concertmaster.engines.labels.pods import Pods, settle
+from concertmaster.engines.labels.pods import Pods
 from concertmaster.engines.labels.preset import Preset
 from concertmaster.engines.labels.presets import ALL, PLAIN
 
@@ -32,7 +33,7 @@ def _engine(preset: Preset) -> Engine:
         run_labels=(preset.finder(preset.keys),) if preset.infers else (),
         infer=pods.infer,
         run_kinds=(run,) if run is not None else (),
-        inferred_steps=preset.daemons,
+        inferred_steps=preset.known_steps,
         watches_pods=preset is PLAIN,
         chart=_switch(preset, run),
         page=PAGE,

@@ -9,15 +9,13 @@ from concertmaster.core.model import (
     EngineTraits,
     PodFact,
     PodLabels,
-    StepExecution,
     WorkflowDefinition,
     WorkflowKey,
 )
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.ordering import pair_retries
 from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
 from concertmaster.engines.labels.definition import TRAITS
-from concertmaster.engines.labels.preset import ALONE, MAIN, Preset
+from concertmaster.engines.labels.preset import MAIN, Preset
 
 _Index = dict[PodLabels, dict[str, WorkflowDefinition]]
 """The workflows of one namespace by label keys and value."""
@@ -88,17 +86,3 @@ def _renamed(fact: PodFact) -> PodFact:
         return fact
     containers = tuple(replace(c, name=MAIN) if c.name == fact.pod else c for c in fact.containers)
     return replace(fact, containers=containers)
-
-
-def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Attempts and items as numbered by the labels; pods that the labels do not distinguish are ordered into chains."""
-    groups: dict[tuple[str, str | None], list[StepExecution]] = {}
-    for e in executions:
-        groups.setdefault((e.step, e.item), []).append(e)
-    beside = {s.name for s in definition.graph.steps if s.daemon} if definition is not None else set()
-    alone = len({e.step for e in executions}) == 1  # then the containers beside the steps are the work itself
-    settled: list[StepExecution] = []
-    for (_, item), rows in groups.items():
-        clear = len({e.attempt for e in rows}) == len(rows)
-        settled += rows if clear else pair_retries(rows, item)
-    return [replace(e, step=ALONE) for e in settled] if alone and executions[0].step in beside else settled

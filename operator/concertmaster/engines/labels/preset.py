@@ -19,9 +19,6 @@ from concertmaster.engines.common.selectors import label_value
 MAIN = "main"
 """The step of a pod without a step label, and the name used for a container that is named after its pod."""
 
-ALONE = "run"
-"""The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
-
 PAUSE = 30
 """Seconds before the first retry, in what is to be pasted."""
 
@@ -61,9 +58,9 @@ class Preset:
     the number of a first attempt. ``written`` is what to paste where a workflow is defined, to set sizes, ``retries`` and
     ``concurrency`` the same for the retries of a step and the parallel pods of a run, where the engine documents such a
     setting; ``main`` are the containers whose sizes can be set there (None: each by its name), ``comment`` what begins a
-    comment there. ``beside`` are containers
-    whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
-    steps that run beside all others of a run; a step only waits for the one of its name with ``work_suffix``, if any.
+    comment there. ``beside`` are containers whose exit does not affect the outcome. ``infers``: whether a pod's labels alone
+    identify the engine. ``known_steps`` are steps that run beside all others of a run (daemons), or wait for what they
+    create; a step only waits for the one of its name with ``work_suffix``, if any.
     ``found_by`` is a key that all its pods have, None for the workflow's. ``tests_changes``: whether its runs test changes
     of a program (CI). ``one_memory_size``: whether the memory that can be set is both request and limit."""
 
@@ -81,7 +78,7 @@ class Preset:
     of_workflow: Read = field(default=lambda fact, keys: value(fact, keys.workflow))
     of_run: Read = field(default=lambda fact, keys: value(fact, keys.run))
     of_step: Read = field(default=lambda fact, keys: value(fact, keys.step))
-    daemons: tuple[StepSpec, ...] = ()
+    known_steps: tuple[StepSpec, ...] = ()
     work_suffix: str = ""
     found_by: str | None = None
     tests_changes: bool = False

@@ -51,10 +51,11 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     retries = whole(spec.get("backoffLimit"), "spec.backoffLimit", problems) or 0
     submits = text(spec.get("submissionMode"), "spec.submissionMode", problems) in (None, "K8sJobMode")
     steps: list[StepSpec] = []
+    groups = list(named(cluster.get("workerGroupSpecs"), "workerGroupSpecs", "groups", problems, key="groupName"))
     if cluster:
-        steps.append(_step(HEAD, cluster.get("headGroupSpec"), "headGroupSpec", retries, problems, daemon=True))
-    groups = cluster.get("workerGroupSpecs")
-    for name, _, where, group in named(groups, "workerGroupSpecs", "groups", problems, key="groupName"):
+        beside = submits or bool(groups)  # alone, the head does the work
+        steps.append(_step(HEAD, cluster.get("headGroupSpec"), "headGroupSpec", retries, problems, daemon=beside))
+    for name, _, where, group in groups:
         width = None if scaled else _workers(group, where, problems)
         more = {"daemon": submits, "fan_out": width != 1, "width": None if width == 1 else width}
         steps.append(_step(name, group, where, retries, problems, depends_on=(HEAD,), **more))

@@ -1,7 +1,7 @@
 """RayJob runs and steps derived from pods of RayClusters and of the submitting Jobs.
 
-The name of a RayCluster created for a RayJob is that of the RayJob with five generated characters. Labels identify
-RayJob and group of a pod directly, if they are exported.
+The name of a RayCluster created for a RayJob is that of the RayJob with five generated characters, and that of the
+RayCluster is all that its pods say of where they come from: KubeRay labels the RayCluster with its RayJob, not the pods.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.rayjob.traits import HEAD, SUBMITTER
 
-LABELS = _GROUP, _ORIGIN_NAME, _ORIGIN_KIND = tuple(
-    f"ray.io/{name}" for name in ("group", "originated-from-cr-name", "originated-from-crd")
-)
+GROUP, CLUSTER, SERVES = "ray.io/group", "ray.io/cluster", "ray.io/serve"
+"""Labels of all pods of a RayCluster, and the one that only those of a RayService have."""
+UNDECLARED = (StepSpec(HEAD, daemon=True, conditional=True), StepSpec(SUBMITTER, creates=True, conditional=True))
+"""What is known of steps that no RayJob declares: the head runs beside the workers, and the submitter waits for them."""
 _HEAD_GROUP = "headgroup"
 _POD = re.compile(r"-(head|(?P<group>.+)-worker)-[a-z0-9]+$")
 
@@ -30,17 +31,19 @@ def submits(fact: PodFact, context: Context) -> bool:
     return fact.owner_kind == "Job" and owner is not None and owner[0] == "RayJob"
 
 
-def origin(fact: PodFact) -> str | None:
-    """Name of the RayJob in a pod's labels; None if there is none."""
-    return label_value(fact.labels, _ORIGIN_NAME) if label_value(fact.labels, _ORIGIN_KIND) == "RayJob" else None
+def run_of(cluster: str | None, fact: PodFact) -> str | None:
+    """Name of the RayJob that the RayCluster of a pod was created for, by the name of the cluster; None if it was not
+    created for one."""
+    base = generated_base(cluster or "") if label_value(fact.labels, SERVES) is None else None
+    return base.removesuffix("-raycluster") if base is not None else None  # which KubeRay inserted before 1.4
 
 
 def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) -> Iterator[Placement]:
     """Assign pods of RayClusters and submitters."""
     for fact in facts:
         submitter = submits(fact, context)
-        run = (fact.owner_name or "") if submitter else _run_of_cluster(fact)
-        definition = workflow_of_run("RayJob", run, fact, candidates, context)
+        run = fact.owner_name if submitter else run_of(fact.owner_name, fact)
+        definition = workflow_of_run("RayJob", run, fact, candidates, context) if run else None
         if definition is None or not run:
             near = possible("RayJob", run, fact, candidates) if run else ()
             yield UnassignedPod(fact, "its RayCluster belongs to no observed RayJob", near=near)
@@ -48,13 +51,6 @@ def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) ->
         step = SUBMITTER if submitter else _group(fact)
         spec = definition.graph.step(step) or StepSpec(step)
         yield AssignedPod(definition.key, run, execution(fact, step, beside=spec.sidecars))
-
-
-def _run_of_cluster(fact: PodFact) -> str:
-    kind = label_value(fact.labels, _ORIGIN_KIND)
-    if kind is not None:
-        return origin(fact) or ""
-    return (generated_base(fact.owner_name or "") or "").removesuffix("-raycluster")
 
 
 def group_of(label: str) -> str:
@@ -65,7 +61,7 @@ def group_of(label: str) -> str:
 def _group(fact: PodFact) -> str:
     """Name of the group, which is the step: from its label, else from the part of the pod's name after the
     cluster's."""
-    labelled = label_value(fact.labels, _GROUP)
+    labelled = label_value(fact.labels, GROUP)
     if labelled is not None:
         return group_of(labelled)
     match = _POD.fullmatch(fact.pod.removeprefix(fact.owner_name or ""))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from concertmaster.core.model import EngineTraits, ObjectKind
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
+from concertmaster.engines.common.ordering import ALONE
 
 RUN = ObjectKind("ray.io/v1", "RayJob", "rayjobs")
 HEAD, SUBMITTER = "head", "submitter"
@@ -13,7 +14,7 @@ _AUTOSCALER = "autoscaler"  # KubeRay adds this container to the head, and sizes
 
 
 def remedies(sizes: Sizes) -> str | None:
-    """Head, groups of workers and submitter of a RayJob, with these sizes."""
+    """Head, groups of workers and submitter of a RayJob, with these sizes. Where no other pod ran, the head did the work."""
     by_step: dict[str, list[str]] = {}
     autoscaler: list[str] = []
     for (step, container), values in sizes.items():
@@ -21,7 +22,7 @@ def remedies(sizes: Sizes) -> str | None:
             autoscaler = ["    autoscalerOptions:", *snippets.yaml_lines(values, 6)]
             continue
         lines = [f"- name: {container}", *snippets.yaml_lines(values, 2)]
-        by_step.setdefault(step, []).extend(lines)
+        by_step.setdefault(HEAD if step == ALONE else step, []).extend(lines)
     cluster, workers, submitter = [], [], []
     for step, lines in by_step.items():
         if step == SUBMITTER:

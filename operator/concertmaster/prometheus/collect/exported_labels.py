@@ -6,6 +6,7 @@ from concertmaster.engines.base import Engine
 from concertmaster.engines.jobs.engine import ENGINE as JOB
 from concertmaster.engines.jobset.engine import ENGINE as JOBSET
 from concertmaster.engines.rayjob.engine import ENGINE as RAYJOB
+from concertmaster.engines.rayjob.pods import SERVES
 from concertmaster.engines.tekton.engine import ENGINE as TEKTON
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.facts.missing_series import MissingSeries
@@ -19,6 +20,7 @@ _ENGINES: tuple[tuple[Engine, str, str, str], ...] = (
     (RAYJOB, "RayCluster", "kube_pod_info", "created_by_kind"),
 )
 """Engines whose pods their names do not tell apart: the kind that owns their pods or Jobs, and the label that says so."""
+_OPTIONAL = {SERVES}  # only some clusters have pods with it
 _OWNER = "owner:"  # marks the presence of an owner among those of labels
 
 
@@ -37,7 +39,7 @@ def unexported_labels(client: PrometheusClient, now: float, within: str) -> Miss
         parts[key] = any_of("kube_pod_labels", matcher(scheme.pod_label(key), "!=", ""))
     seen = {stat for (stat,), _ in client.instant(by_stat(**parts), now, name="pod labels", whole=False).select("stat")}
     used = {kind: needed for kind, needed in keys.items() if _OWNER + kind in seen}
-    lacking = [kind for kind, needed in used.items() if not seen.issuperset(needed)]
+    lacking = [kind for kind, needed in used.items() if {*needed} - seen - _OPTIONAL]
     if not lacking:
         return None
     missing = [key for kind in lacking for key in used[kind] if key not in seen]

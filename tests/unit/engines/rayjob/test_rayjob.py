@@ -9,10 +9,9 @@ import yaml
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.engines import QUEUE_LABEL
-from concertmaster.engines import Claims, assign, define, end_alone, ended, infer_definitions, run_kind
+from concertmaster.engines import Claims, assign, complete, define, end_alone, ended, infer_definitions, run_kind
 from tests.support.builders import build_run
 
-ORIGIN = {"ray_io_originated_from_cr_name": "train-x7k2z", "ray_io_originated_from_crd": "RayJob"}
 HEAD = {"groupName": "headgroup", "template": {"spec": {"containers": [{"name": "ray-head"}]}}}
 
 
@@ -114,6 +113,26 @@ def test_without_a_submitting_job_the_workers_end_the_run(mode: str) -> None:
     assert [(s.name, s.daemon) for s in steps] == [("head", True), ("gpu", False)]
 
 
+def test_a_head_without_workers_does_the_work() -> None:
+    def head(*facts: PodFact, of: WorkflowDefinition) -> list[tuple[str, bool]]:
+        ((run, executions),) = assign(facts, [of]).executions[of.key].items()
+        known, (record,) = complete(of, [build_run(of.key, run, executions, of)])
+        daemons = {s.name: s.daemon for s in known.graph.steps}
+        return [(e.step, daemons[e.step]) for e in record.steps]
+
+    cluster = "train-x7k2z-b4c5d"
+    facts = [
+        pod(f"{cluster}-head-qwrtz", "u1", cluster=cluster),
+        pod(f"{cluster}-gpu-worker-b2c3d", "u2", cluster=cluster),
+    ]
+    alone = ray_job(submissionMode="HTTPMode")
+    assert [(s.name, s.daemon) for s in alone.graph.steps] == [("head", False)]
+    assert head(*facts, of=selected()) == [("gpu", False), ("head", True)]
+    assert head(facts[0], of=selected()) == [("run", False)]
+    assert head(facts[0], of=alone) == [("head", False)]
+    assert "headGroupSpec" in (selected().engine.remedies({("run", "ray-head"): {"requests.cpu": "1"}}) or "")
+
+
 def test_a_cluster_that_was_there_before_is_said() -> None:
     raw = manifest()
     raw["spec"] = {"clusterSelector": {"ray.io/cluster": "shared"}}
@@ -207,9 +226,9 @@ def test_the_submitting_job_is_no_run_of_its_own() -> None:
 def test_pods_are_placed_by_labels_or_names(labelled: bool) -> None:
     cluster = "train-x7k2z-raycluster-b4c5d"
     facts = [
-        pod(f"{cluster}-head-qwrtz", "u1", {**ORIGIN, "ray_io_group": "headgroup"} if labelled else None),
-        pod(f"{cluster}-gpu-worker-b2c3d", "u2", {**ORIGIN, "ray_io_group": "gpu"} if labelled else None),
-        pod(f"{cluster}-gpu-worker-b2c3f", "u3", {**ORIGIN, "ray_io_group": "gpu"} if labelled else None),
+        pod(f"{cluster}-head-qwrtz", "u1", {"ray_io_group": "headgroup"} if labelled else None),
+        pod(f"{cluster}-gpu-worker-b2c3d", "u2", {"ray_io_group": "gpu"} if labelled else None),
+        pod(f"{cluster}-gpu-worker-b2c3f", "u3", {"ray_io_group": "gpu"} if labelled else None),
         PodFact("ml", "train-x7k2z-v9w2x", "u4", owner_kind="Job", owner_name="train-x7k2z", created=20.0,
                 started=21.0, finished=58.0, phase="Succeeded"),
     ]  # fmt: skip
@@ -223,20 +242,23 @@ def test_pods_are_placed_by_labels_or_names(labelled: bool) -> None:
 
 
 def test_pods_of_other_clusters_are_counted() -> None:
-    service = {"ray_io_originated_from_crd": "RayService", "ray_io_originated_from_cr_name": "train-x7k2z"}
-    facts = [pod("serve-head-x", "u1", service), pod("alone-head-x", "u2", cluster="alone")]
+    facts = [pod("serve-head-x", "u1", {"ray_io_serve": "true"}), pod("alone-head-x", "u2", cluster="alone")]
     found = assign(facts, [ray_job()])
     assert found.executions == {}
     assert found.unassigned["its RayCluster belongs to no observed RayJob"] == 2
 
 
-def test_runs_nobody_declared_are_inferred_where_labels_name_their_origin() -> None:
+def test_runs_nobody_declared_are_inferred_where_labels_are_exported() -> None:
+    """Only labels tell the cluster of a RayService, which is named in the same way, from that of a RayJob."""
+    head = {"ray_io_group": "headgroup"}
     facts = [
-        pod("train-x7k2z-raycluster-b4c5d-head-b2c3d", "u1", {**ORIGIN, "ray_io_group": "headgroup"}),
-        pod("x", "u2"),
+        pod("train-x7k2z-b4c5d-head-b2c3d", "u1", head, cluster="train-x7k2z-b4c5d"),
+        pod("serve-b4c5d-head-b2c3d", "u2", {**head, "ray_io_serve": "true"}, cluster="serve-b4c5d"),
+        pod("other-b4c5d-head-b2c3d", "u3", cluster="other-b4c5d"),
+        pod("alone-head-b2c3d", "u4", head, cluster="alone"),
     ]
     (definition,) = infer_definitions(facts)
-    assert (str(definition.key), [s.name for s in definition.graph.steps]) == ("RayJob/ml/train", ["head"])
+    assert (str(definition.key), [s.name for s in definition.graph.steps]) == ("RayJob/ml/train", ["run"])
 
 
 def test_sizes_become_what_can_be_pasted() -> None:

@@ -16,7 +16,8 @@ import json
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import ALONE, PAUSE, Preset, value
+from concertmaster.engines.common.ordering import ALONE
+from concertmaster.engines.labels.preset import PAUSE, Preset, value
 
 WORKER = "run-worker"
 
@@ -52,7 +53,7 @@ DAGSTER = Preset(
     title="Dagster",
     keys=PodLabels("dagster/job", "dagster/run-id", "dagster/op", preset="dagster"),
     of_step=_step,
-    daemons=(StepSpec(WORKER, daemon=True, conditional=True, creates=True),),
+    known_steps=(StepSpec(WORKER, daemon=True, conditional=True, creates=True),),
     written=remedies,
     retries=retries,
     concurrency=concurrency,

@@ -1,24 +1,21 @@
-"""RayJobs of KubeRay: each runs on a RayCluster created for it.
+"""RayJobs of KubeRay: each runs on a RayCluster created for it, or on several, one after the other, if it is retried.
 
-Pods of the RayCluster have ``ray.io/group`` (``headgroup``, or the name of a group of workers),
-``ray.io/originated-from-crd`` (``RayJob``) and ``ray.io/originated-from-cr-name``, the name of the RayJob (since KubeRay
-1.2). The submitter is a pod of the Job that is named like the RayJob; its labels are only those of Jobs, its container
-is called ``ray-job-submitter`` unless the RayJob has a template for it.
+Pods of a RayCluster have ``ray.io/group`` (``headgroup``, or the name of a group of workers) and ``ray.io/cluster``, the
+name of the RayCluster, which is that of the RayJob with five generated characters. Those of a RayService have
+``ray.io/serve`` as well. The submitter is a pod of the Job that is named like the RayJob; its labels are only those of
+Jobs, its container is called ``ray-job-submitter`` unless the RayJob has a template for it.
 
 https://docs.ray.io/en/latest/cluster/kubernetes/getting-started/rayjob-quick-start.html
-https://github.com/ray-project/kuberay/blob/master/ray-operator/controllers/ray/utils/constant.go
+https://github.com/ray-project/kuberay/blob/v1.6.0/ray-operator/controllers/ray/common/pod.go
 """
 
 from __future__ import annotations
 
-from concertmaster.core.model import PodFact, PodLabels, StepSpec
-from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels.preset import ALONE, Preset, base, value
-from concertmaster.engines.rayjob.pods import LABELS, group_of, origin
-from concertmaster.engines.rayjob.traits import HEAD, SUBMITTER
-from concertmaster.engines.rayjob.traits import remedies as of_rayjob
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.engines.labels.preset import Preset, base, value
+from concertmaster.engines.rayjob.pods import CLUSTER, GROUP, SERVES, UNDECLARED, group_of, run_of
+from concertmaster.engines.rayjob.traits import SUBMITTER, remedies
 
-_GROUP, _NAME, _KIND = LABELS
 _SUBMITTING = "ray-job-submitter"
 
 
@@ -27,7 +24,7 @@ def _submits(fact: PodFact) -> bool:
 
 
 def _run(fact: PodFact, keys: PodLabels) -> str | None:
-    return fact.owner_name if _submits(fact) else origin(fact)
+    return fact.owner_name if _submits(fact) else run_of(value(fact, keys.run), fact)
 
 
 def _workflow(fact: PodFact, keys: PodLabels) -> str | None:
@@ -39,19 +36,14 @@ def _step(fact: PodFact, keys: PodLabels) -> str | None:
     return SUBMITTER if _submits(fact) else group_of(value(fact, keys.step) or "")
 
 
-def remedies(sizes: Sizes) -> str | None:
-    """Parts of the RayJob's spec. Where no other pod ran, the head did the work."""
-    return of_rayjob({(HEAD if step == ALONE else step, container): v for (step, container), v in sizes.items()})
-
-
 KUBERAY = Preset(
     title="KubeRay",
-    keys=PodLabels(_NAME, _NAME, _GROUP, preset="kuberay"),
-    more=(_KIND,),
+    keys=PodLabels(CLUSTER, CLUSTER, GROUP, preset="kuberay"),
+    more=(SERVES,),
     infers=False,
     of_workflow=_workflow,
     of_run=_run,
     of_step=_step,
-    daemons=(StepSpec(HEAD, daemon=True, conditional=True),),
+    known_steps=UNDECLARED,
     written=remedies,
 )

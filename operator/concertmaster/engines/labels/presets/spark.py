@@ -13,7 +13,8 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import ALONE, PAUSE, Preset, base, value
+from concertmaster.engines.common.ordering import ALONE
+from concertmaster.engines.labels.preset import PAUSE, Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
 EXECUTOR = "executor"  # value of spark-role
@@ -78,5 +79,5 @@ SPARK = Preset(
     main=frozenset({"spark-kubernetes-driver", "spark-kubernetes-executor"}),
     one_memory_size=True,
     # The driver replaces executors that fail, and deletes them when it ends: its end is that of the application.
-    daemons=(StepSpec(EXECUTOR, daemon=True, conditional=True, tolerated=EXECUTOR),),
+    known_steps=(StepSpec(EXECUTOR, daemon=True, conditional=True, tolerated=EXECUTOR),),
 )
