@@ -10,7 +10,13 @@ from concertmaster.engines.common.ordering import ALONE
 
 RUN = ObjectKind("ray.io/v1", "RayJob", "rayjobs")
 HEAD, SUBMITTER = "head", "submitter"
+SUBMITTING = "ray-job-submitter"
 _AUTOSCALER = "autoscaler"  # KubeRay adds this container to the head, and sizes it by a field of its own
+_TASKS = (
+    "# Ray starts as many tasks as containers have CPUs, which KubeRay takes from their limits, else their requests,",
+    "# rounded up. To keep that number, set num-cpus in rayStartParams of the group.",
+)
+_TEMPLATE = "  # Without a submitterPodTemplate so far: also set the container's image, that of the head."
 
 
 def remedies(sizes: Sizes) -> str | None:
@@ -21,12 +27,15 @@ def remedies(sizes: Sizes) -> str | None:
         if (step, container) == (HEAD, _AUTOSCALER):
             autoscaler = ["    autoscalerOptions:", *snippets.yaml_lines(values, 6)]
             continue
+        if (step, container) == (HEAD, SUBMITTING):  # of SidecarMode, with a size of its own that nothing sets
+            continue
         lines = [f"- name: {container}", *snippets.yaml_lines(values, 2)]
         by_step.setdefault(HEAD if step == ALONE else step, []).extend(lines)
     cluster, workers, submitter = [], [], []
     for step, lines in by_step.items():
         if step == SUBMITTER:
-            submitter = ["  submitterPodTemplate:", "    spec:", *snippets.indented(["containers:", *lines], 6)]
+            spec = ["restartPolicy: Never", "containers:", *lines]
+            submitter = [_TEMPLATE, "  submitterPodTemplate:", "    spec:", *snippets.indented(spec, 6)]
         elif step == HEAD:
             cluster = [
                 "    headGroupSpec:",
@@ -40,7 +49,11 @@ def remedies(sizes: Sizes) -> str | None:
     cluster += ["    workerGroupSpecs:", *workers] if workers else []
     cluster += autoscaler
     cluster = ["  rayClusterSpec:", *cluster] if cluster else []
-    return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if sizes else []])
+    cpu = any(key.endswith(".cpu") for (step, _), values in sizes.items() if step != SUBMITTER for key in values)
+    lines = [*cluster, *submitter]
+    return snippets.joined(
+        [["# RayJob (ray.io/v1)", *(_TASKS if cpu and cluster else ()), "spec:", *lines] if lines else []]
+    )
 
 
 def retries(step: str, limit: int) -> str:

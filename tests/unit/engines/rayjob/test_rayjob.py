@@ -279,6 +279,17 @@ def test_sizes_become_what_can_be_pasted() -> None:
     }
 
 
+def test_sizes_to_paste_into_a_rayjob_keep_it_valid() -> None:
+    """A Job takes no pod that is always restarted; of what KubeRay adds to the head, it sets the sizes itself."""
+    size = {"requests.memory": "3Gi"}
+    text = selected().engine.remedies({("submitter", "ray-job-submitter"): size, ("gpu", "ray-worker"): size}) or ""
+    spec = yaml.safe_load(text)["spec"]["submitterPodTemplate"]["spec"]
+    assert spec["restartPolicy"] == "Never"
+    assert "image, that of the head" in text and "num-cpus" not in text
+    assert "num-cpus" in (selected().engine.remedies({("gpu", "ray-worker"): {"requests.cpu": "1"}}) or "")
+    assert selected().engine.remedies({("head", "ray-job-submitter"): size}) is None
+
+
 def test_retries_are_those_of_the_whole_run() -> None:
     pasted = yaml.safe_load(selected().engine.retries("submitter", 2) or "")["spec"]
     again = define({**manifest(), "spec": {**manifest()["spec"], **pasted}})

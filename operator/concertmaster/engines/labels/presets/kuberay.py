@@ -14,13 +14,11 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.preset import Preset, base, value
 from concertmaster.engines.rayjob.pods import CLUSTER, GROUP, SERVES, UNDECLARED, group_of, run_of
-from concertmaster.engines.rayjob.traits import SUBMITTER, remedies
-
-_SUBMITTING = "ray-job-submitter"
+from concertmaster.engines.rayjob.traits import SUBMITTER, SUBMITTING, remedies
 
 
 def _submits(fact: PodFact) -> bool:
-    return fact.owner_kind == "Job" and any(c.name == _SUBMITTING for c in fact.containers)
+    return fact.owner_kind == "Job" and any(c.name == SUBMITTING for c in fact.containers)
 
 
 def _run(fact: PodFact, keys: PodLabels) -> str | None:
