@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import RunKind
-from concertmaster.engines.common.manifest import text
+from concertmaster.engines.common.manifest import text, whole
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.live import LiveRun, RunEnd, live_run
 from concertmaster.engines.rayjob.traits import RUN
@@ -49,6 +49,9 @@ def read_run(
     run = live_run(obj, key, (), RunEnd(outcome, reason), finished="endTime")
     if _refused(obj) and run.finished is None:  # it has no times of its own
         run = replace(run, finished=run.created, record=replace(run.record, start=run.created, end=run.created))
+    failed = whole(obj.status.get("failed"), "status.failed", obj.problems) or 0
+    if failed > (outcome is Outcome.FAILED):  # its start is that of the last try
+        run = replace(run, started=run.created, record=replace(run.record, start=run.created))
     return run
 
 

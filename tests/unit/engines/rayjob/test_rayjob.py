@@ -190,6 +190,20 @@ def test_the_end_of_a_run(deployment: str | None, job: str | None, outcome: Outc
         assert (record.end or 0.0) - (record.start or 0.0) == 600.0
 
 
+@pytest.mark.parametrize(("job", "failed", "again"), [("SUCCEEDED", 0, False), ("SUCCEEDED", 1, True),
+                                                      ("FAILED", 1, False), ("FAILED", 2, True)])  # fmt: skip
+def test_a_run_that_was_retried_did_not_begin_with_its_last_try(job: str, failed: int, again: bool) -> None:
+    """KubeRay sets startTime anew, as for a RayJob that is resumed: the time between two tries would be no time of the run."""
+    times = {"startTime": "2026-08-01T02:05:00Z", "endTime": "2026-08-01T02:10:00Z"}
+    end = {"jobDeploymentStatus": "Failed" if job == "FAILED" else "Complete", "jobStatus": job, "failed": failed}
+    raw = manifest(group("gpu"), status={**times, **end})
+    kind = run_kind(raw)
+    assert kind is not None
+    record = end_alone(kind.read(raw, (), WorkflowKey("ml", "RayJob", "train"), None))
+    assert record is not None
+    assert (record.end or 0.0) - (record.start or 0.0) == (600.0 if again else 300.0)
+
+
 def test_a_rayjob_that_was_not_accepted_is_a_failed_run() -> None:
     status = {"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed", "message": "name too long"}
     raw = manifest(group("gpu"), status=status)
