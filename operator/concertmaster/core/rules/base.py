@@ -52,7 +52,7 @@ class Rule:
     ``tie_break`` orders recommendations of equal expected gain (higher first); ``settings``: names of the settings it
     accepts. ``steps``: whether the part of an id after the rule's name is a step (and container) rather than a metric, an
     objective or the like. ``compares``: whether it compares workflows, so that what others do is a reason to analyse a
-    workflow again."""
+    workflow again. ``young``: whether it also judges workflows without enough runs (``Analysis.enough``)."""
 
     name: RuleName
     find: Callable[[Evidence], Iterable[Finding | None]]
@@ -63,10 +63,12 @@ class Rule:
     steps: bool = True
     damping: Damping = Damping.DAYS
     compares: bool = False
+    young: bool = False
 
     def recommend(self, evidence: Evidence) -> Iterator[Recommendation]:
         """The rule's findings as recommendations."""
-        return (self._complete(found, evidence) for found in self.find(evidence) if found is not None)
+        findings = self.find(evidence) if self.young or evidence.analysis.enough else ()
+        return (self._complete(found, evidence) for found in findings if found is not None)
 
     def _complete(self, found: Finding, evidence: Evidence) -> Recommendation:
         finding = reachable(found, evidence.analysis)

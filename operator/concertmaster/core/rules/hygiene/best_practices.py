@@ -195,7 +195,7 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation with the whole checklist, if any item failed."""
     analysis = evidence.analysis
-    if not analysis.enough or analysis.definition.graph.inferred:
+    if analysis.definition.graph.inferred:
         return
     items = checklist(evidence)
     failed = [i for i in items if i.passed is False]

@@ -116,4 +116,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-RULE = Rule(RuleName.DATA_QUALITY, evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1, damping=Damping.NONE)
+RULE = Rule(
+    RuleName.DATA_QUALITY, evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1, damping=Damping.NONE, young=True
+)

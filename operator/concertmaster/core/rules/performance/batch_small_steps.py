@@ -252,8 +252,6 @@ def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """Batches for fan-outs of small items, merged small steps, and more items per call where calls cost tokens."""
-    if not evidence.analysis.enough:
-        return
     yield from _calls(evidence)
     runs = [run for run in evidence.recent() if run.usable]
     if not runs:

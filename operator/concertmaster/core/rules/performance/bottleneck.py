@@ -101,7 +101,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """At most the two steps with the largest drag, if significant and the graph has more than one step."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
-    if not analysis.enough or not makespan or len(analysis.steps) < 2:
+    if not makespan or len(analysis.steps) < 2:
         return
     ranked = sorted(((s, s.path) for s in analysis.steps if s.path is not None), key=lambda pair: -pair[1].drag)
     for step, path in ranked[: int(evidence.settings.number("maxSteps", 2))]:

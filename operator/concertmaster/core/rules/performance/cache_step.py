@@ -197,8 +197,6 @@ def _unread(graph: WorkflowGraph, step: str) -> bool:
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per uncached step with repeated inputs."""
     analysis = evidence.analysis
-    if not analysis.enough:
-        return
     least = evidence.settings.number("minHitPercent", 20.0) / 100
     for step in analysis.steps:
         spec = step.spec

@@ -191,8 +191,6 @@ def _a_second(rate: float) -> str:
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per step on the critical path that mostly waits."""
     analysis = evidence.analysis
-    if not analysis.enough:
-        return
     seen = analysis.figures.grouped(_seen_in, analysis.runs)
     # What no time at all for a step would not gain, less time does not either: most steps need no replay.
     least = evidence.settings.number("minGainPercent", 10.0) / 100 * float(analysis.recent.replayable.seconds.sum())

@@ -19,8 +19,6 @@ _TYPE_LABEL = "node.kubernetes.io/instance-type"
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the significantly slower nodes, if they cost run time."""
     analysis = evidence.analysis
-    if not analysis.enough:
-        return
     least = evidence.settings.number("minSlowerPercent", 100 * MIN_SLOWDOWN) / 100
     slow, factors = analysis.slow_nodes, analysis.node_factors
     if least != MIN_SLOWDOWN:

@@ -50,7 +50,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     graph = analysis.definition.graph
     runs = [run for run in evidence.recent() if run.usable]
-    if not analysis.enough or not runs:
+    if not runs:
         return
     wide = {s.name for s in graph.steps if s.fan_out}
     for spec in graph.steps:

@@ -77,7 +77,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """The edges without data whose removal shortens the run most, at most ``maxEdges``."""
     analysis = evidence.analysis
     graph = analysis.definition.graph
-    if not analysis.enough or graph.inferred:
+    if graph.inferred:
         return
     specs = {s.name: s for s in graph.steps}
     read = {name for s in graph.steps if not s.on_exit for name in s.reads}

@@ -61,7 +61,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the busy single pod that delays runs most."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
-    if not analysis.enough or not makespan:
+    if not makespan:
         return
     least = evidence.settings.number("minDragPercent", 50.0) / 100
     for step in analysis.steps:

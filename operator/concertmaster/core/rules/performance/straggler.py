@@ -130,8 +130,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per fan-out that waits for stragglers."""
-    if not evidence.analysis.enough:
-        return
     for step in evidence.analysis.steps:
         every = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
         if max(map(len, every.values()), default=0) >= COMPARABLE_FACTOR:

@@ -269,8 +269,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per step whose variation is significant and not explained by its input."""
-    if not evidence.analysis.enough:
-        return
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
         if by_run and step.path is not None and step.path.drag > 0:

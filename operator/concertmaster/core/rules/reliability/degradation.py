@@ -234,8 +234,6 @@ def _evidence(rise: Regression) -> tuple[str, ...]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """The persistent slowdown of the workflow, else those of its steps."""
-    if not evidence.analysis.enough:
-        return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
     findings = _findings(evidence, least, whole=False) or _findings(evidence, least, whole=True)
     published = evidence.published_about(RULE.name)

@@ -97,9 +97,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
 
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
-    analysis = evidence.analysis
     streak, before = streak_of(evidence.rows.undisturbed)
-    if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
+    if len(streak) < evidence.settings.number("minFailures", 3):
         return
     if by_chance(streak, before):
         return
@@ -116,8 +115,6 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _often(evidence: Evidence) -> Iterator[Finding]:
-    if not evidence.analysis.enough:
-        return
     runs = evidence.rows.undisturbed
     culprits = {r.run: _culprits(r) for r in runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(runs)

@@ -144,8 +144,6 @@ def _success(evidence: Evidence) -> Finding | None:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per objective that a trend will exceed."""
-    if not evidence.analysis.enough:
-        return
     met = {o.kind for o in evidence.analysis.objectives if o.verdict is ObjectiveResult.MET}
     for row in _watched(evidence):
         forecast = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)

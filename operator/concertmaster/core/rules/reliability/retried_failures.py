@@ -29,8 +29,6 @@ _CHECKPOINT_SHARE = 0.9  # of the time of an attempt that succeeds at once: what
 
 def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding | None]:
     """One recommendation for each of ``steps`` whose failed attempts cost at least that much of the run time."""
-    if not evidence.analysis.enough:
-        return
     runs = evidence.since_change({run.run: run for run in evidence.rows.undisturbed})
     attempts = collect(tuple(runs.values()), steps)
     for step, own in sorted(attempts.items()):

@@ -236,7 +236,7 @@ def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per step that fails."""
     analysis = evidence.analysis
-    if not analysis.enough or not evidence.rows.failing:
+    if not evidence.rows.failing:
         return
     attempts = collect(evidence.rows.undisturbed, evidence.rows.failing)
     target = evidence.settings.number("targetPercent", 0.0) / 100

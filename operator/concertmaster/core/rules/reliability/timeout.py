@@ -255,8 +255,6 @@ def _limits(seconds: Collection[float]) -> str:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per step that hung or has too tight a limit, and one for all other steps without a limit."""
-    if not evidence.analysis.enough:
-        return
     quiet: list[_Times] = []
     spoken: set[str | None] = set()
     for row in _times(evidence):

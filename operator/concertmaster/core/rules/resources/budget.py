@@ -213,8 +213,6 @@ def _money(evidence: Evidence, most: float) -> Finding | None:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per ceiling that runs exceed."""
-    if not evidence.analysis.enough:
-        return
     for metric, most in evidence.objectives.budgets.items():
         yield _metric(evidence, metric, most)
     yield _cache_hits(evidence)

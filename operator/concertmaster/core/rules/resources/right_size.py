@@ -46,8 +46,6 @@ HEADROOM_PERCENT = {"cpu": 15.0, "memory": 15.0, STORAGE: 20.0}
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the workflow's own object, and one for each other object (Tekton Task, template that Argo's
     ``templateRef`` names) with requests."""
-    if not evidence.analysis.enough:
-        return
     own = replace(evidence, settings=evidence.analysis.policy.rule(RuleName.CPU_REQUEST))
     slowed = frozenset(
         (p.step.step, p.container.name, "cpu")

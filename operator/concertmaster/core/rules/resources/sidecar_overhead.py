@@ -234,8 +234,6 @@ def _they(lingering: Sequence[str]) -> str:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per sidecar with a significant share of the run's cost, or that keeps pods alive."""
-    if not evidence.analysis.enough:
-        return
     sidecars = _collect(evidence)
     lingering = _lingering(evidence, sidecars)
     alive = _kept_alive(sidecars, lingering)

@@ -171,8 +171,6 @@ def _target(evidence: Evidence) -> float:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation for each volume that is nearly full, soon will be, or is far too large."""
-    if not evidence.analysis.enough:
-        return
     for fill in volume_fills(evidence.analysis):
         yield _larger(evidence, fill) or _smaller(evidence, fill)
 

@@ -40,7 +40,7 @@ def _services(evidence: Evidence, peak: HourDemand) -> str:
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation if this workflow has the largest share of a significant peak."""
     analysis = evidence.analysis
-    if evidence.fleet is None or not analysis.enough:
+    if evidence.fleet is None:
         return
     hours = int(evidence.settings.number("hours", 72.0))
     demand = evidence.fleet.demand(analysis.now, max(1, min(hours, 336)))

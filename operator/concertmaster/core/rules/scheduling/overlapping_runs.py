@@ -256,4 +256,5 @@ RULE = Rule(
     Level.LOW,
     tie_break=6,
     settings=("minSharePercent",),
+    young=True,  # where each run replaces the one before, none may complete
 )

@@ -23,7 +23,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation per field that limits pods, if another value is better."""
     analysis = evidence.analysis
     runs = [run for run in evidence.recent() if run.usable]
-    if not analysis.enough or not runs:
+    if not runs:
         return
     crowded = any(limit.kind == "capacity" for run in runs for limit in run.limits)
     settings = evidence.settings

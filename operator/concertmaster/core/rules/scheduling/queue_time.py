@@ -188,7 +188,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     """One recommendation each for suspension, scheduling, start-up and locks, if a significant share of the run time."""
     analysis = evidence.analysis
     runs = [run for run in evidence.recent() if run.usable]
-    if not analysis.enough or (analysis.definition.suspended and by_schedule(analysis.definition, analysis.runs)):
+    if analysis.definition.suspended and by_schedule(analysis.definition, analysis.runs):
         return
     yield suspension.find(evidence)
     if not runs:

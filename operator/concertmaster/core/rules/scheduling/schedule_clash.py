@@ -124,7 +124,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, _others(evidence)
     schedule = analysis.definition.schedule
-    if fleet is None or not schedule or analysis.definition.suspended or not analysis.enough:
+    if fleet is None or not schedule or analysis.definition.suspended:
         return
     known = measured(evidence, [run for run in analysis.executed if run.usable], PENDING)
     least = evidence.settings.number("minWaitSeconds", 30.0)

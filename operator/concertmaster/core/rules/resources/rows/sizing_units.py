@@ -132,9 +132,7 @@ def _merged(rows: Sequence[ContainerUsage]) -> ContainerUsage:
 def by_unit(
     evidence: Evidence, resource: str, find: Callable[[Evidence, SizingUnit], Finding | None], *, inits: bool = False
 ) -> Iterator[Finding]:
-    """Findings of ``find`` for each unit of the ``resource``, init containers if ``inits``, once there are enough runs."""
-    if not evidence.analysis.enough:
-        return
+    """Findings of ``find`` for each unit of the ``resource``, init containers if ``inits``."""
     for unit in sizing_units(evidence.analysis, resource, inits=inits):
         finding = find(evidence, unit)
         if finding is not None:
