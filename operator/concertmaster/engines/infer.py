@@ -28,7 +28,7 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.base import Engine
 from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.executions import merge_facts
-from concertmaster.engines.registry import ENGINES, settle
+from concertmaster.engines.registry import ENGINES
 from concertmaster.engines.runs import with_ready
 
 _INFERRING = tuple(reversed(ENGINES))  # JobSets before the Jobs they consist of
@@ -64,7 +64,10 @@ def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
         for key, engine in sorted(groups.items(), key=lambda kv: str(kv[0]))
     ]
     placed = assign(rows, bare).executions
-    return [replace(d, graph=infer_graph(placed.get(d.key, {}), d)) for d in bare]
+    return [
+        replace(d, graph=infer_graph([groups[d.key].settle(own, d) for own in placed.get(d.key, {}).values()], d))
+        for d in bare
+    ]
 
 
 def complete(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> tuple[WorkflowDefinition, list[RunRecord]]:
@@ -72,35 +75,29 @@ def complete(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> tuple
     in its runs, and the runs with the ready times that follow from it. A declared graph is returned unchanged."""
     if not definition.graph.inferred or not runs:
         return definition, list(runs)
-    shown = _graph([r.steps for r in runs], definition)
+    shown = infer_graph([r.steps for r in runs], definition)
     graph = replace(definition.graph, steps=shown.steps, problems=(*definition.graph.problems, *shown.problems))
     return replace(definition, graph=graph), [replace(r, steps=tuple(with_ready(r.steps, graph))) for r in runs]
 
 
-def infer_graph(
-    runs: Mapping[str, Sequence[StepExecution]], definition: WorkflowDefinition | None = None
-) -> WorkflowGraph:
-    """Steps and edges from assigned executions by run. ``definition`` provides the details of its steps, if it has
-    any."""
-    return _graph([settle(list(rows), definition) for rows in runs.values()], definition)
-
-
-def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefinition | None) -> WorkflowGraph:
+def infer_graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefinition) -> WorkflowGraph:
+    """Steps and edges from the executions of each run, numbered by the engine. ``definition`` provides the details of its
+    steps, if it has any."""
     spans = [_spans(rows) for rows in settled]
     names, left_out = _names(spans)
     before = _before(names, spans)
-    if definition is not None and definition.engine.starts_when_ready and len(names) <= _MAX_STARTERS:
+    if definition.engine.starts_when_ready and len(names) <= _MAX_STARTERS:
         for a, b in np.argwhere(before):
             before[a, b] = not _began_by_another(names[a], names[b], spans)
     # Edges that follow from two others say nothing: in numbers, as 2,000 steps have a billion pairs of edges.
     paths = before.astype(np.float32)
     direct = before & (paths @ paths == 0.0)
     present = {n: sum(n in run for run in spans) for n in names}
-    known = {s.name: s for s in definition.graph.steps} if definition else {}
+    known = {s.name: s for s in definition.graph.steps}
     steps = []
     several: set[str] = set()  # steps of which a run had more than one item
     daemons = {e.step for rows in settled for e in rows if e.serving is not None}
-    suffix = definition.engine.work_suffix if definition is not None else ""
+    suffix = definition.engine.work_suffix
     creators = {name for name in names if suffix and f"{name}{suffix}" in names}
     for rows in settled:
         of_step: dict[str, set[str | None]] = {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from concertmaster.core.model import EngineTraits, ObjectKind, PatchableKinds, StepExecution, WorkflowDefinition
+from concertmaster.core.model import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.engines.argo.engine import ENGINE as ARGO
 from concertmaster.engines.base import PODS, Engine, RunKind, SharedKind, Trigger, api_group
 from concertmaster.engines.graph.engine import engine as graph
@@ -72,12 +72,6 @@ def users_of(kind: str) -> tuple[SharedKind, ...]:
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
     """The trigger that an object is; None if it is not merely a trigger."""
     return next((started for e in ENGINES if (started := e.trigger(raw)) is not None), None)
-
-
-def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Executions of one run with items and attempts numbered by the rules of its engine."""
-    engine = by_traits(definition.engine) if definition is not None else None
-    return engine.settle(executions, definition) if engine is not None else list(executions)
 
 
 def by_run(raw: Mapping[str, Any]) -> tuple[tuple[Engine, RunKind], ...]:

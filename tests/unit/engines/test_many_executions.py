@@ -19,6 +19,7 @@ from tests.support.counting import all_calls
 from tests.support.engines.argo_oracle import leaf, template
 
 FEW, MANY = 200, 800
+UNDECLARED = WorkflowDefinition(WorkflowKey("n", "WorkflowProfile", "w"), GRAPH, WorkflowGraph(inferred=True))
 Rows = list[StepExecution]
 
 
@@ -125,15 +126,15 @@ def test_nested_attempts_are_numbered_without_comparing_each_with_each() -> None
 def test_a_graph_of_hundreds_of_steps_is_inferred_without_asking_about_each_pair() -> None:
     def work(n: int) -> int:
         rows = [ran(f"s{i:04}", 10.0 * i) for i in range(n)]
-        return all_calls(lambda: infer_graph({f"r{k}": rows for k in range(3)}))
+        return all_calls(lambda: infer_graph([rows] * 3, UNDECLARED))
 
     work(1)  # numpy is imported once it is needed
     assert work(MANY) < 6 * work(FEW)
 
 
 def test_a_graph_has_the_most_frequent_steps_and_says_how_many_are_left_out() -> None:
-    runs = {f"r{k}": [ran("a", 0.0), *(ran(f"{k}-{i}", 10.0) for i in range(1_500))] for k in range(2)}
-    found = infer_graph(runs)
+    runs = [[ran("a", 0.0), *(ran(f"{k}-{i}", 10.0) for i in range(1_500))] for k in range(2)]
+    found = infer_graph(runs, UNDECLARED)
     assert len(found.steps) == 2_000
     assert found.steps[0].name == "a"
     assert found.problems == ("the runs have 3001 steps: the 1001 rarest are left out",)
