@@ -17,7 +17,7 @@ from concertmaster.core.model import RunRecord
 MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
 
 
-def last_change(
+def last_level_change(
     timed: Sequence[RunRecord],
     executed: ExecutedRuns,
     trend: Detection,

@@ -29,7 +29,7 @@ from concertmaster.core.analysis.objectives import (
     with_template,
 )
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.recent import last_change, recent_runs
+from concertmaster.core.analysis.recent import last_level_change, recent_runs
 from concertmaster.core.analysis.replay import ExecutedRuns, critical_share
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, daily_rate
@@ -243,7 +243,7 @@ def analyze(
     if len(finished) >= options.max_runs:
         counted = daily_rate(days, finished, now, blind)
     rate = present_rate(finished, now, definition, blind) if counted is None else Interval(counted, counted, counted)
-    since = last_change(timed, executed, trend, steps, options.min_runs, figures)
+    since = last_level_change(timed, executed, trend, steps, options.min_runs, figures)
     summary = WorkflowSummary(
         runs=finished,
         makespan=summarize([r.run_time for r in timed if r.run_time is not None]),

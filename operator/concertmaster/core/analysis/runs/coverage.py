@@ -43,7 +43,7 @@ def runs_per_month(
     them, that time counts as well: a workflow that was tried out, or runs no more, does not continue at the rate it
     had. ``blind``: spans (unix seconds) in which the metrics source was not read or saw no pods. They are left out as
     far as they explain why there are no runs."""
-    starts = starts_of(runs)
+    starts = start_times(runs)
     if len(starts) < 2:
         return None
     span = starts[-1] - starts[0]
@@ -78,7 +78,7 @@ def daily_rate(
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:
     """Seconds between the first and the last start in which runs are missing since nothing was seen; none where none was
     due."""
-    starts = starts_of(runs)
+    starts = start_times(runs)
     if not blind or len(starts) < 2:
         return 0.0
     hidden = _hidden(starts, _merged(blind))
@@ -88,7 +88,7 @@ def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, bl
 def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least: int = 2) -> float:
     """Seconds before ``now`` (unix seconds) that the runs cover: the ``window``, or the time since the first of them where
     they cover clearly less, which no pause between runs explains. Fewer than ``least`` runs do not tell."""
-    starts = starts_of(runs)
+    starts = start_times(runs)
     if len(starts) < max(2, least):
         return window
     pause = max(later - earlier for earlier, later in pairwise(starts))
@@ -102,7 +102,7 @@ def long_run(runs: Sequence[RunRecord]) -> float:
     return lengths[int(0.9 * (len(lengths) - 1))] if lengths else 0.0
 
 
-def starts_of(runs: Sequence[RunRecord]) -> list[float]:
+def start_times(runs: Sequence[RunRecord]) -> list[float]:
     """The known starts (unix seconds), in order."""
     return sorted([r.start for r in runs if r.start is not None])
 

@@ -14,7 +14,7 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.runs.coverage import UNUSUAL_FACTOR, Span, long_run, runs_per_month, starts_of
+from concertmaster.core.analysis.runs.coverage import UNUSUAL_FACTOR, Span, long_run, runs_per_month, start_times
 from concertmaster.core.model import Interval, RunRecord, WorkflowDefinition
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.units import DAY, MONTH
@@ -46,7 +46,7 @@ def present_rate(
     Where no run has begun for longer than ever, it is the spacing, with the error of the pauses, and where runs began
     together, or are missing since nothing was seen (``blind``), without one."""
     rate = runs_per_month(runs, now, definition, blind)
-    starts, until = starts_of(runs), now - long_run(runs)
+    starts, until = start_times(runs), now - long_run(runs)
     missing = blind and rate != runs_per_month(runs, now, definition)
     if rate is None or missing or len(starts) <= _MIN_DAYS or _together(runs, starts, until):
         return Interval(rate, rate, rate) if rate is not None else None
