@@ -47,15 +47,23 @@ def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw]) -> Ru
     return record if own is None else replace(record, suspension=own)
 
 
-def suspended_run(raw: Raw) -> SuspendedRun | None:
-    """A run as its object says that it is suspended; None if it is not, or was not created at a known time."""
+def suspended_run(raw: Raw, pods_by: str | None = None) -> SuspendedRun | None:
+    """A run as its object says that it is suspended; None if it is not, or was not created at a known time. ``pods_by``: the
+    LocalQueue that admits the pods of such runs one by one: then it waits, too, as long as none of them is said to run."""
     obj = KubeObject.of(raw)
     created, kind = timestamp(obj.meta.get("creationTimestamp")), str(raw.get("kind"))
     held = obj.spec.get("suspend") is True or (kind == "PipelineRun" and obj.spec.get("status") == _PENDING)
-    if not held or created is None:
+    if created is None or not (held or (pods_by is not None and not _at_work(obj))):
         return None
     queue = mapping(obj.meta.get("labels"), "metadata.labels", obj.problems).get(QUEUE_LABEL)
-    return SuspendedRun(kind, obj.name, created, text(queue, QUEUE_LABEL, obj.problems))
+    return SuspendedRun(kind, obj.name, created, pods_by or text(queue, QUEUE_LABEL, obj.problems))
+
+
+def _at_work(obj: KubeObject) -> bool:
+    """Whether a Workflow says that a pod of it has been admitted. The status of a PipelineRun does not tell."""
+    nodes = mapping(obj.status.get("nodes"), "status.nodes", obj.problems).values()
+    rows = (mapping(node, "status.nodes.*", obj.problems) for node in nodes)
+    return any(row.get("type") == "Pod" and row.get("phase") not in (None, "", "Pending") for row in rows)
 
 
 def why_not_admitted(workload: Raw) -> str | None:

@@ -22,7 +22,7 @@ from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.engines import PARTIAL_ADMISSION, QUEUE_LABEL
+from concertmaster.core.model.engines import PARTIAL_ADMISSION, POD_BY_POD, QUEUE_LABEL
 from concertmaster.engines import ENGINES, by_object
 from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
@@ -116,11 +116,12 @@ class FactReader:
                 yield quota
 
     def _queues(self, namespace: str, definition: WorkflowDefinition | None) -> Iterator[ResourceQuota]:
-        """What the ClusterQueue holds that admits a workflow's runs whole; nothing where it may not be read, since the
-        verification sees that runs are not admitted. Raises ListFailed."""
+        """What the ClusterQueue holds that admits a workflow's runs, or each of their pods; nothing where it may not be
+        read, since the verification sees that runs are not admitted. Raises ListFailed."""
         declared = definition.declared if definition is not None else {}
-        if QUEUE_LABEL not in declared or PARTIAL_ADMISSION in declared:
+        if QUEUE_LABEL not in declared:
             return
+        each = POD_BY_POD in declared or PARTIAL_ADMISSION in declared  # the rest may wait
         for local, cluster in KUEUE_QUEUES:
             if not self.access.allowed(Right("list", cluster)) or not self.access.allowed(
                 Right("list", local, namespace)
@@ -129,7 +130,8 @@ class FactReader:
             named = (q for q in self._list(local, namespace) if q["metadata"]["name"] == declared[QUEUE_LABEL])
             name = next(((q.get("spec") or {}).get("clusterQueue") for q in named), None)
             if name is not None:
-                yield from (queue_quota(q) for q in self._list(cluster, None) if q["metadata"]["name"] == name)
+                queues = (q for q in self._list(cluster, None) if q["metadata"]["name"] == name)
+                yield from (queue_quota(q, each=each) for q in queues)
                 return
 
     def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-"""Label of the runs that Kueue admits, and the key of its value among the declared fields of a workflow."""
+"""Label of the runs or pods that Kueue admits, and the key of its value among the declared fields of a workflow."""
 
 PARTIAL_ADMISSION = "kueue.x-k8s.io/job-min-parallelism"
 """Annotation of Jobs of which Kueue may admit fewer pods at a time than they ask for, and its key among declared fields."""
 
-POD_QUEUE = "podQueue"
-"""Key of the queue by which Kueue admits the pods of a workflow one by one, among its declared fields."""
+POD_BY_POD = "podByPod"
+"""Key among the declared fields of a workflow whose pods Kueue admits one by one, not its runs."""
 
 _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
 _AMOUNT = re.compile(r"/resources/(requests|limits)/[^/]+$")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.core.model.engines import POD_QUEUE, QUEUE_LABEL
+from concertmaster.core.model.engines import POD_BY_POD, QUEUE_LABEL
 from concertmaster.core.schedules.starts import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER, read_locks, workflow_defaults
 from concertmaster.engines.argo.expansion.expand import Expansion
@@ -101,14 +101,14 @@ def define(
     )
 
 
-def _pod_queue(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The queue by which Kueue admits pods, or several, as a declared field; empty if it admits none."""
+def _pod_queue(spec: Mapping[str, Any]) -> dict[str, object]:
+    """The queue by which Kueue admits pods, or several, as declared fields; empty if it admits none."""
     unread = Problems()
     templates = (spec.get("templateDefaults"), *sequence(spec.get("templates"), "templates", unread))
     metas = [spec.get("podMetadata"), *(mapping(t, "template", unread).get("metadata") for t in templates)]
     labels = [mapping(mapping(meta, "metadata", unread).get("labels"), "labels", unread) for meta in metas]
     names = sorted({str(row[QUEUE_LABEL]) for row in labels if row.get(QUEUE_LABEL)})
-    return {POD_QUEUE: ", ".join(names)} if names else {}
+    return {QUEUE_LABEL: ", ".join(names), POD_BY_POD: True} if names else {}
 
 
 def _defaults(resolve: Resolve | None) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.core.model.engines import POD_QUEUE, QUEUE_LABEL
+from concertmaster.core.model.engines import POD_BY_POD, QUEUE_LABEL
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import (
     Problems,
@@ -50,7 +50,7 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
         notes=tuple(reader.notes),
         run_prefixes=obj.prefixes,
         # Pods inherit the labels of their Pipeline.
-        declared={POD_QUEUE: obj.labels[QUEUE_LABEL]} if obj.queue else {},
+        declared={QUEUE_LABEL: obj.labels[QUEUE_LABEL], POD_BY_POD: True} if obj.queue else {},
     )
 
 

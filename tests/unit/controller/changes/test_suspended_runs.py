@@ -10,14 +10,16 @@ import pytest
 import yaml
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.core.model import Suspension
-from concertmaster.core.model.engines import QUEUE_LABEL
+from concertmaster.core.model import Edit, Suspension
+from concertmaster.core.model.engines import QUEUE_LABEL, ObjectKind
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS
 from concertmaster.kube.objects import KUEUE_QUEUES, Resource, resource_of
 from tests.support.controller.change_steps import HOUR, later
 from tests.support.controller.changes_bed import DAY, Bed, cheaper
+from tests.support.controller.started_bed import API, CPU, Started
+from tests.support.core.change_samples import recommended
 
 JOBS = Resource("batch/v1", "Job", "jobs")
 RECORDED = yaml.safe_load((Path(__file__).parents[3] / "support" / "engines" / "kueue.yaml").read_text())
@@ -152,14 +154,82 @@ def test_a_raise_beyond_what_the_queue_can_hold_is_not_made(queue: str, version:
     assert bed.counted("refused", check="namespace-limits") == (0.0 if made else 1.0)
 
 
-def test_a_queue_that_is_too_small_keeps_no_request_from_being_lowered_and_none_that_it_admits_in_part() -> None:
+def test_a_queue_that_is_too_small_keeps_no_request_from_being_lowered_and_none_of_a_job_that_it_admits_in_part() -> (
+    None
+):
     annotations = {"kueue.x-k8s.io/job-min-parallelism": "1"}
-    for meta, proposed in (({}, "1500m"), ({"annotations": annotations}, "2500m")):
+    in_part = {"annotations": annotations}
+    for meta, proposed, cores, made in (
+        ({}, "1500m", "1", True),
+        (in_part, "2500m", "4", True),
+        (in_part, "2500m", "1", False),  # not one of its pods
+    ):
         bed = Bed()
         bed.edit("/spec/jobTemplate/metadata", {"labels": {QUEUE_LABEL: "team"}, **meta})
+        bed.edit("/spec/jobTemplate/spec/parallelism", 2)
+        bed.edit("/spec/jobTemplate/spec/completions", 2)
         local, cluster = KUEUE_QUEUES[0]
         bed.client.put(local, "demo", "team", spec={"clusterQueue": "batch"})
-        bed.client.put(cluster, None, "batch", spec=cluster_queue("1"))
+        bed.client.put(cluster, None, "batch", spec=cluster_queue(cores))
         bed.items = [cheaper(proposed=proposed)]
         bed.run()
-        assert bed.cpu() == proposed
+        assert bed.cpu() == (proposed if made else "2")
+
+
+def pods_in_queue(proposed: str, cores: str = "4") -> Started:
+    """A change of a template whose pods Kueue admits one by one, in a ClusterQueue with these cores."""
+    bed = Started()
+    bed.edit("/spec/podMetadata", {"labels": {QUEUE_LABEL: "team"}})
+    local, cluster = KUEUE_QUEUES[0]
+    bed.client.put(local, "demo", "team", spec={"clusterQueue": "batch"})
+    bed.client.put(cluster, None, "batch", spec=cluster_queue(cores))
+    bed.items = [recommended(Edit(CPU, "2", proposed), id="cpu-request.job", step="job")]
+    bed.run()
+    return bed
+
+
+def workflow(bed: Bed, name: str, phase: str) -> None:
+    """A Workflow of the template, created now, with one pod."""
+    labels = {"workflows.argoproj.io/workflow-template": "etl", "workflows.argoproj.io/phase": "Running"}
+    bed.client.put(
+        resource_of(ObjectKind(API, "Workflow", "workflows")),
+        "demo",
+        name,
+        metadata={"creationTimestamp": format_time(bed.now), "labels": labels},
+        spec={"workflowTemplateRef": {"name": "etl"}},
+        status={"phase": "Running", "nodes": {name: {"type": "Pod", "phase": phase}}},
+    )
+
+
+@pytest.mark.parametrize(("phase", "harm"), [("Pending", False), ("Running", True)])
+def test_pods_that_wait_in_a_full_queue_are_no_harm_of_a_lower_request(phase: str, harm: bool) -> None:
+    bed = pods_in_queue("1500m")
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    for number in range(8):
+        workflow(bed, f"etl-{number}", phase)
+        bed.run(HOUR)
+    assert bed.cpu() == ("2" if harm else "1500m")
+    said = "8 runs since the change are not admitted yet by LocalQueue team"
+    assert (said in bed.message(C.VERIFIED)) is not harm
+
+
+def test_a_raise_of_pods_that_are_not_admitted_far_longer_than_any_before_is_rolled_back() -> None:
+    bed = pods_in_queue("2500m")
+    rows = bed.history.runs_of["etl"]
+    rows[:] = [
+        replace(r, steps=tuple(replace(e, created=r.start, scheduled=(r.start or 0.0) + 60.0) for e in r.steps))
+        for r in rows
+    ]
+    workflow(bed, "etl-1", "Pending")
+    bed.run(HOUR)
+    assert bed.cpu() == "2500m"
+    bed.run(2 * HOUR)
+    assert bed.cpu() == "2", bed.message(C.VERIFIED)
+    assert "was admitted by LocalQueue team within 3h00m, each of 30 before it within 1m00s" in bed.message(C.VERIFIED)
+
+
+@pytest.mark.parametrize(("cores", "made"), [("2", False), ("3", True)])
+def test_a_pod_beyond_what_the_queue_can_hold_is_not_requested(cores: str, made: bool) -> None:
+    """However many of them run at a time."""
+    bed = pods_in_queue("2500m", cores)
+    assert bed.cpu() == ("2500m" if made else "2")

@@ -717,4 +717,4 @@ def test_item_names_of_whole_floats_are_as_the_api_server_stores_them() -> None:
 def test_the_queues_of_kueue_that_admit_its_pods_are_known(spec: dict[str, Any], queue: str | None, own: str) -> None:
     labels = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": own}}} if own else {}
     found = dag(task("a"), templates=(leaf("run", **labels),), **spec)
-    assert found.declared.get("podQueue") == (", ".join(name for name in (own, queue) if name) or None)
+    assert found.declared.get("kueue.x-k8s.io/queue-name") == (", ".join(name for name in (own, queue) if name) or None)

@@ -587,4 +587,4 @@ def test_the_queue_of_kueue_that_admits_its_pods_is_a_label_of_the_pipeline() ->
     raw = {"kind": "Pipeline", "apiVersion": "tekton.dev/v1", "metadata": {"name": "build"}, "spec": {"tasks": []}}
     assert define(raw).declared == {}  # type: ignore[union-attr]
     raw["metadata"] = {"name": "build", "labels": {"kueue.x-k8s.io/queue-name": "team", "app": "x"}}
-    assert define(raw).declared == {"podQueue": "team"}  # type: ignore[union-attr]
+    assert define(raw).declared == {"kueue.x-k8s.io/queue-name": "team", "podByPod": True}  # type: ignore[union-attr]

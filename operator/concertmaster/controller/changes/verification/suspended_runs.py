@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.core.model import SuspendedRun, WorkflowDefinition
-from concertmaster.core.model.engines import QUEUE_LABEL
+from concertmaster.core.model.engines import POD_BY_POD, QUEUE_LABEL
 from concertmaster.engines import Claims, ended
 from concertmaster.engines.registry import by_traits
 from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS, queued, suspended_run, why_not_admitted
@@ -23,9 +23,10 @@ def suspended_runs(context: WorkflowContext, definition: WorkflowDefinition, sin
     it may be read; none where runs may not be listed. Raises KubeError."""
     found: list[tuple[SuspendedRun, dict[str, Any]]] = []
     claims, queue = Claims((definition,)), definition.declared.get(QUEUE_LABEL)
+    pods_by = str(queue) if POD_BY_POD in definition.declared else None
     for resource in _kinds_of_runs(definition):
-        for raw in _listed(context, resource, f"{QUEUE_LABEL}={queue}" if queue else None):
-            run = suspended_run(raw)
+        for raw in _listed(context, resource, f"{QUEUE_LABEL}={queue}" if queue and pods_by is None else None):
+            run = suspended_run(raw, pods_by)
             if run is not None and run.created >= since and not ended(raw) and claims.of(raw) is not None:
                 found.append((run, raw))
     found.sort(key=lambda pair: pair[0].created)

@@ -206,13 +206,14 @@ def _exceeded(change: PodChange, quotas: Sequence[ResourceQuota]) -> Iterator[Re
     for quota in quotas:
         for resource, hard in quota.hard.items():
             each, earlier = after.get(resource, 0.0), before.get(resource, 0.0)
-            if change.count_after is None:
+            count_before, count_after = (1, 1) if quota.each else (change.count_before, change.count_after)
+            if count_after is None:
                 if each > earlier * _UP:
                     text = f"how many pods run at a time is not known, and {quota.kind} {quota.name} limits {resource}"
                     yield Refusal(quota.kind, f"{text}: set a parallelism")
                 continue
-            pods, used = change.count_after, quota.used.get(resource, 0.0)
-            raised = each * pods > earlier * (change.count_before or 0) * _UP
+            pods, used = count_after, quota.used.get(resource, 0.0)
+            raised = each * pods > earlier * (count_before or 0) * _UP
             if raised and used + each * pods > hard * _UP:
                 kind = resource.rpartition(".")[2]
                 beside = f" beside {_show(kind, used)} in use" if used else ""

@@ -28,13 +28,14 @@ class LimitRange:
 class ResourceQuota:
     """Hard limits and current usage of a ResourceQuota: ``cpu``, ``memory``, ``ephemeral-storage`` and GPUs (requests), the
     first three with prefix ``limits.`` too, and ``pods``. ``scoped``: it applies to a part of the pods only. ``kind``: of
-    the object, as a ClusterQueue of Kueue limits the requests of a run alike."""
+    the object, as a ClusterQueue of Kueue limits the requests of a run alike, or of ``each`` of its pods."""
 
     name: str
     hard: ByResource = field(default_factory=dict)
     used: ByResource = field(default_factory=dict)
     scoped: bool = False
     kind: str = "ResourceQuota"
+    each: bool = False
 
     def without(self, taken: ByResource) -> ResourceQuota:
         """What others leave of it, who take so much of each resource; all of it where it is not known to apply to them."""

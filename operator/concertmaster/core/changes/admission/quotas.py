@@ -27,9 +27,10 @@ def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
     return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")), scoped)
 
 
-def queue_quota(queue: Mapping[str, Any]) -> ResourceQuota:
-    """The most that one run may request in a ClusterQueue of Kueue that is otherwise empty: of each resource as much as the
-    largest of its flavors has, and may borrow. Without a limit of what it borrows from its cohort, nothing is known."""
+def queue_quota(queue: Mapping[str, Any], *, each: bool) -> ResourceQuota:
+    """The most that one run, or ``each`` pod, may request in a ClusterQueue of Kueue that is otherwise empty: of a resource
+    as much as the largest of its flavors has, and may borrow. Without a limit of what it borrows from its cohort, nothing is
+    known."""
     spec = queue.get("spec") or {}
     borrows = bool(spec.get("cohortName") or spec.get("cohort"))
     hard: dict[str, float] = {}
@@ -40,7 +41,7 @@ def queue_quota(queue: Mapping[str, Any]) -> ResourceQuota:
             most = math.inf if own is None or more is None else own + more
             hard[str(row.get("name"))] = max(most, hard.get(str(row.get("name")), 0.0))
     known = {r: most for r, most in hard.items() if most < math.inf and (r in _KNOWN or is_gpu(r))}
-    return ResourceQuota(str((queue.get("metadata") or {}).get("name", "")), known, kind="ClusterQueue")
+    return ResourceQuota(str((queue.get("metadata") or {}).get("name", "")), known, kind="ClusterQueue", each=each)
 
 
 class PodSizes(NamedTuple):

@@ -30,7 +30,8 @@ def not_admitted(waiting: Sequence[SuspendedRun], before_after: BeforeAfter, now
             return f"LocalQueue {run.queue} can never admit runs since the change: {run.why}; {_left(queued)}"
     if not queued or any(run.why is not None for run in queued):
         return None
-    known = [r.suspension.seconds for r in before_after.before if r.suspension is not None]
+    each = (r.suspension.seconds if r.suspension is not None else r.queue_time for r in before_after.before)
+    known = [seconds for seconds in each if seconds is not None]
     oldest = min(queued, key=lambda run: run.created)
     longest, waited = max(known, default=0.0), now - oldest.created
     if len(known) < _KNOWN_RUNS or waited < _LONGER * longest + HOUR:

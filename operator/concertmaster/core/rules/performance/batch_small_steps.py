@@ -16,7 +16,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import median, upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, WorkflowGraph
-from concertmaster.core.model.engines import POD_QUEUE
+from concertmaster.core.model.engines import POD_BY_POD
 from concertmaster.core.model.enums import MetricRole, Per, RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence, worth
@@ -257,7 +257,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding | None]:
     if not runs:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
-    pods = _pods(runs, evidence.analysis.figures, POD_QUEUE in evidence.analysis.definition.declared)
+    pods = _pods(runs, evidence.analysis.figures, POD_BY_POD in evidence.analysis.definition.declared)
     daemons = {s.name for s in evidence.analysis.definition.graph.steps if s.daemon}
     for own in pods.values():
         if own.step not in daemons and own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:

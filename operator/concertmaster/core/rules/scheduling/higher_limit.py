@@ -15,6 +15,7 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.model import Finding, Interval, Level, WorkflowDefinition
+from concertmaster.core.model.engines import POD_BY_POD
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.free_capacity import (
@@ -105,7 +106,8 @@ def higher_limit(
             *([gain.beside] if gain.beside else []),
             *service_notes(evidence, times),
         ),
-        automatic=queue is None,
+        # Of runs that are not admitted, none would show that the limit is too high.
+        automatic=queue is None or POD_BY_POD in evidence.analysis.definition.declared,
     )
 
 

@@ -6,7 +6,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE, smallest_limit
 from concertmaster.core.model import Category, Finding
-from concertmaster.core.model.engines import POD_QUEUE
+from concertmaster.core.model.engines import POD_BY_POD
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.limit_scopes import LimitScope
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
@@ -22,7 +22,7 @@ def lower_limit(evidence: Evidence, scope: LimitScope, runs: list[ExecutedRun], 
     workflow = named.value if named is not None and named.value else scope.name  # what its engine calls it
     if scope.step is not None or (scope.pointer is None and engine.concurrency(workflow, 1) is None):
         return None
-    if evidence.analysis.definition.declared.get(POD_QUEUE):
+    if evidence.analysis.definition.declared.get(POD_BY_POD):
         return None  # its pods wait for Kueue's quota, too, and the scheduler does not see them until they have it
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
     if len(crowded) < max(2, len(runs) / 2):

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.model.engines import POD_QUEUE
+from concertmaster.core.model.engines import POD_BY_POD, QUEUE_LABEL
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
@@ -155,7 +155,8 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         if most
         else f"{text.percent(sum(waited) / sum(totals))} of it in {len(waited)} of them (up to {longest}), mainly at {name}"
     )
-    words = _words(field, most, analysis.definition.declared.get(POD_QUEUE))
+    declared = analysis.definition.declared
+    words = _words(field, most, declared.get(QUEUE_LABEL) if POD_BY_POD in declared else None)
     explained = _room(step) if field != STARTING else ""
     if field == PENDING:
         explained += _hours(evidence)

@@ -7,7 +7,7 @@ from collections import Counter
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Interval, RunRecord
-from concertmaster.core.model.engines import QUEUE_LABEL
+from concertmaster.core.model.engines import PARTIAL_ADMISSION, POD_BY_POD, QUEUE_LABEL
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
@@ -26,16 +26,18 @@ def _hours(runs: list[RunRecord]) -> str:
 
 
 def quota_needed(evidence: Evidence, pods: int) -> str | None:
-    """What must have room for ``pods`` pods at a time, as Kueue admits a run with all of its pods or not at all; None
-    where it does not admit them."""
-    queue = evidence.analysis.definition.declared.get(QUEUE_LABEL)
+    """What must have room for ``pods`` pods at a time, and what happens to those beyond; None where Kueue does not admit
+    them."""
+    declared = evidence.analysis.definition.declared
+    queue = declared.get(QUEUE_LABEL)
     by = Counter(r.suspension.by for r in evidence.analysis.runs if r.suspension is not None and r.suspension.by)
     known = next((name for name, _ in by.most_common() if name.startswith(_QUEUE)), None)
     if known is None and queue is None:
         return None
-    return (
-        f"Kueue must have quota for {pods} pods at a time in {known or f'LocalQueue {queue}'}, else runs stay suspended"
+    beyond = (
+        "the others wait for it" if POD_BY_POD in declared or PARTIAL_ADMISSION in declared else "runs stay suspended"
     )
+    return f"Kueue must have quota for {pods} pods at a time in {known or f'LocalQueue {queue}'}, else {beyond}"
 
 
 def _asked(evidence: Evidence) -> tuple[str, ...]:

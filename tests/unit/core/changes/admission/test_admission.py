@@ -108,6 +108,10 @@ def test_what_the_server_would_refuse(change: PodChange, fact: LimitRange | Reso
         (one(1.0, 0.5, 2.0), LimitRange("r", "Container", ratio={"cpu": 4.0})),
         (one(2.0, 1.5), ResourceQuota("q", {"cpu": 10.0}, {"cpu": 10.0})),  # lowering is never held back by a quota
         (one(1.0, 1.5), ResourceQuota("q", {"cpu": 10.0}, {"cpu": 8.5})),
+        (
+            one(1.0, 1.5, count_before=4, count_after=4),
+            ResourceQuota("q", {"cpu": 1.5}, kind="ClusterQueue", each=True),
+        ),
         (one(1.0, 0.5), LimitRange("r", "Container", most={"cpu": 4.0})),  # no limit before either: it holds elsewhere
     ],
 )

@@ -440,6 +440,11 @@ def test_a_job_that_kueue_admits_is_not_changed_by_itself() -> None:
     item = replace(base, manifest=of).one("parallelism")
     assert (item.automatic, item.risk) == (False, Level.MEDIUM)
     assert "Kueue must have quota for 8 pods at a time in LocalQueue batch, else runs stay suspended" in item.evidence
+    of["spec"]["jobTemplate"]["metadata"]["annotations"] = {"kueue.x-k8s.io/job-min-parallelism": "2"}
+    item = replace(base, manifest=of).one("parallelism")
+    assert (
+        "Kueue must have quota for 8 pods at a time in LocalQueue batch, else the others wait for it" in item.evidence
+    )
     queued = [replace(r, suspension=Suspension(60.0, "ClusterQueue team")) for r in base.runs]
     item = replace(base, runs=queued).one("parallelism")
     assert (item.automatic, "in ClusterQueue team" in " ".join(item.evidence)) == (False, True)
