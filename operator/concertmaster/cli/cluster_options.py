@@ -1,8 +1,10 @@
-"""The options by which commands find a cluster, a namespace and profiles, as kubectl has them."""
+"""The options by which commands find a cluster, a namespace and profiles, as kubectl has them, handed to them as ``cluster``
+where they say which cluster it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
+from concertmaster.kube.operator_service import OperatorService
 from concertmaster.report.workflows import list_entries
 
 _MAX_COMPLETIONS = 200  # names offered by completion
@@ -23,10 +26,44 @@ _MAX_READ = 2000  # objects of which it offers the names that match: a person wa
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
-KUBECONFIG = click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
-)
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster that the options select."""
+
+    context: str | None
+    kubeconfig: Path | None
+
+    def connect(self) -> KubeClient:
+        """A client for it. Raises UserError."""
+        return profiles.connect(self.kubeconfig, self.context)
+
+    def operator(self, option: str | None) -> OperatorService:
+        """Its operator, by the option ``--operator``. Raises UserError."""
+        return details.connect(option, self.kubeconfig, self.context)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace kubectl would use."""
+        return profiles.default_namespace(self.kubeconfig, self.context)
+
+
+def where(command: _F) -> _F:
+    """``--context`` and ``--kubeconfig``."""
+    return options.gathered(
+        Cluster,
+        "cluster",
+        command,
+        (
+            click.option("--context", help="Context of the kubeconfig. Default: the current one."),
+            click.option(
+                "--kubeconfig",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="The cluster. Default: as kubectl.",
+            ),
+        ),
+    )
+
+
 PROFILES_WITH = click.option(
     "-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data."
 )
@@ -45,19 +82,19 @@ def operator(purpose: str) -> Callable[[_F], _F]:
     )
 
 
-def cluster(command: _F) -> _F:
+def one(command: _F) -> _F:
     """``-n``, ``--context`` and ``--kubeconfig``."""
-    return _NAMESPACE(CONTEXT(KUBECONFIG(command)))
+    return _NAMESPACE(where(command))
 
 
 def many(command: _F) -> _F:
     """The same with ``-A`` and ``-l``."""
-    return _ALL(_SELECTOR(cluster(command)))
+    return _ALL(_SELECTOR(one(command)))
 
 
 def several(command: _F) -> _F:
     """The same, with several namespaces, for commands that only read."""
-    return _ALL(_SELECTOR(_NAMESPACES(CONTEXT(KUBECONFIG(command)))))
+    return _ALL(_SELECTOR(_NAMESPACES(where(command))))
 
 
 def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -93,9 +130,9 @@ def _beginning(typed: str, names: Iterable[str]) -> list[str]:
 
 def _place(ctx: click.Context) -> tuple[KubeClient, str]:
     """The cluster and the namespace that the options typed so far select. Raises UserError."""
-    kubeconfig, context = ctx.params.get("kubeconfig"), ctx.params.get("context")
+    cluster = Cluster(ctx.params.get("context"), ctx.params.get("kubeconfig"))
     given = ctx.params.get("namespace") or next(iter(ctx.params.get("namespaces") or ()), None)
-    return profiles.connect(kubeconfig, context), given or profiles.default_namespace(kubeconfig, context)
+    return cluster.connect(), given or cluster.namespace
 
 
 def _found(ctx: click.Context, resource: Resource) -> list[dict[str, Any]]:

@@ -211,39 +211,57 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
     )
 
 
-FACTS = click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record, instead of a metrics source or a cluster.",
-)
+@dataclass(frozen=True, slots=True)
+class FactsOptions:
+    """The options by which a command takes facts from a file, or from a metrics source over a span."""
+
+    facts_file: Path | None
+    source: SourceOptions
+    span: SpanOptions
+
+    @property
+    def named(self) -> bool:
+        """Whether they name a file or a source at all."""
+        return self.facts_file is not None or self.source.named
+
+    def arguments(self) -> list[str]:
+        """With what another command reads the same facts."""
+        facts = ["--facts", str(self.facts_file)] if self.facts_file is not None else self.source.arguments()
+        return [*facts, *self.span.arguments()]
+
+    def read(self) -> Facts:
+        """Facts from the file, or else from the source. Raises UserError."""
+        file, source, span = self.facts_file, self.source, self.span
+        if not self.named:
+            raise click.UsageError("give --facts FILE, --prometheus URL, or --config FILE with --source NAME")
+        if file is None:
+            facts = span.ask(source.find(), span.objects())
+        elif source.named:
+            raise click.UsageError("give either --facts or a Prometheus, not both")
+        else:
+            facts = from_file(file, span.objects())
+        if span.until is not None and span.until < facts.until:
+            ended = tuple(p for p in facts.pods if (p.finished or p.last_seen or 0.0) <= span.until)
+            facts = replace(facts, pods=ended, until=span.until)
+        if span.namespaces:
+            facts = replace(
+                facts,
+                pods=tuple(p for p in facts.pods if p.namespace in span.namespaces),
+                objects=tuple(o for o in facts.objects if _namespace(o) in (None, *span.namespaces)),
+            )
+        return facts
 
 
-def source_arguments(facts_file: Path | None, source: SourceOptions) -> list[str]:
-    """With what another command reads the facts that ``read_facts`` returns."""
-    return ["--facts", str(facts_file)] if facts_file is not None else source.arguments()
-
-
-def read_facts(facts_file: Path | None, source: SourceOptions, span: SpanOptions) -> Facts:
-    """Facts from a file, or else from the source the options name. Raises UserError."""
-    if facts_file is None and not source.named:
-        raise click.UsageError("give --facts FILE, --prometheus URL, or --config FILE with --source NAME")
-    if facts_file is None:
-        facts = span.ask(source.find(), span.objects())
-    elif source.named:
-        raise click.UsageError("give either --facts or a Prometheus, not both")
-    else:
-        facts = from_file(facts_file, span.objects())
-    if span.until is not None and span.until < facts.until:
-        ended = tuple(p for p in facts.pods if (p.finished or p.last_seen or 0.0) <= span.until)
-        facts = replace(facts, pods=ended, until=span.until)
-    if span.namespaces:
-        facts = replace(
-            facts,
-            pods=tuple(p for p in facts.pods if p.namespace in span.namespaces),
-            objects=tuple(o for o in facts.objects if _namespace(o) in (None, *span.namespaces)),
-        )
-    return facts
+def facts_options(command: F, *, everywhere: str = "all") -> F:
+    """Adds the options and hands them to the command as ``facts``. ``everywhere``: as of ``span_options``."""
+    file = click.option(
+        "--facts",
+        "facts_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File written by concertmaster record, instead of a metrics source or a cluster.",
+    )
+    call = gathered(FactsOptions, "facts", command, (file,))
+    return source_options(span_options(call, everywhere=everywhere))
 
 
 def _namespace(raw: Mapping[str, Any]) -> object:

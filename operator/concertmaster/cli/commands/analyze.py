@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,9 +21,7 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
 
 
 @click.command("analyze")
-@options.source_options
-@options.span_options
-@options.FACTS
+@options.facts_options
 @click.option(
     "--workflow", "names", multiple=True, help="Only workflows of this NAME or KIND/NAME; may be given again."
 )
@@ -63,9 +60,7 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
     help="Where days begin for trends, as Europe/Berlin.",
 )
 def command(
-    source: options.SourceOptions,
-    span: options.SpanOptions,
-    facts_file: Path | None,
+    facts: options.FactsOptions,
     names: tuple[str, ...],
     min_runs: int | None,
     output: str,
@@ -84,7 +79,7 @@ def command(
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     collect_seldom()
-    reading = in_background(partial(options.read_facts, facts_file, source, span), name="reading")
+    reading = in_background(facts.read, name="reading")
     # This takes as long as the source's first answers.
     from concertmaster.cli.analyze_report import TrendOptions, print_report
 
@@ -92,5 +87,12 @@ def command(
     if with_trends:
         lengths = tuple(p for p in Period if not periods or p.value in periods)
         trends = TrendOptions(lengths, zone, history_file)
-    again = [*options.source_arguments(facts_file, source), *span.arguments()]
-    print_report(reading.result(), output, trends, window=span.window, names=names, min_runs=min_runs, arguments=again)
+    print_report(
+        reading.result(),
+        output,
+        trends,
+        window=facts.span.window,
+        names=names,
+        min_runs=min_runs,
+        arguments=facts.arguments(),
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -44,8 +43,7 @@ def command(
     every: bool,
     below: str | None,
     yes: bool,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
 ) -> None:
     """Approve the WorkflowChange CHANGE, or many at once with --all or --below. The first decision about a change counts
     and cannot be changed."""
@@ -55,8 +53,7 @@ def command(
     if not bulk and (all_namespaces or selector):
         raise CallError("-A and -l select for --all and --below only")
     most = selection.amount(below)
-    client = profiles.connect(kubeconfig, context)
-    place = namespace or profiles.default_namespace(kubeconfig, context)
+    client, place = cluster.connect(), namespace or cluster.namespace
     decision = "Reject" if reject else "Approve"
     if change is not None:
         changes = [_read(client, place, change)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -30,16 +29,16 @@ _COLUMNS, _CHANGE = 120, 30  # characters for id, change and impact together, an
 @click.command("describe")
 @click.argument("profile", shell_complete=cluster_options.profile_names)
 @documents.OPTION
-@cluster_options.cluster
-def command(profile: str, output: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
+@cluster_options.one
+def command(profile: str, output: str, namespace: str | None, cluster: cluster_options.Cluster) -> None:
     """Describe one workflow.
 
     PROFILE is the name of a WorkflowProfile or of its workflow, or the latter as KIND/NAME (wftmpl/ingest-orders).
 
     JSON and YAML hold the WorkflowProfile, its recommendations as list -o json prints them, and its WorkflowChanges.
     """
-    client = profiles.connect(kubeconfig, context)
-    raw = profiles.read(client, namespace or profiles.default_namespace(kubeconfig, context), profile)
+    client = cluster.connect()
+    raw = profiles.read(client, namespace or cluster.namespace, profile)
     changes = _changes(client, raw)
     if output == "text":
         say("\n".join(lines(raw, changes)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
@@ -46,8 +45,7 @@ def command(
     namespace: str | None,
     all_namespaces: bool,
     selector: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
 ) -> None:
     """Dismiss RECOMMENDATION of a workflow, or many at once with --all or --below.
 
@@ -62,8 +60,7 @@ def command(
         raise CallError("-A and -l select for --all and --below only")
     words = {} if undo else _decision(reason, span, until)
     most = selection.amount(below)
-    place = namespace or profiles.default_namespace(kubeconfig, context)
-    client = profiles.connect(kubeconfig, context)
+    client, place = cluster.connect(), namespace or cluster.namespace
     if not bulk:
         assert profile is not None
         assert recommendation is not None

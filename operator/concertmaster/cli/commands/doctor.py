@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import click
 
@@ -36,15 +35,13 @@ from concertmaster.report.workflows.rows import OLD
 @options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
 @cluster_options.operator(", which is asked whether it runs")
-@cluster_options.CONTEXT
-@cluster_options.KUBECONFIG
+@cluster_options.where
 @click.option("--skip-cluster", is_flag=True, help="Check only what --prometheus or --config names.")
 def command(
     source: options.SourceOptions,
     namespace: str | None,
     operator: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
     skip_cluster: bool,
 ) -> None:
     """Check the metrics source, a history on a server, archives of engines, the operator, the resources in the cluster and
@@ -65,7 +62,7 @@ def command(
         if configured_archives(configured):
             checks += _print_checks("Archives of engines", archives(configured))
     if not skip_cluster:
-        checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context, details.place(operator)))
+        checks += _print_checks("Cluster", resources(cluster, namespace, details.place(operator)))
     if not source.named:
         say("Not checked: the metrics source. Add --prometheus URL, with its address from here")
         say("")
@@ -136,22 +133,19 @@ def _archive(name: str, opening: Callable[[], ArchiveTable], namespaces: Sequenc
     return ok(name, "can be read")
 
 
-def cluster(
-    kubeconfig: Path | None,
-    namespace: str | None,
-    context: str | None = None,
-    operator: tuple[str, str] | None = None,
+def resources(
+    cluster: cluster_options.Cluster, namespace: str | None, operator: tuple[str, str]
 ) -> Iterator[Diagnostic]:
     """The checks of the resources in a cluster, and of the ``operator`` by the namespace and name of its Service."""
     try:
-        client = KubeClient.connect(kubeconfig, context=context)
+        client = KubeClient.connect(cluster.kubeconfig, context=cluster.context)
     except KubeError as error:
         yield fail("API server", str(error), "give --kubeconfig FILE, or --skip-cluster")
         return
     try:
         for resource in OWN_KINDS:
             yield _installed(client, resource, namespace)
-        yield from _answers(client, namespace, operator or details.place(None))
+        yield from _answers(client, namespace, operator)
         yield from _states(client, namespace)
     finally:
         client.close()

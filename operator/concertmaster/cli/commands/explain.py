@@ -5,12 +5,11 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, details, documents, profiles
+from concertmaster.cli import cluster_options, documents, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans.reader import PlanReader
@@ -57,7 +56,7 @@ _Rows = Sequence[dict[str, Any]]
 @cluster_options.operator(", for details that do not fit into the status")
 @click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
 @documents.OPTION
-@cluster_options.cluster
+@cluster_options.one
 def command(
     profile: str,
     recommendation: str | None,
@@ -65,8 +64,7 @@ def command(
     with_minor: bool,
     output: str,
     namespace: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
 ) -> None:
     """Print what is known about RECOMMENDATION (default: all) of a workflow.
 
@@ -75,9 +73,8 @@ def command(
     The operator is asked through the API server; without it, what the status contains is printed. JSON and YAML hold the
     recommendations as list -o json prints them.
     """
-    asked = details.connect(operator, kubeconfig, context)
-    place = namespace or profiles.default_namespace(kubeconfig, context)
-    client = profiles.connect(kubeconfig, context)
+    asked = cluster.operator(operator)
+    client, place = cluster.connect(), namespace or cluster.namespace
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
     detail, problem = asked.document(raw)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from concertmaster.api.models.list_entry import ListEntry
-from concertmaster.cli import cluster_options, details, documents, policies, profiles
+from concertmaster.cli import cluster_options, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.operator_history import OperatorHistory
 from concertmaster.core import text
@@ -52,20 +51,19 @@ def command(
     namespaces: tuple[str, ...],
     all_namespaces: bool,
     selector: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
 ) -> None:
     """List recommendations as the operator wrote them into the profiles, the most valuable first.
 
     The JSON form is a contract: docs/reference/list.schema.json.
     """
-    client = profiles.connect(kubeconfig, context)
-    places = namespaces or (profiles.default_namespace(kubeconfig, context),)
+    client = cluster.connect()
+    places = namespaces or (cluster.namespace,)
     everywhere = profiles.each(client, None, selector)
     selected = list(everywhere if all_namespaces else profiles.within(client, places, selector))
     entries = [e for p in selected for e in list_entries.entries(p, fields.recommendations(p))]
     if with_minor:
-        history = OperatorHistory(details.connect(operator, kubeconfig, context))
+        history = OperatorHistory(cluster.operator(operator))
         entries += _minor(selected, history.documents(selected))
     found = len(entries)
     entries = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -87,8 +86,7 @@ def command(
     run_hour: float | None,
     failed_run: float | None,
     sort_by: str,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
     output: str,
 ) -> None:
     """Rank the recommendations of all workflows by what they are worth a month.
@@ -97,13 +95,13 @@ def command(
     failed runs and money are brought to one scale: spec.pricing.runHour and failedRun of the ClusterOptimizationPolicies
     where all have the same, or --run-hour and --failed-run.
     """
-    client = profiles.connect(kubeconfig, context)
+    client = cluster.connect()
     if all_namespaces:
         selected, limited = list(profiles.each(client, None, selector)), ""
     elif namespaces:
         selected, limited = list(profiles.within(client, namespaces, selector)), ""
     else:
-        selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
+        selected, limited = profiles.readable(client, selector, cluster.namespace)
     if limited:
         say(limited, err=True)
     pricing, source = policies.scale(client, run_hour, failed_run)

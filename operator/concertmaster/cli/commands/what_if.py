@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from concertmaster.cli import cluster_options, options
+from concertmaster.cli import cluster_options
 from concertmaster.cli.analysis import analyze, selecting
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.documents import say
@@ -169,11 +169,11 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
         raise click.UsageError(
             "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
         )
-    if not origin.recorded:
+    if not origin.facts.named:
         say(_served(origin, workflow, whatif, named, workers))
         return
-    facts = options.read_facts(origin.facts_file, origin.source, origin.span)
-    results = analyze(facts, window=origin.span.window, names=[workflow])
+    facts = origin.facts.read()
+    results = analyze(facts, window=origin.facts.span.window, names=[workflow])
     if not results:
         raise UserError(
             f"no workflow named {workflow} was found among {len(facts.pods)} pods: analyze -o table lists them"

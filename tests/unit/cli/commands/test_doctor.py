@@ -14,7 +14,8 @@ import yaml
 from click.testing import CliRunner
 
 from concertmaster import settings
-from concertmaster.cli import profiles
+from concertmaster.cli import details, profiles
+from concertmaster.cli.cluster_options import Cluster
 from concertmaster.cli.commands import doctor
 from concertmaster.cli.errors import UserError
 from concertmaster.core.times import iso
@@ -49,8 +50,12 @@ def test_it_asks_the_cluster_of_the_context(client: MemoryClient, monkeypatch: p
     assert asked == ["prod"]
 
 
+def examined(namespace: str | None = None) -> list[Diagnostic]:
+    return list(doctor.resources(Cluster(None, None), namespace, details.place(None)))
+
+
 def states(mark: DiagnosticStatus = DiagnosticStatus.WARN) -> list[Diagnostic]:
-    return [check for check in doctor.cluster(None, None) if check.mark is mark]
+    return [check for check in examined() if check.mark is mark]
 
 
 def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client: MemoryClient) -> None:
@@ -75,14 +80,14 @@ def test_a_team_without_rights_on_cluster_policies_sees_the_conditions_of_its_na
     client.put(PROFILES, "demo", "a", status={"conditions": [condition("TargetResolved", "False", "NotFound")]})
     forbidden = Forbidden("GET clusteroptimizationpolicies: forbidden", status=403)
     client.lists[CLUSTER_POLICIES.path(None)] = forbidden
-    checks = list(doctor.cluster(None, "demo"))
+    checks = examined("demo")
     assert [c.name for c in checks if c.mark is DiagnosticStatus.FAIL] == []
     assert [(c.name, c.result.partition(":")[0]) for c in checks if c.mark is DiagnosticStatus.WARN] == [
         ("clusteroptimizationpolicies", "not checked"),
         ("WorkflowProfile demo/a", "TargetResolved is False (NotFound)"),
     ]
     client.lists[PROFILES.path(None)] = forbidden
-    everywhere = {c.name: c.fix for c in doctor.cluster(None, None) if c.mark is DiagnosticStatus.FAIL}
+    everywhere = {c.name: c.fix for c in examined() if c.mark is DiagnosticStatus.FAIL}
     assert set(everywhere) == {"clusteroptimizationpolicies", "workflowprofiles"}
     assert "-n NAMESPACE" in everywhere["workflowprofiles"]
 
@@ -98,7 +103,7 @@ def test_whoever_is_not_logged_in_reads_so(client: MemoryClient, error: KubeErro
     """As with an expired token, and with a kubeconfig whose login command fails."""
     for resource in OWN_KINDS:
         client.lists[resource.path(None)] = error
-    fixes = {c.fix for c in doctor.cluster(None, None) if c.mark is DiagnosticStatus.FAIL}
+    fixes = {c.fix for c in examined() if c.mark is DiagnosticStatus.FAIL}
     assert fixes == {"log in to the cluster again: kubectl auth whoami must show your name"}
     with pytest.raises(UserError, match="log in to the cluster again"):
         list(profiles.each(client, None))
@@ -158,7 +163,7 @@ def test_the_operator_is_asked_whether_it_runs(
         return {"recommendations": []}
 
     monkeypatch.setattr(client, "get", get)
-    (check,) = [c for c in doctor.cluster(None, None) if c.name == "operator"]
+    (check,) = [c for c in examined() if c.name == "operator"]
     assert check.mark is mark
     assert said in check.result and fix in check.fix
 
@@ -202,7 +207,7 @@ def test_causes_are_listed_by_the_number_of_objects(client: MemoryClient) -> Non
 def test_what_was_created_just_now_is_not_unprocessed(client: MemoryClient) -> None:
     client.put(PROFILES, "demo", "new", metadata={"creationTimestamp": iso(time.time() - 20)})
     client.put(PROFILES, "demo", "old", metadata={"creationTimestamp": iso(time.time() - 3600)})
-    found = [c for c in doctor.cluster(None, None) if c.name.startswith("WorkflowProfile ")]
+    found = [c for c in examined() if c.name.startswith("WorkflowProfile ")]
     assert [(c.name, c.mark.value, c.result) for c in found] == [
         ("WorkflowProfile demo/new", "ok", "created less than 10m00s ago; processed in the operator's next cycle"),
         ("WorkflowProfile demo/old", "warn", "not processed by any operator yet"),

@@ -31,7 +31,9 @@ def command(before: str, after: str, origin: Origin, workflow: str | None, outpu
 
     A RUN is a name, or latest or typical: compare typical latest answers "why was last night slow?".
     """
-    view = _recorded(origin, before, after, workflow) if origin.recorded else _served(origin, before, after, workflow)
+    view = (
+        _recorded(origin, before, after, workflow) if origin.facts.named else _served(origin, before, after, workflow)
+    )
     if output == "json":
         click.echo(view.model_dump_json(by_alias=True, indent=2))
     else:

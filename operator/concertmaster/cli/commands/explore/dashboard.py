@@ -7,12 +7,11 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, details, gather, options, policies
+from concertmaster.cli import cluster_options, gather, options, policies
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.analyze_report import self_contained
 from concertmaster.cli.commands.explore.report import profile_of
@@ -31,24 +30,18 @@ from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unava
 
 
 @click.command("dashboard")
-@options.source_options
-@options.span_options
-@options.FACTS
+@options.facts_options
 @cluster_options.PROFILES_WITH
-@cluster_options.CONTEXT
-@cluster_options.KUBECONFIG
+@cluster_options.where
 @cluster_options.operator(", for graphs and runs")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on the loopback address. Default: a free one."
 )
 @click.option("--open/--no-open", "show", default=True, help="Open a browser.")
 def command(
-    source: options.SourceOptions,
-    span: options.SpanOptions,
-    facts_file: Path | None,
+    facts: options.FactsOptions,
     selector: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
     operator: str | None,
     port: int,
     show: bool,
@@ -60,12 +53,10 @@ def command(
     """
     reader: Reader
     whose = ""
-    if facts_file is not None or source.named:
-        again = [*options.source_arguments(facts_file, source), *span.arguments()]
-        reader = examined(options.read_facts(facts_file, source, span), span.window, again)
+    if facts.named:
+        reader = examined(facts.read(), facts.span.window, facts.arguments())
     else:
-        asked = details.connect(operator, kubeconfig, context)
-        reader = ClusterReader(asked, namespaces=span.namespaces, selector=selector)
+        reader = ClusterReader(cluster.operator(operator), namespaces=facts.span.namespaces, selector=selector)
         whose = "your kubeconfig"
     secret = Secret()
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from concertmaster.cli import cluster_options, details, options, profiles
+from concertmaster.cli import cluster_options, options, profiles
 from concertmaster.cli.analysis import analyzed, selecting
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
@@ -22,25 +21,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Origin:
     """The options."""
 
-    source: options.SourceOptions
-    span: options.SpanOptions
-    facts_file: Path | None
-    kubeconfig: Path | None
-    context: str | None
+    facts: options.FactsOptions
+    cluster: cluster_options.Cluster
     operator: str | None
-
-    @property
-    def recorded(self) -> bool:
-        """Whether facts or a Prometheus are named; all runs of the window are then available."""
-        return self.facts_file is not None or self.source.named
 
     def histories(self, names: Sequence[str]) -> list[RunHistory]:
         """The runs of the workflows of these names or KIND/NAMEs (none: of all) from facts or a Prometheus. Raises UserError
         where there are none, or where one name is that of several workflows."""
-        facts = options.read_facts(self.facts_file, self.source, self.span)
+        facts = self.facts.read()
         histories = [
             RunHistory.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
-            for w in analyzed(facts, window=self.span.window, names=names)
+            for w in analyzed(facts, window=self.facts.span.window, names=names)
         ]
         histories = [h for h in histories if h.runs]
         if not histories:
@@ -55,8 +46,8 @@ class Origin:
     def served(self, workflow: str) -> WorkflowView:
         """The workflow (or profile) of that name, or the workflow of that KIND/NAME, with the runs that the operator keeps.
         Raises UserError."""
-        client = profiles.connect(self.kubeconfig, self.context)
-        places = self.span.namespaces or (profiles.default_namespace(self.kubeconfig, self.context),)
+        client = self.cluster.connect()
+        places = self.facts.span.namespaces or (self.cluster.namespace,)
         matches = [p for p in profiles.within(client, places) if profiles.is_about(p, workflow)]
         if not matches:
             lists = "; ".join(f"kubectl get wfp -n {place}" for place in places)
@@ -66,7 +57,7 @@ class Origin:
             names = text.listing([profiles.called(p) for p in matches])
             raise UserError(f"several WorkflowProfiles are about {workflow}: {names}; choose one with -n and its name")
         (profile,) = matches
-        asked = details.connect(self.operator, self.kubeconfig, self.context)
+        asked = self.cluster.operator(self.operator)
         detail, problem = asked.document(profile)
         if problem:
             raise UserError(f"no runs from the operator: {problem}. Or name a source of runs: --prometheus URL")
@@ -76,12 +67,6 @@ class Origin:
 def origin_options(command: F) -> F:
     """Adds the options and hands them to the command as ``origin``."""
 
-    offered = (
-        options.FACTS,
-        cluster_options.KUBECONFIG,
-        cluster_options.CONTEXT,
-        cluster_options.operator(" of the cluster"),
-    )
-    call = options.gathered(Origin, "origin", command, offered)
+    call = options.gathered(Origin, "origin", command, (cluster_options.operator(" of the cluster"),))
     everywhere = "that of the context; with --facts or --prometheus, all"
-    return options.source_options(options.span_options(call, everywhere=everywhere))
+    return options.facts_options(cluster_options.where(call), everywhere=everywhere)

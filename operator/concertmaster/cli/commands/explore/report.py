@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from concertmaster.api.views.fleet import PeriodReport
-from concertmaster.cli import cluster_options, details, gather, options, policies, profiles
+from concertmaster.cli import cluster_options, gather, options, policies, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -57,9 +57,7 @@ def figures_of(known: int, of: int) -> str:
 
 
 @click.command("report")
-@options.source_options
-@options.span_options
-@options.FACTS
+@options.facts_options
 @click.option(
     "--days",
     type=click.FloatRange(1, 400),
@@ -70,8 +68,7 @@ def figures_of(known: int, of: int) -> str:
 )
 @click.option("--by", "label", metavar="LABEL", help="Cost by the values of this label, such as team.")
 @cluster_options.PROFILES_WITH
-@cluster_options.CONTEXT
-@cluster_options.KUBECONFIG
+@cluster_options.where
 @cluster_options.operator(", for daily rows")
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="html", show_default=True)
 @click.option(
@@ -81,14 +78,11 @@ def figures_of(known: int, of: int) -> str:
     help="Write here. Default, and -: stdout.",
 )
 def command(
-    source: options.SourceOptions,
-    span: options.SpanOptions,
-    facts_file: Path | None,
+    facts: options.FactsOptions,
     days: float,
     label: str | None,
     selector: str | None,
-    context: str | None,
-    kubeconfig: Path | None,
+    cluster: cluster_options.Cluster,
     operator: str | None,
     output: str,
     file: Path | None,
@@ -98,13 +92,13 @@ def command(
     Reads the statuses in the cluster and the operator's daily rows, which reach back up to 400 days; or analyses facts or a
     Prometheus when one is given.
     """
-    if facts_file is None and not source.named:
-        client, asked = profiles.connect(kubeconfig, context), details.connect(operator, kubeconfig, context)
-        now = span.until or time.time()
-        made = from_cluster(client, asked, span.namespaces, selector, days=days, label=label, now=now)
-    else:
+    span = facts.span
+    if facts.named:
         span = replace(span, window=span.window or days * DAY)
-        made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
+        made = from_facts(replace(facts, span=span).read(), span.window, days=days, label=label)
+    else:
+        client, asked, now = cluster.connect(), cluster.operator(operator), span.until or time.time()
+        made = from_cluster(client, asked, span.namespaces, selector, days=days, label=label, now=now)
     text = document(made, output)
     if file is None or str(file) == "-":
         click.echo(text, nl=False)

@@ -50,7 +50,7 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
 
 def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> WorkflowRuns:
     wanted = Outcome(outcome) if outcome else None
-    if origin.recorded:
+    if origin.facts.named:
         (history,) = origin.histories([workflow])
         return workflow_runs(history, limit=limit, outcome=wanted)
     page = origin.served(workflow).runs
@@ -60,7 +60,7 @@ def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> Wor
 
 
 def _one(origin: Origin, workflow: str, run: str) -> RunView:
-    if origin.recorded:
+    if origin.facts.named:
         (history,) = origin.histories([workflow])
         return run_view(history, position(history, run))
     seen = origin.served(workflow).run(run)
