@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from concertmaster.api.views.fleet import WorkflowCacheRow
 from concertmaster.core import text
-from concertmaster.report.workflows.fields import Raw, full_name, workflow_name
+from concertmaster.report.workflows.fields import Raw, entries, mapping, named
 
 MAX_ROWS = 50
 
@@ -19,14 +19,9 @@ def cache_rows(profiles: Iterable[Raw]) -> tuple[WorkflowCacheRow, ...]:
 
 
 def _rows(profile: Raw) -> Iterable[WorkflowCacheRow]:
-    status = profile.get("status")
-    caches = status.get("caches") if isinstance(status, Mapping) else None
-    namespace, name = full_name(profile)
-    for cache in caches if isinstance(caches, list) else ():
+    for cache in entries(mapping(profile, "status"), "caches"):
         yield WorkflowCacheRow(
-            namespace=namespace,
-            profile=name,
-            workflow=workflow_name(profile),
+            **named(profile),
             cache=cache["name"],
             lookups=cache["lookups"],
             hits=cache["hits"],

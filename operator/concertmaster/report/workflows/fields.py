@@ -24,6 +24,12 @@ def full_name(profile: Raw) -> tuple[str, str]:
     return str(meta.get("namespace") or ""), str(meta.get("name") or "")
 
 
+def named(profile: Raw) -> dict[str, Any]:
+    """The fields by which a row names its profile and workflow."""
+    namespace, name = full_name(profile)
+    return {"namespace": namespace, "profile": name, "workflow": workflow_name(profile)}
+
+
 def changed_profile(change: Raw) -> tuple[str, str]:
     """Namespace and name of the profile that a WorkflowChange is of."""
     reference = mapping(mapping(change, "spec"), "profileRef")

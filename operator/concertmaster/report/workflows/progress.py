@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from concertmaster.api.views.fleet import RunningRow
-from concertmaster.report.workflows.fields import Raw, full_name, moment, seconds_of, workflow_name
+from concertmaster.report.workflows.fields import Raw, entries, mapping, moment, named, seconds_of, text_of
 
 _TIMES = {
+    "deadline": "deadline",
     "started": "startTime",
     "expected_end": "expectedEnd",
     "earliest_end": "earliestEnd",
@@ -18,22 +17,15 @@ _MIN_OVERDUE = 1800.0  # seconds that a scheduled run may be overdue
 
 def running_rows(profile: Raw) -> list[RunningRow]:
     """Its runs in progress, in the order of the status: late ones first."""
-    namespace, name = full_name(profile)
-    status = profile.get("status")
-    running = status.get("running") if isinstance(status, Mapping) else None
     return [
         RunningRow(
-            namespace=namespace,
-            profile=name,
-            workflow=workflow_name(profile),
+            **named(profile),
             run=str(run.get("name") or ""),
             late=run.get("late") is True,
-            step=str(run["step"]) if run.get("step") else None,
-            deadline=_time(run.get("deadline")),
+            step=text_of(run.get("step")),
             **{field: _time(run.get(key)) for field, key in _TIMES.items()},
         )
-        for run in (running if isinstance(running, list) else ())
-        if isinstance(run, Mapping)
+        for run in entries(mapping(profile, "status"), "running")
     ]
 
 
@@ -45,13 +37,10 @@ def _time(value: object) -> str | None:
 def late_since(profile: Raw, now: float) -> float | None:
     """Since when the next scheduled run is overdue (unix seconds): its time has passed by more than half an hour or the
     usual duration of a run, and data reaches beyond that."""
-    status = profile.get("status")
-    if not isinstance(status, Mapping):
-        return None
-    runs, summary = status.get("runs"), status.get("summary")
-    due = moment(runs.get("nextExpected")) if isinstance(runs, Mapping) else None
+    status = mapping(profile, "status")
+    due = moment(mapping(status, "runs").get("nextExpected"))
     if due is None:
         return None
-    usual = (seconds_of(summary.get("p95")) if isinstance(summary, Mapping) else None) or 0.0
+    usual = seconds_of(mapping(status, "summary").get("p95")) or 0.0
     limit, until = due + max(_MIN_OVERDUE, usual), moment(status.get("dataUntil"))
     return due if limit < now and (until is None or until > limit) else None

@@ -23,13 +23,13 @@ from concertmaster.report.workflows.fields import (
     integer,
     mapping,
     moment,
+    named,
     number,
     recommendations,
     seconds_of,
     text_of,
     verdict_of,
     workflow_kind,
-    workflow_name,
 )
 
 _FIGURES = re.compile(r", (\S+)(?: [A-Z]{3})? \(target (<=|>=) (\S+?)(?: [A-Z]{3})?\)")
@@ -54,10 +54,8 @@ def workflow_row(profile: Raw, now: float | None = None) -> WorkflowRow:
     enough = bool(summary) and not str((status.get("advice") or ("",))[0]).startswith(INSUFFICIENT)
     serious = missed > 0 or any(s in _SERIOUS for s in severities)
     return WorkflowRow(
-        namespace=str(meta.get("namespace") or ""),
-        profile=str(meta.get("name") or ""),
+        **named(profile),
         kind=workflow_kind(profile),
-        workflow=workflow_name(profile),
         labels={str(k): str(v) for k, v in mapping(meta, "labels").items()},
         ready=condition(profile, "Ready"),
         healthy=False if serious else True if enough else None,
@@ -99,15 +97,13 @@ def active(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
 
 def objective_rows(profile: Raw) -> list[ObjectiveRow]:
     """Its objectives."""
-    meta, rows = mapping(profile, "metadata"), []
+    rows = []
     for line in mapping(profile, "status").get("objectives") or ():
         match = _OBJECTIVE.match(str(line))
         if match is not None:
             rows.append(
                 ObjectiveRow(
-                    namespace=str(meta.get("namespace") or ""),
-                    profile=str(meta.get("name") or ""),
-                    workflow=workflow_name(profile),
+                    **named(profile),
                     name=match[1],
                     verdict=match[2],
                     margin=_margin(str(line)[match.end(2) :]),
@@ -136,9 +132,7 @@ def degradations(profile: Raw) -> Iterator[Degradation]:
     impact = {str(i["id"]): i.get("impact") for i in recommendations(profile)}
     for e in active(profile, RuleName.DEGRADATION):
         yield Degradation(
-            namespace=e.namespace,
-            profile=e.profile,
-            workflow=workflow_name(profile),
+            **named(profile),
             recommendation=e.id,
             action=e.action,
             because=e.because,
@@ -148,15 +142,14 @@ def degradations(profile: Raw) -> Iterator[Degradation]:
 
 def result_rows(profile: Raw, row: WorkflowRow | None = None) -> list[ResultRow]:
     """Results of recommendations that were implemented, newest first. ``row``: its line, where that is made already."""
-    meta, row = mapping(profile, "metadata"), row or workflow_row(profile)
-    rows = []
+    row, rows = row or workflow_row(profile), []
     for item in entries(mapping(profile, "status"), "results"):
         verdict, undone = verdict_of(item.get("verdict")), item.get("undone") is True
         measured = text_of(item.get("measured"))
         rows.append(
             ResultRow(
-                namespace=str(meta.get("namespace") or ""),
-                profile=str(meta.get("name") or ""),
+                namespace=row.namespace,
+                profile=row.profile,
                 recommendation=str(item.get("id") or ""),
                 action=str(item.get("action") or item.get("id") or ""),
                 by=text_of(item.get("by")),
