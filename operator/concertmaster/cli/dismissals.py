@@ -83,12 +83,10 @@ def write(client: KubeClient, raw: Mapping[str, Any], decision: Mapping[str, str
     that somebody else gave the same dismissal is not removed by that; it is here."""
     meta = raw["metadata"]
     own = [d for d in entries(raw) if d.get("recommendation") in _owned(raw) - {decision["recommendation"]}]
-    body = {
-        "apiVersion": PROFILES.api_version,
-        "kind": PROFILES.kind,
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
-        "spec": {"dismissals": [*own, dict(decision)]},
-    }
+    body = PROFILES.body(
+        metadata={"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        spec={"dismissals": [*own, dict(decision)]},
+    )
     stored = _send(
         client,
         raw,

@@ -33,6 +33,12 @@ class Right:
             kind += f"/{self.subresource}"
         return f"{self.verb} {kind} in {f'namespace {self.namespace}' if self.namespace else 'all namespaces'}"
 
+    def attributes(self, name: str = "") -> dict[str, str]:
+        """The ``resourceAttributes`` of a review of it, on the object called ``name`` where one is given."""
+        narrower = {"namespace": self.namespace, "subresource": self.subresource, "name": name}
+        attributes = {"verb": self.verb, "group": self.resource.group, "resource": self.resource.plural}
+        return attributes | {key: value for key, value in narrower.items() if value}
+
 
 class AccessChecker:
     """Caches the API server's answers. A denial expires sooner, because somebody is probably fixing it."""
@@ -48,18 +54,10 @@ class AccessChecker:
         known = self._known.get(right)
         if known and now - known[1] < (_GRANTED_FOR if known[0] else _DENIED_FOR):
             return known[0]
-        attributes = {"verb": right.verb, "group": right.resource.group, "resource": right.resource.plural}
-        if right.namespace:
-            attributes["namespace"] = right.namespace
-        if right.subresource:
-            attributes["subresource"] = right.subresource
-        body = {
-            "apiVersion": ACCESS_REVIEWS.api_version,
-            "kind": ACCESS_REVIEWS.kind,
-            "spec": {"resourceAttributes": attributes},
-        }
         try:
-            answer = self._client.create(ACCESS_REVIEWS.path(), body)
+            answer = self._client.create(
+                ACCESS_REVIEWS.path(), ACCESS_REVIEWS.body(spec={"resourceAttributes": right.attributes()})
+            )
         except KubeError:
             return known[0] if known else None
         status = answer.get("status") or {}

@@ -130,27 +130,20 @@ class EventRecorder:
 
     def _body(self, note: Note, text: str, namespace: str, key: str, now: float) -> dict[str, Any]:
         ref = note.ref
-        regarding = {
-            "apiVersion": ref.resource.api_version,
-            "kind": ref.resource.kind,
-            "name": ref.name,
-            "uid": ref.uid,
-        }
+        regarding = ref.resource.body(name=ref.name, uid=ref.uid)
         if ref.namespace:
             regarding["namespace"] = ref.namespace
-        return {
-            "apiVersion": EVENTS.api_version,
-            "kind": EVENTS.kind,
-            "metadata": {"name": f"{ref.name[:200]}.{key}{int(now):x}", "namespace": namespace},
-            "eventTime": format_micro_time(now),
-            "reportingController": "concertmaster.dev/operator",
-            "reportingInstance": self._instance,
-            "type": note.severity.value,
-            "reason": note.reason[:128],
-            "action": note.action[:128],
-            "note": text,
-            "regarding": regarding,
-        }
+        return EVENTS.body(
+            metadata={"name": f"{ref.name[:200]}.{key}{int(now):x}", "namespace": namespace},
+            eventTime=format_micro_time(now),
+            reportingController="concertmaster.dev/operator",
+            reportingInstance=self._instance,
+            type=note.severity.value,
+            reason=note.reason[:128],
+            action=note.action[:128],
+            note=text,
+            regarding=regarding,
+        )
 
 
 def _bounded(text: str) -> str:

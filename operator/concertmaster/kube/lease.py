@@ -97,12 +97,8 @@ class Lease:
         try:
             present = self._client.get(path)
         except NotFound:
-            body = {
-                "apiVersion": LEASES.api_version,
-                "kind": LEASES.kind,
-                "metadata": {"name": self._name, "namespace": self._namespace} | self._labelled(),
-                "spec": self._claim(taking=True),
-            }
+            meta = {"name": self._name, "namespace": self._namespace} | self._labelled()
+            body = LEASES.body(metadata=meta, spec=self._claim(taking=True))
             self._client.create(LEASES.path(self._namespace), body)
             return LeaseResult(LeaseState.HELD)
         spec = _spec(present)

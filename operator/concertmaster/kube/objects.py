@@ -43,6 +43,10 @@ class Resource:
             path += f"/{quote(name, safe='')}"
         return f"{path}/{subresource}" if subresource else path
 
+    def body(self, **parts: Any) -> dict[str, Any]:
+        """An object of this kind with these parts, to be sent."""
+        return {"apiVersion": self.api_version, "kind": self.kind, **parts}
+
 
 PROFILES = Resource(API_VERSION, "WorkflowProfile", "workflowprofiles")
 POLICIES = Resource(API_VERSION, "OptimizationPolicy", "optimizationpolicies")
@@ -87,6 +91,7 @@ ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
 )
 SUBJECT_REVIEWS = Resource("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
+SELF_REVIEWS = Resource("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
 TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 

@@ -63,16 +63,8 @@ def is_discovered(labels: Mapping[str, str]) -> bool:
 def discovered_profile(namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
     """The profile that discovery creates: with the target's labels (so that selectors on teams work), the mark of
     discovery, and the reference to its target."""
-    return {
-        "apiVersion": PROFILES.api_version,
-        "kind": PROFILES.kind,
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {**labels, DISCOVERED_LABEL: DISCOVERED_VALUE},
-        },
-        "spec": dict(spec),
-    }
+    meta = {"name": name, "namespace": namespace, "labels": {**labels, DISCOVERED_LABEL: DISCOVERED_VALUE}}
+    return PROFILES.body(metadata=meta, spec=dict(spec))
 
 
 def create_profile(client: KubeClient, body: Mapping[str, Any]) -> ProfileWriteResult:

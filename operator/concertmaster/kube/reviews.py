@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from concertmaster.kube.access import Right
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Rejected
-from concertmaster.kube.objects import SUBJECT_REVIEWS, TOKEN_REVIEWS
+from concertmaster.kube.objects import SUBJECT_REVIEWS, TOKEN_REVIEWS, Resource
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -114,7 +114,7 @@ class Reviewer:
         if self._audiences:
             spec["audiences"] = list(self._audiences)
         try:
-            status = self._ask(TOKEN_REVIEWS.path(), TOKEN_REVIEWS.api_version, TOKEN_REVIEWS.kind, spec)
+            status = self._ask(TOKEN_REVIEWS, spec)
         except Rejected:
             status = {}  # nothing that can be a token
         identity = _identity(status, self._audiences)
@@ -135,17 +135,14 @@ class Reviewer:
         kept = self._rights.get(key)
         if kept is not None:
             return kept[0]
-        attributes = {"verb": right.verb, "group": right.resource.group, "resource": right.resource.plural}
-        attributes |= {"namespace": right.namespace} if right.namespace else {}
-        attributes |= {"name": name} if name else {}
         spec = {
             "user": who.name,
             "uid": who.uid,
             "groups": list(who.groups),
             "extra": {k: list(v) for k, v in who.extra},
-            "resourceAttributes": attributes,
+            "resourceAttributes": right.attributes(name),
         }
-        status = self._ask(SUBJECT_REVIEWS.path(), SUBJECT_REVIEWS.api_version, SUBJECT_REVIEWS.kind, spec)
+        status = self._ask(SUBJECT_REVIEWS, spec)
         granted = status.get("allowed") is True and status.get("denied") is not True
         self._rights.put(key, granted, self._ages.granted if granted else self._ages.denied)
         return granted
@@ -165,8 +162,8 @@ class Reviewer:
         """Stop the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-        answer = self._client.create(path, {"apiVersion": version, "kind": kind, "spec": spec})
+    def _ask(self, review: Resource, spec: dict[str, Any]) -> dict[str, Any]:
+        answer = self._client.create(review.path(), review.body(spec=spec))
         status = answer.get("status")
         return status if isinstance(status, dict) else {}
 

@@ -19,9 +19,8 @@ from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Pricing
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
-from concertmaster.kube.objects import CHANGES
+from concertmaster.kube.objects import CHANGES, SELF_REVIEWS
 
-_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REMEDY = "ask for the ClusterRole *-approve of the chart in namespace"
 
 
@@ -133,8 +132,8 @@ def describe(change: WorkflowChangeView) -> str:
 def decide(client: KubeClient, change: WorkflowChangeView, decision: str) -> str:
     """Write the decision in the caller's own name; that name. Raises UserError."""
     try:
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        who = str(((client.create(_REVIEWS, review).get("status") or {}).get("userInfo") or {}).get("username") or "")
+        review = client.create(SELF_REVIEWS.path(), SELF_REVIEWS.body())
+        who = str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": change.uid},
             {"op": "test", "path": "/spec/planDigest", "value": change.digest},
