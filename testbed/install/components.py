@@ -171,6 +171,9 @@ COMPONENTS: tuple[Component, ...] = (
         150,
     ),
     Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
+    Component(
+        "kuberay-operator", "kuberay-operator", "github.com/ray-project/kuberay/ray-operator", "1.6.0", (), 0.9, 120
+    ),
     # For one test each: installation of the plugin, and login in front of the dashboard.
     Component(
         "krew",

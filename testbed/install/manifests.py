@@ -35,6 +35,7 @@ _SOURCES = {
     "jobset-controller": ("sigs.k8s.io/jobset", *_JOBSET),
     "jobset-controller-newest": ("sigs.k8s.io/jobset", *_JOBSET),
     "kueue-controller": ("sigs.k8s.io/kueue", *_JOBSET),
+    "kuberay-operator": ("github.com/ray-project/kuberay/ray-operator", "config/crd/bases", ("*.yaml",)),
 }
 
 
@@ -145,6 +146,11 @@ def tekton_configuration(*, webhook: bool = False) -> list[dict[str, Any]]:
 def jobset_crds(component: str = "jobset-controller") -> list[dict[str, Any]]:
     """The CRD of JobSets."""
     return list(_objects(sorted((fetch(component) / "crd" / "bases").glob("*.yaml"))))
+
+
+def kuberay_crds() -> list[dict[str, Any]]:
+    """The CRDs of KubeRay."""
+    return list(_objects(sorted(fetch("kuberay-operator").glob("*.yaml"))))
 
 
 def jobset_webhooks(url: str, authority: Path, component: str = "jobset-controller") -> list[dict[str, Any]]:
