@@ -193,7 +193,7 @@ def test_the_end_of_a_run(deployment: str | None, job: str | None, outcome: Outc
 @pytest.mark.parametrize(("job", "failed", "again"), [("SUCCEEDED", 0, False), ("SUCCEEDED", 1, True),
                                                       ("FAILED", 1, False), ("FAILED", 2, True)])  # fmt: skip
 def test_a_run_that_was_retried_did_not_begin_with_its_last_try(job: str, failed: int, again: bool) -> None:
-    """KubeRay sets startTime anew, as for a RayJob that is resumed: the time between two tries would be no time of the run."""
+    """KubeRay sets startTime anew, as for a RayJob that is resumed: the time between tries would be no time of the run."""
     times = {"startTime": "2026-08-01T02:05:00Z", "endTime": "2026-08-01T02:10:00Z"}
     end = {"jobDeploymentStatus": "Failed" if job == "FAILED" else "Complete", "jobStatus": job, "failed": failed}
     raw = manifest(group("gpu"), status={**times, **end})
