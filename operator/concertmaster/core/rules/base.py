@@ -29,6 +29,8 @@ from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.fetched import FETCHED, reachable
 
+THROTTLED = 0.1
+"""Share of the CPU periods (0 to 1) from which a limit slows a container."""
 INIT = "init container"
 """Said before the name of one in titles."""
 ELSEWHERE = "elsewhere than in the"

@@ -16,7 +16,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.base import THROTTLED, Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.performance.daemons import serving
 
@@ -38,7 +38,7 @@ def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     uses = [u for _, u in used]
     # Relative to one core, whatever is requested: a fully busy single thread is not waiting.
     busy = [u * (c.cpu_request or 0.0) for c, u in used]
-    if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
+    if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) >= THROTTLED:
         return "its CPU limit throttles it, see cpu-request"
     daemons = serving(step, analysis)
     if daemons and max(busy, default=0.0) <= 0.7:  # else it works itself

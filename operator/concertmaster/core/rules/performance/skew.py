@@ -15,8 +15,10 @@ from concertmaster.core import arrays as np
 from concertmaster.core.stats.exact import binomial_tail
 from concertmaster.core.stats.robust import COMPARABLE_FACTOR, array_median, straggler_level
 
-_COMMON_SHARE = 0.6  # share of the stragglers that makes an item or node the usual one
-_SIGNIFICANCE = 0.05  # probability that any item or node has so many of them by chance
+COMMON_SHARE = 0.6
+"""Share of the stragglers, or slow ones, that makes an item, a node or a time theirs."""
+SIGNIFICANCE = 0.1
+"""Probability that any item, node or time has so many of them by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def _usual(cases: Sequence[tuple[str | None, Sequence[str | None]]]) -> tuple[st
     share = sum(names.count(name) / len(names) for _, names in known) / len(known)
     different = len({n for _, names in known for n in names})
     chance = binomial_tail(count, len(known), share) * different
-    return (name, count / len(known)) if count / len(known) >= _COMMON_SHARE and chance < _SIGNIFICANCE else None
+    return (name, count / len(known)) if count / len(known) >= COMMON_SHARE and chance < SIGNIFICANCE else None
 
 
 def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], least_runs: int) -> Skew | None:

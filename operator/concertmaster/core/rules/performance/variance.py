@@ -20,9 +20,10 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.base import THROTTLED, Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.performance.replays import scaled
+from concertmaster.core.rules.performance.skew import COMMON_SHARE, SIGNIFICANCE
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.stats.exact import fisher
@@ -31,10 +32,8 @@ from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import day, utc, weekend
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
-_COMMON_SHARE = 0.6  # share of the slow ones that makes a property theirs
 _MIN_RUNS_PER_HOUR = 3  # mean number of runs at an hour of a kind of day, for hours to explain them
 _MIN_HOURLY_SHARE = 0.8  # share of the runs that are at hours of several days
-_SIGNIFICANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
 def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
@@ -61,7 +60,7 @@ def _throttled(execution: StepExecution) -> float:
 def _clause(label: str, slow: Sequence[bool], fast: Sequence[bool]) -> str | None:
     """What is true of most slow executions and of less than half as many of the others; None when this is not."""
     share, beside = sum(slow) / len(slow), sum(fast) / len(fast)
-    if share < _COMMON_SHARE or share < 2 * beside:
+    if share < COMMON_SHARE or share < 2 * beside:
         return None
     return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
 
@@ -74,7 +73,7 @@ def _usual(slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None
         return None
     has, others = slow.count(value), fast.count(value)
     chance = fisher(has, len(slow) - has, others, len(fast) - others)
-    return value if chance is not None and chance * len(values) <= _SIGNIFICANCE else None
+    return value if chance is not None and chance * len(values) <= SIGNIFICANCE else None
 
 
 def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
@@ -100,14 +99,10 @@ def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | N
     if not slow or not fast:
         return "the spread has no single cause"
     parts = list(slow.values()), list(fast.values())
-    nodes, others = ([e.node for e in part] for part in parts)
-    first = nodes[0]
-    if len(nodes) >= 3 and first is not None and nodes.count(first) == len(nodes) and first not in others:
-        return f"all {len(nodes)} slow ones ran on node {first}"
-    if (found := _shared("ran on node {}", nodes, others)) is not None:
+    if (found := _shared("ran on node {}", *([e.node for e in part] for part in parts))) is not None:
         return found
     for label, true in (
-        ("were throttled by the CPU limit", lambda e: _throttled(e) > 0.1),
+        ("were throttled by the CPU limit", lambda e: _throttled(e) >= THROTTLED),
         ("were retries", lambda e: e.attempt > 0),
         ("waited 10 s or more for a node", lambda e: (e.scheduled or 0.0) - (e.created or e.scheduled or 0.0) >= 10.0),
     ):
@@ -143,7 +138,7 @@ def _in_rhythm(
         usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
         then = {run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual}
         often = [run for run in slow if run in then]
-        if usual is None or len(often) < _COMMON_SHARE * len(then) or len({*_named(often, starts, day)}) < 2:
+        if usual is None or len(often) < COMMON_SHARE * len(then) or len({*_named(often, starts, day)}) < 2:
             continue  # of one day: an incident
         sides = [[e.duration or 0.0 for run, e in longest.items() if (run in then) is at] for at in (True, False)]
         alike = [seconds / middle for side in sides if (middle := median(side)) for seconds in side]

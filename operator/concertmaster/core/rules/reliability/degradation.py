@@ -21,7 +21,7 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Damping, Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.intervals import in_share, share_interval
+from concertmaster.core.rules.intervals import in_share, share_interval, share_of_present, true_factor
 from concertmaster.core.rules.reliability.regression_by_day import regression_by_day
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
 from concertmaster.core.rules.reliability.rise_context import (
@@ -32,7 +32,6 @@ from concertmaster.core.rules.reliability.rise_context import (
     shorter_step,
     weekly,
 )
-from concertmaster.core.rules.reliability.true_increase import share_of_present, true_factor
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.summary import summarize

@@ -21,8 +21,9 @@ from concertmaster.core.model import Finding
 from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
+from concertmaster.core.rules.intervals import share_of_present, true_factor
+from concertmaster.core.rules.reliability.regressions import is_back
 from concertmaster.core.rules.reliability.rise_context import median_before, weekly
-from concertmaster.core.rules.reliability.true_increase import share_of_present, true_factor
 from concertmaster.core.times import day as date
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, WEEK
@@ -33,7 +34,6 @@ FEW_RUNS = 30
 """Runs analyzed up to which their days are compared, too: one a day for a month. More of them show a change themselves."""
 _MIN_TIMED = 5  # runs of a day: the median of fewer says little of it, unless no day has more
 _MIN_SINGLE = 3  # days since a rise that have one or two runs each: a few of skewed ones are often alike
-_NEWEST = 4  # runs
 _FREQUENCY = 1.5  # times as many runs a day, or as few: others may be among them, or more overlap
 _MIN_EXPLAINED = 0.5  # share of the rise that steps take longer
 _MIN_STEP = 0.2  # share of the rise from which a step is named
@@ -143,8 +143,9 @@ def _compared(evidence: Evidence, least: float, until: int, days: int, *, known:
     if rise is None or rise.middle < begin // DAY or _shown(evidence, rise, known=known):
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
+    timed = [r.makespan for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     if (
-        _has_passed(evidence, was, now)
+        is_back(timed, was, now)
         or _other_frequency(rise, runs, int(analysis.now // DAY))
         or _as_every_month(evidence, rise, runs, math.sqrt(was * now))
     ):
@@ -197,12 +198,6 @@ def _sides(rise: DailyRise, rows: _ByDay) -> tuple[float, float]:
     sides = ([rows[day].p50 or 0.0 for day in days if day in rows] for days in (rise.before, rise.after))
     was, now = (upper_median(side) if side else math.nan for side in sides)
     return was, now
-
-
-def _has_passed(evidence: Evidence, was: float, now: float) -> bool:
-    """Whether the newest runs are all nearer to the level before."""
-    newest = [r.makespan for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None][-_NEWEST:]
-    return not newest or max(newest) < math.sqrt(was * now)
 
 
 def _as_every_month(evidence: Evidence, rise: DailyRise, runs: _ByDay, level: float) -> bool:

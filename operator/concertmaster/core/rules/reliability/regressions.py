@@ -226,8 +226,12 @@ def _cause(
 
 def _over(rise: Regression, after: Sequence[Timed]) -> bool:
     """Whether the newest of all ``after`` are nearer to the level before than to that after: it is back, if not clearly."""
-    newest = [r.makespan or 0.0 for r in after[-_NEWEST:]]
-    return len(after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
+    return len(after) >= 2 * _NEWEST and is_back([r.makespan or 0.0 for r in after], *rise.medians)
+
+
+def is_back(seconds: Sequence[float], was: float, now: float) -> bool:
+    """Whether the newest of these runs (oldest first) are all nearer to the level before than to that now."""
+    return max(seconds[-_NEWEST:], default=0.0) < math.sqrt(was * now)
 
 
 def _usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:

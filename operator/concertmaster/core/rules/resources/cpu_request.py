@@ -21,7 +21,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Rule, container_id, container_title, gain_sentence, resource_edits
+from concertmaster.core.rules.base import THROTTLED, Rule, container_id, container_title, gain_sentence, resource_edits
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizes import size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
@@ -39,7 +39,7 @@ _MAX_RAISE = 4.0  # times the current request: usage without waiting has not bee
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     shares = known(r.throttled_share for r in container.runs_with("cpu_limit"))
     share = median(shares)
-    least = evidence.settings.number("throttledPercent", 10.0) / 100
+    least = evidence.settings.number("throttledPercent", 100 * THROTTLED) / 100
     if (
         share is None
         or share < least
@@ -80,7 +80,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         ),
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
-        expected=_with_prerequisite(expected, first) + change_there(evidence, step, container, "cpu", "limits"),
+        expected=expected + (f"; {first}" if first else "") + change_there(evidence, step, container, "cpu", "limits"),
         confidence=_confidence(len(shares)),
         gain_seconds=gain[1],
         gain_share=gain[0],
@@ -169,7 +169,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
-        expected=_with_prerequisite(gain_sentence(*gain), first)
+        expected=gain_sentence(*gain)
+        + (f"; {first}" if first else "")
         + change_there(evidence, step, container, "cpu", "requests"),
         confidence=_confidence(len(seen)),
         gain_seconds=gain[1],
@@ -235,11 +236,6 @@ def _within(gain: Interval, least: Interval, most: Interval) -> Interval:
     """The gain, at the lowest the ``least`` one, and at the highest that without the step: a mean of few runs may be known
     so badly that more seems possible."""
     return Interval(least.low, gain.likely, max(gain.likely, min(gain.high, most.high)))
-
-
-def _with_prerequisite(expected: str, first: str | None) -> str:
-    """The sentence with what must be done ``first``, if anything."""
-    return expected if first is None else f"{expected}; {first}"
 
 
 def _edits(

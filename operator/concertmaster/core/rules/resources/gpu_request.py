@@ -12,7 +12,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.known import median
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level
+from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.earlier_peaks import earlier_peak
@@ -103,7 +103,7 @@ def _fewer(evidence: Evidence, unit: SizingUnit, resource: str, needed: float, u
         risk=Level.LOW if needed and runs >= _SURE_RUNS else Level.MEDIUM,
         proposed=f"{resource}: {needed:g}",
         confidence=min(0.9, runs / (runs + 5.0)),
-        edits=tuple(_weighted(edits, saving)),
+        edits=tuple(replace(edit, weight=max(0.0, saving.likely) if saving is not None else 0.0) for edit in edits),
     )
 
 
@@ -164,11 +164,6 @@ def _saving(evidence: Evidence, unit: SizingUnit, fewer: float) -> tuple[float, 
     price = fewer / HOUR * unit.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
     saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(times))
     return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
-
-
-def _weighted(edits: tuple[Edit, ...], saving: Interval | None) -> Iterator[Edit]:
-    for edit in edits:
-        yield replace(edit, weight=max(0.0, saving.likely) if saving is not None else 0.0)
 
 
 def _gpus(count: float) -> str:

@@ -23,7 +23,6 @@ _MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size must last
 _LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
 _ROUNDING_SHARE = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
-_MIN_RUNS = 5  # runs required to know the maximum use
 
 
 def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
@@ -104,7 +103,9 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         seen = f"{earlier.when} ({text.memory(earlier.recent)} in the newest runs)"
     new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * GIB
     freed = (fill.capacity - new) / GIB
-    if fill.runs < _MIN_RUNS or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
+    if fill.runs < evidence.analysis.options.min_runs or fill.capacity < times * new:
+        return None
+    if freed < evidence.settings.number("minFreedGiB", 10.0):
         return None
     now, then, steps = text.memory(fill.capacity), text.memory_quantity(new), text.listing(list(fill.steps))
     saving = _saving(evidence, fill, new / GIB)

@@ -20,12 +20,12 @@ from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, StepSpec
+from concertmaster.core.rules.base import THROTTLED
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.units import GIB
 
 _MIN_SHARE = 0.01  # of what nodes have, to be worth a word
 _MAX_WAITING_CORES = 0.3  # most of a core that pods use which mostly wait for something else
-_MAX_THROTTLED_SHARE = 0.1  # of the CPU periods: beyond it, pods that use little wait for their CPU limit
 _VARYING_SHARE = 0.1  # above the usual amount: services that scale
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
@@ -165,7 +165,7 @@ def outside(evidence: Evidence, steps: Sequence[StepSpec], limit: int) -> str | 
     names = {s.name for s in steps if s.fan_out} or {s.name for s in steps}
     containers = [c for step in evidence.analysis.steps if step.step in names for c in step.containers]
     cores = max((used for c in containers if (used := median(c.known("mean_cores"))) is not None), default=None)
-    throttled = any((median(c.known("throttled_share")) or 0.0) > _MAX_THROTTLED_SHARE for c in containers)
+    throttled = any((median(c.known("throttled_share")) or 0.0) >= THROTTLED for c in containers)
     if cores is None or cores > _MAX_WAITING_CORES or throttled:
         return None
     return (
