@@ -192,7 +192,7 @@ def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | 
     """The edits as an entry of a kustomization's ``patches``, for a repository; None without edits.
 
     It keeps the tests: if the files in Git differ from the cluster, the kustomize build fails instead of overwriting the
-    difference. Amounts that the API server spells anew are not tested: ``cpu: 1000m`` in Git is no difference to 1.
+    difference. Amounts that are stored in another spelling are not tested: ``cpu: 1000m`` in Git is no difference to 1.
     """
     if not edits:
         return None

@@ -16,7 +16,7 @@ POD_BY_POD = "podByPod"
 """Key among the declared fields of a workflow whose pods Kueue admits one by one, not its runs."""
 
 _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
-_AMOUNT = re.compile(r"/resources/(requests|limits)/[^/]+$")
+_AMOUNT = re.compile(r"/(requests|limits)/[^/]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class ObjectKind:
     alias: str | None = None
     fields: tuple[re.Pattern[str], ...] = ()
     inherits: tuple[re.Pattern[str], str] = _NO_INHERITANCE
+    respelled: bool = False  # the API server or the engine's webhook stores 1 for 1000m in the manifest
     compared: bool = False  # the engine may fail running workflows when the stored object changes
     referred: bool = False  # other workflows may run its templates, so that it needs no runs of its own
 
@@ -56,10 +57,9 @@ class ObjectKind:
         return None if match is None else match["resource"]
 
     def tests_spelling(self, operation: Mapping[str, object]) -> bool:
-        """Whether a JSON Patch operation tests a value that the API server spells in its own way, ``1`` for 1000m, whatever
-        the manifest has: it does so with the amounts of all kinds but custom resources."""
-        tests = operation["op"] == "test" and operation["value"] is not None
-        return tests and "." not in self.group and _AMOUNT.search(str(operation["path"])) is not None
+        """Whether a JSON Patch operation tests an amount that the manifest may spell otherwise than the stored object."""
+        tests = self.respelled and operation["op"] == "test" and operation["value"] is not None
+        return tests and _AMOUNT.search(str(operation["path"])) is not None
 
     def inherited(self, pointer: str) -> str | None:
         """The pointer whose value applies when ``pointer`` is not set; None where nothing is inherited."""

@@ -26,6 +26,7 @@ JOB = EngineTraits(
                     r"/resources/requests/(?P<resource>cpu|memory)"
                 ),
             ),
+            respelled=True,
         ),
         RUN,
     ),

@@ -100,6 +100,11 @@ def test_a_tekton_step_is_tested_by_its_name_in_the_manifest_and_its_task() -> N
         (f"{at}/name", "go"),
         ("/spec/tasks/1/taskSpec/sidecars/0/name", "db"),
     ]
+    for_git = yaml.safe_load(commands.kustomize(ci, tuple(e for e in edits if e is not None)) or "")["patches"][0][
+        "patch"
+    ]
+    tested = [o["path"] for o in yaml.safe_load(for_git) if o["op"] == "test" and o["value"] is not None]
+    assert all(path.endswith("/name") for path in tested)  # Tekton's webhook stores 1 for 1000m in Git
 
 
 def test_a_step_of_a_task_is_changed_in_the_task() -> None:
