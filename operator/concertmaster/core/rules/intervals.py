@@ -12,6 +12,10 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.stats.quantiles import Z90, normal_quantile
 from concertmaster.core.stats.selection_bias import corrected_for_selection
+from concertmaster.core.units import DAY
+
+_MONTH = 30.0  # days
+_ROUNDING_SHARE = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
@@ -62,6 +66,15 @@ def in_share(amount: Interval, count: int, of: int) -> Interval:
     if share is None or count >= of:
         return amount
     return combined(amount.likely, [amount, share.scaled(amount.likely / share.likely)])
+
+
+def share_of_month(at: Interval, now: float, a_month: float | None) -> Interval:
+    """Share (0 to 1) of the runs in the next 30 days that start after ``at`` (unix seconds): whole runs of the ``a_month``
+    at each end, since where the next one falls is not known."""
+    low, likely, high = (1.0 - (time - now) / DAY / _MONTH for time in (at.high, at.likely, at.low))
+    one = 1.0 / a_month if a_month else 0.0
+    low, high = min(low, max(low - one, _ROUNDING_SHARE * low)), high + one
+    return Interval(*(min(1.0, max(0.0, share)) for share in (low, likely, high)))
 
 
 def true_factor(chance: float, ratio: float, low: float, high: float) -> Interval:

@@ -1,4 +1,4 @@
-"""``memory-request``: the memory needed by a step that was OOM-killed.
+"""``memory-request``: the memory needed by a step that was OOM-killed, or soon will be.
 
 A killed run needed more than its limit; how much more is unknown. Request and limit are raised together, as far as the
 failure bound of sizes asks for, also where too few executions have samples for a size: that more than the limit is needed
@@ -24,6 +24,7 @@ from concertmaster.core.rules.base import Damping, Rule, container_id, container
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.killed_attempts import time_lost
+from concertmaster.core.rules.resources.memory_growth import growing
 from concertmaster.core.rules.resources.memory_need import MemoryNeed, chance_of_kill, memory_need
 from concertmaster.core.rules.resources.node_kills import enough, far_below_limit, reason
 from concertmaster.core.rules.resources.rows.sizes import UNMEASURED, memory_outlook, size_guard
@@ -53,8 +54,10 @@ def _earlier(evidence: Evidence, unit: SizingUnit, release: Release | None) -> E
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     step, container, options = unit.step, _as_killed(unit.container), evidence.analysis.options
     before = evidence.peaks.of(unit.steps, f"{KILLED}/{container.name}")
-    if not container.runs or (not before and True not in container.columns["oom_killed"]):
+    if not container.runs:
         return None
+    if not before and True not in container.columns["oom_killed"]:
+        return growing(evidence, unit)
     release = memory_release(container, options.min_runs)
     alike, which = alike_runs(container, release, options)
     killed, earlier = sum(r.oom_killed for r in alike), _earlier(evidence, unit, release)
@@ -258,7 +261,7 @@ def _rarer(need: MemoryNeed, chance: float, request: float) -> Iterator[str]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per container that was OOM-killed."""
+    """One recommendation per container that was OOM-killed, or whose peaks will soon reach its limit."""
     yield from by_unit(evidence, "memory", _finding, inits=True)
 
 

@@ -14,7 +14,7 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.intervals import mean_interval
+from concertmaster.core.rules.intervals import mean_interval, share_of_month
 from concertmaster.core.stats.means import combined
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import DAY, GIB
@@ -22,7 +22,6 @@ from concertmaster.core.units import DAY, GIB
 _MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size must last
 _LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
-_ROUNDING_SHARE = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
 
 
 def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
@@ -33,17 +32,6 @@ def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
 
 def _whose(fill: VolumeFill) -> str:
     return f"PersistentVolumeClaim {fill.claim}" if fill.shared else f"the claim {fill.claim} that each run makes"
-
-
-def _failing(fill: VolumeFill, now: float, a_month: float | None) -> Interval | None:
-    """Share of the runs in the next 30 days that will find the volume full: whole runs of the ``a_month`` at each end, since
-    where the next one falls is not known."""
-    if fill.full is None:
-        return None
-    low, likely, high = (1.0 - (at - now) / DAY / _MONTH for at in (fill.full.high, fill.full.likely, fill.full.low))
-    one = 1.0 / a_month if a_month else 0.0
-    low, high = min(low, max(low - one, _ROUNDING_SHARE * low)), high + one
-    return Interval(*(min(1.0, max(0.0, share)) for share in (low, likely, high)))
 
 
 def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
@@ -78,7 +66,9 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         if fill.shared
         else None,
         confidence=0.7,
-        failures_avoided=_failing(fill, evidence.analysis.now, evidence.analysis.cost.runs_per_month),
+        failures_avoided=share_of_month(fill.full, evidence.analysis.now, evidence.analysis.cost.runs_per_month)
+        if fill.full is not None
+        else None,
         urgent=True,
         evidence=(
             f"mounted by {text.listing(list(fill.steps))}",

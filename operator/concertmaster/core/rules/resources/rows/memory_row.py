@@ -70,7 +70,7 @@ def memory_row(
     target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
     limit = container.memory_limit
-    ends_there = "" if limit is None or target <= limit else _ends_at_limit(container, followed)
+    ends_there = "" if limit is None or target <= limit else ends_at_limit(container, followed)
     if new is not None and limit is not None and (ends_there or target <= limit):
         new = at_most(new, limit, MIB)  # rounding up must not raise the limit
         bound_by = ends_there or bound_by
@@ -106,7 +106,7 @@ def memory_row(
     )
 
 
-def _ends_at_limit(container: ContainerUsage, followed: FollowedLimit | None) -> str:
+def ends_at_limit(container: ContainerUsage, followed: FollowedLimit | None) -> str:
     """Why what is used ends at the limit by itself, where no run was OOM-killed; empty where nothing shows that."""
     if followed is not None:
         return _FOLLOWED
