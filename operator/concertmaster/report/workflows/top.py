@@ -81,7 +81,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     ``source``: where the scale comes from."""
     unit = "".join(f" {name}" for name in money) if len(money) == 1 else ""
     order = (
-        "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Order: by impact,"
+        "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Of failed runs,"
+        " at most one a day counts for each workflow, in order and totals. Order: by impact,"
         f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} ({source})."
     )
     rest = (
