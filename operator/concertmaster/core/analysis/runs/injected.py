@@ -11,7 +11,7 @@ from concertmaster.core.model import WorkflowGraph
 
 EXECUTOR = frozenset({"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"})
 """What engines add to pods."""
-_SIDECARS = (
+PROXIES = (
     "istio-proxy",
     "linkerd-proxy",
     "kuma-sidecar",
@@ -20,7 +20,8 @@ _SIDECARS = (
     "vault-agent",
     "otc-container",
 )
-_NAMES = EXECUTOR.union(_SIDECARS)  # for pods of which no container is declared
+"""What others put into pods beside the work; some write it into their templates as any other container."""
+_NAMES = EXECUTOR.union(PROXIES)  # for pods of which no container is declared
 
 OwnContainers = Callable[[str, frozenset[str]], frozenset[str]]
 """Of a step and the names of the containers in its pods: those that are the workflow's own."""

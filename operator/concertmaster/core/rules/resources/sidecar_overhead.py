@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay.gain import paired_interval
-from concertmaster.core.analysis.runs.injected import EXECUTOR
+from concertmaster.core.analysis.runs.injected import EXECUTOR, PROXIES
 from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
@@ -82,7 +82,8 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         spec = analysis.definition.graph.step(step)
         if spec is None or not spec.containers:
             continue
-        own_names, declared = spec.own, spec.sidecars
+        declared = frozenset(c.name for c in spec.containers)
+        own_names = spec.own.difference(PROXIES) or spec.own  # a proxy written as any other container does no work
         if all(name in own_names or name in EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
         for run, e in ((run, e) for run, rows in by_run.items() if run in present for e in rows):

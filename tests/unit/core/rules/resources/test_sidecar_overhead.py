@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import StepExecution
+from concertmaster.core.model import ContainerFact, ContainerSpec, StepExecution
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.report.costs.components import view
-from tests.support.builders import MI, container
+from tests.support.builders import MI, NOW, container, daily, definition, step
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, scenario
 from tests.support.core.scenarios import STEPS, etl, measured
@@ -244,3 +246,24 @@ def test_a_sidecar_that_no_longer_keeps_pods_alive_is_silent() -> None:
     made = scenario(etl(), 42, work)
     runs = [replace(r, steps=tuple(ended(e, STEPS[e.step]) for e in r.steps)) for r in made.runs]
     assert replace(made, runs=tuple(runs)).recommended("sidecar-overhead") == []
+
+
+@pytest.mark.parametrize(("name", "says"), [("istio-proxy", 1), ("uploader", 0)])
+def test_a_known_proxy_is_a_sidecar_where_it_is_written_as_any_other_container(name: str, says: int) -> None:
+    """Another container that ends last may be part of the work."""
+    declared = definition(
+        replace(step("load"), containers=(*step("load").containers, ContainerSpec(name, cpu_request=0.1)))
+    )
+
+    def pods(_: str) -> tuple[ContainerFact, ...]:
+        return container(), container(name=name, cpu_seconds=1.0)
+
+    runs = []
+    for run in daily(declared.graph, 14, lambda _: {"load": 840.0}, containers=pods):
+        (e,) = run.steps
+        own, beside = e.containers
+        own = replace(own, started=e.started, finished=(e.started or 0.0) + 240.0)
+        beside = replace(beside, started=e.started, finished=e.finished)
+        runs.append(replace(run, steps=(replace(e, containers=(own, beside)),)))
+    found = analyze_workflow(declared, runs, Policy(), profile="p", now=NOW).recommendations
+    assert sum(item.rule == "sidecar-overhead" for item in found) == says
