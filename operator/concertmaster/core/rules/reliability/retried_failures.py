@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import classify
+from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Category, Finding, Outcome, StepExecution
 from concertmaster.core.rules.base import gain_sentence
@@ -19,6 +19,7 @@ from concertmaster.core.rules.reliability.retry.attempts import (
     goes_on,
     usual_reason,
 )
+from concertmaster.core.rules.resources.rows.storage_rows import evicted_at
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.times import to_minute
 
@@ -40,11 +41,17 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         good, of = _recovered(own)
         if sum(flags) < MIN_ATTEMPTS or not goes_on(flags) or good < _MIN_HELPED_SHARE * of:
             continue
-        elsewhere = sum(classify(e) in ELSEWHERE for e in failures)
+        # Evictions have a rule of their own only where retries do not help.
+        elsewhere = sum(classify(e) in ELSEWHERE and not _lost_with_pod(e) for e in failures)
         if 2 * elsewhere < len(failures) and not _resumed(evidence.rows.all[step].values()):
             at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
             first = list(failed)[at] if at is not None else None
             yield _finding(evidence, step, own, failures, first, least_percent)
+
+
+def _lost_with_pod(e: StepExecution) -> bool:
+    """Whether it was evicted, preempted or lost with its node; what it wrote to its own disk is for ``right-size``."""
+    return classify(e) is FailureClass.EVICTION and evicted_at(e) is None
 
 
 def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) -> bool | None:
@@ -93,9 +100,18 @@ def _finding(
     failed = sum(not good for chain in own.chains for good in chain.attempts)
     start = evidence.rows.runs[first].start if first is not None else None
     since = f", more often since {to_minute(start)}" if start is not None else ""
+    often = f"{text.percent(failed / tried)} of its attempts"
+    lost = [e for e in failures if _lost_with_pod(e)]
+    action, proposed = f"Fix {name}: {often} fail with {reason}, and runs wait for retries", "attempts that succeed"
+    if 2 * len(lost) > len(failures):
+        action = (
+            f"Protect {name} from eviction and loss of its node: {often} end with {reason}, and runs wait for retries"
+        )
+        proposed = "nodes that are not reclaimed, a higher priority, checkpoints, or shorter attempts"
+    on_spot = sum(e.spot is True for e in lost)
     return Finding(
         step=step,
-        action=f"Fix {name}: {text.percent(failed / tried)} of its attempts fail with {reason}, and runs wait for retries",
+        action=action,
         because=(
             f"{failed} of {text.count(tried, 'attempt')} failed {evidence.recent_runs(len(own.runs))}{since};"
             f" {good} of {text.count(of, 'execution')} with failed attempts succeeded in the end, but later"
@@ -103,12 +119,13 @@ def _finding(
         otherwise=f"runs keep waiting {text.duration(seconds.likely)} on average for attempts that fail",
         category=Category.PERFORMANCE,
         current=f"{text.percent(failed / tried)} of the attempts fail",
-        proposed="attempts that succeed",
+        proposed=proposed,
         expected=gain_sentence(share, seconds),
         confidence=0.8,
         gain_seconds=seconds,
         gain_share=share,
         evidence=(
+            *([f"{on_spot} of {len(lost)} lost pods ran on spot nodes"] if on_spot else []),
             "replayed with each retried pod succeeding at its first attempt, without the pauses between attempts",
             f"newest failed attempt: pod {failures[-1].pod or 'unknown'}",
         ),

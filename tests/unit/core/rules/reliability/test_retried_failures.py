@@ -66,7 +66,6 @@ def test_it_says_since_when_they_are_more_frequent() -> None:
     [
         pytest.param({"share": 0.03}, id="rare"),
         pytest.param({"share": 1.0, "first": 20, "last": 26}, id="an outage that is over"),
-        pytest.param({"share": 0.5, "reason": "Evicted"}, id="evicted"),
         pytest.param({"share": 0.5, "reason": "OOMKilled"}, id="out of memory"),
         pytest.param({"share": 0.5, "reason": "DeadlineExceeded"}, id="stopped by a time limit"),
         pytest.param({"share": 0.5, "step": "aside"}, id="beside a longer path"),
@@ -74,6 +73,17 @@ def test_it_says_since_when_they_are_more_frequent() -> None:
 )
 def test_what_costs_little_or_is_reported_elsewhere_is_silent(case: dict[str, object]) -> None:
     assert _runs(**case).recommended("failing-step") == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reason", ["Evicted", "NodeLost", "DeletionByTaintManager"])
+def test_attempts_lost_to_evictions_are_reported_with_their_reason(reason: str) -> None:
+    """A quarter of the attempts lost on spot nodes: retries hide it from the success rate, not from the run time."""
+    item = _runs(0.35, reason=reason).one("failing-step")
+    assert item.action.startswith("Protect transform from eviction and loss of its node: ")
+    assert f"of its attempts end with {reason}" in item.action
+    assert item.proposed.startswith("nodes that are not reclaimed")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low > 0
 
 
 def test_retries_that_seldom_help_are_left_to_the_failures() -> None:
