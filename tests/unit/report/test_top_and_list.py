@@ -138,7 +138,7 @@ def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> No
     order, rest = top.legend([first], Pricing(run_hour=3.0), {"USD": 1.0}, "the default")
     assert order.endswith("counted as 3 USD and a failed run as 10 USD (the default).")
     assert "Not measured" not in rest
-    assert rest.startswith("Confidence: that the recommendation is right, from how many runs there are")
+    assert rest.startswith("Confidence: how likely the recommendation is right")
     order, rest = top.legend(
         [first, replace(second, impact=Impact())], Pricing(), {"EUR": 1.0, "USD": 1.0}, "--run-hour"
     )

@@ -86,8 +86,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
         f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} ({source})."
     )
     rest = (
-        "Confidence: that the recommendation is right, from how many runs there are, how much of them was measured and how"
-        " well they fit; the interval is of the impact if it is. Risk: of making the change."
+        "Confidence: how likely the recommendation is right: higher with more runs, better measured, that agree."
+        " The interval of the impact assumes that it is right. Risk: of making the change."
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."

@@ -245,7 +245,7 @@ def killed_nightly(tmp_path_factory: pytest.TempPathFactory) -> Operator:
 
 def test_a_kill_of_each_night_is_known_all_day(killed_nightly: Operator) -> None:
     (item,) = killed_nightly.recommended("memory-request")
-    assert item.action == "Raise memory request of load: 8Gi -> 24Gi"
+    assert item.action == "Raise memory request and limit of load: 8Gi -> 24Gi"
     assert item.because.startswith("0 of 16 runs were OOM-killed (16h), and 8 earlier ones on 4 of 4 days; ")
     assert "above 8Gi" in item.expected
     months = (3 * 24 + 20) / 730

@@ -80,6 +80,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step, container, {(section, "memory"): proposed for section in sections})
+    both = "memory request" if beneath is not None else "memory request and limit"
     old = text.memory_quantity(current) if current is not None else "not set"
     share = (killed + earlier.runs) / (runs + earlier.of)
     enough_for = Interval(0.0, 1.0, 1.0) if beneath is not None else ended(share, need.usual, need.died, request)
@@ -100,7 +101,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise memory request of {container_title(evidence, step, container)}: {old} -> {proposed}",
+        action=f"Raise {both} of {container_title(evidence, step, container)}: {old} -> {proposed}",
         because=(
             f"{killed} of {text.count(runs, 'run')}{which} {'was' if killed == 1 else 'were'} OOM-killed"
             f" ({evidence.window()}){_said(earlier)}; {known}"

@@ -372,7 +372,8 @@ def test_an_init_container_that_is_oom_killed_at_an_unknown_limit_is_named(fails
     sized = in_init(dict.fromkeys(fails, "OOMKilled"), 64 * MI)
     assert sized.recommended("failing-step") == []
     assert (
-        sized.one("memory-request").action == "Raise memory request of init container transform/fetch: not set -> 192Mi"
+        sized.one("memory-request").action
+        == "Raise memory request and limit of init container transform/fetch: not set -> 192Mi"
     )
 
 

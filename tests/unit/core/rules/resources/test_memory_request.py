@@ -59,7 +59,7 @@ def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> N
     """Needs that spread by 0.5 go beyond one and a half times the limit, all that a quota allows, in a fifth of the killed
     runs."""
     item = found(0.5, allowed=3.0)
-    assert item.action == "Raise memory request of transform: 2Gi -> 3Gi"
+    assert item.action == "Raise memory request and limit of transform: 2Gi -> 3Gi"
     failed, a_month = item.impact.failed_runs, 90.0  # three runs a day
     assert failed is not None
     still = NormalDist().cdf(-NormalDist().inv_cdf(0.85) - math.log(1.5) / 0.5) / 0.15
@@ -307,7 +307,7 @@ def unsampled(seen: int, limit: float | None = LIMIT) -> list[Recommendation]:
 
 def test_kills_call_for_more_than_the_limit_where_nothing_was_sampled() -> None:
     (item,) = unsampled(0)
-    assert item.action == "Raise memory request of transform: 2Gi -> 3Gi"
+    assert item.action == "Raise memory request and limit of transform: 2Gi -> 3Gi"
     assert "6 of 42 runs were OOM-killed (14d); only 0 of 42 executions have memory samples" in item.because
     assert [str(i).partition(" (")[2] for i in item.items] == ["peak unknown, headroom unknown)"] * 2
     assert (item.risk, item.confidence, item.automatic) == (Level.MEDIUM, 0.5, False)

@@ -147,7 +147,7 @@ def killed(share: int) -> Scenario:
 def test_an_init_container_that_is_oom_killed_gets_more() -> None:
     of = killed(4)
     item = of.one("memory-request")
-    assert item.action == "Raise memory request of init container a/fetch: 256Mi -> 768Mi"
+    assert item.action == "Raise memory request and limit of init container a/fetch: 256Mi -> 768Mi"
     assert item.failures_avoided is not None
     assert {e.pointer.rpartition("/resources")[0] for e in item.edits} == {"/spec/templates/1/initContainers/0"}
     assert of.recommended("failing-step") == []
