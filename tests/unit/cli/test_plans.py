@@ -61,7 +61,7 @@ def test_no_plan_is_made_of_what_another_object_has() -> None:
     profile = client.put(PROFILES, "demo", "marts", spec={"workflowRef": ref})
     item = {"id": "right-size.lib", "action": "Lower it", "how": "kubectl -n demo edit workflowtemplate lib"}
     reported = "\n".join(PlanReader(client, profile).lines(item))
-    assert "No plan: the operator changes only CronWorkflow marts" in reported
+    assert "No automatic change: the operator changes only CronWorkflow marts" in reported
 
 
 def test_the_plan_of_a_recommendation_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
@@ -118,7 +118,8 @@ def test_of_a_newer_operator_a_plan_is_made_as_far_as_its_profile_can_be_read() 
     newer = client.put(PROFILES, "demo", "newer", spec={**spec, "extraMetrics": [metric]})
     reported = "\n".join(PlanReader(client, newer).lines(item))
     assert (
-        "No plan: this version of the command cannot read the WorkflowProfile (spec.extraMetrics[0].role:" in reported
+        "No automatic change: this version of the command cannot read the WorkflowProfile (spec.extraMetrics[0].role:"
+        in reported
     )
 
 
@@ -296,7 +297,7 @@ def test_who_may_not_read_the_target_sees_the_plan_of_the_change() -> None:
 
     client.get = get  # type: ignore[method-assign]
     shown = "\n".join(PlanReader(client, profile).lines(item))
-    assert "No plan" not in shown
+    assert "No automatic change" not in shown
     assert shown.partition("  Checks:")[0] == whole
     assert "Checks: unknown, because the object cannot be read (tasks is forbidden)" in shown
 
@@ -315,7 +316,7 @@ def test_a_profile_without_an_object_says_that_the_operator_has_nothing_to_chang
     selector = {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "import-"}
     profile = client.put(PROFILES, "demo", "import", spec={"runSelector": selector})
     shown = "\n".join(PlanReader(client, profile).lines({"id": "right-size", "action": "Lower it"}))
-    assert "No plan: the operator changes only the object that spec.workflowRef of a profile names" in shown
+    assert "No automatic change: the operator changes only the object that spec.workflowRef of a profile names" in shown
 
 
 def test_the_right_to_write_is_not_checked_where_nothing_is_written() -> None:

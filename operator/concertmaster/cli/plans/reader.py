@@ -83,7 +83,7 @@ class PlanReader:
                 return [*out, *_proposed(change), f"  Checks: unknown, because the object cannot be read ({error})", ""]
             if item.get("kustomize"):
                 out += [*_for_git(str(item["kustomize"])), ""]
-            return [*out, f"  No plan: {error}", ""]
+            return [*out, f"  No automatic change: {error}", ""]
         if change is not None and PARTIAL in _prediction(change):
             made = replace(made, whole=False)
         says = made.says() if made.whole else f"{made.says()}{PARTIAL}"
@@ -261,7 +261,7 @@ def _why_by_hand(item: Mapping[str, Any], kind: str, name: str) -> str:
     """Why there is nothing in a recommendation that the operator could change in an object."""
     if " patch " in str(item.get("how")):
         return f"the status holds only part of the command of {item['id']}, from which no plan can be read"
-    return f"{item['id']} sets no field of {kind} {name} that the operator changes: make the change by hand"
+    return f"the recommendation sets no field of {kind} {name} that the operator changes: make the change by hand"
 
 
 def _block(title: str, operations: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import json_size
-from concertmaster.core.times import format_time
+from concertmaster.core.times import format_time, to_minute
 from concertmaster.core.units import DAY
 from concertmaster.kube.writer import MAX_STATUS_BYTES, StatusUpdate, digest, semantic
 
@@ -124,14 +124,11 @@ def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpda
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
-def ready_finding(outcome: ProfileOutcome, had_recommendations: bool) -> ConditionUpdate:
-    """Ready: the first thing that keeps the recommendations from being complete and up to date."""
+def ready_finding(outcome: ProfileOutcome, until: float | None) -> ConditionUpdate:
+    """Ready: the first thing that keeps the recommendations from being complete and up to date. ``until``: up to when the
+    data of those shown goes (unix seconds); None without any."""
     ready = ConditionType.READY
-    kept = (
-        " Showing recommendations based on data up to status.dataUntil."
-        if had_recommendations or outcome.ready is not None
-        else ""
-    )
+    kept = f" Showing recommendations based on data up to {to_minute(until)}." if until is not None else ""
     if outcome.target.status is not True and outcome.target.reason is not Reason.UNSUPPORTED:
         return ConditionUpdate(ready, False, outcome.target.reason, f"{outcome.target.message}.{kept}")
     if outcome.failure:
@@ -167,7 +164,10 @@ def status_update(
     ``workflow``: as KIND/NAME, which the first status has before anything is analysed."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(outcome.metrics, outcome.query_problem)
-    findings = [outcome.target, metrics, ready_finding(outcome, had_recommendations)]
+    shown = entry.status.data_until if had_recommendations else None
+    if outcome.document is not None and outcome.data_until is not None:
+        shown = outcome.data_until
+    findings = [outcome.target, metrics, ready_finding(outcome, shown)]
     objectives = objectives_finding(outcome, entry)
     if objectives is not None:
         findings.append(objectives)
