@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.daily.levels import as_every_month
 from concertmaster.core.arrays import Floats
+from concertmaster.core.changepoint import ChangePoint
 from concertmaster.core.known import upper_median
+from concertmaster.core.model.daily import RUN
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.quantiles import normal_cdf, normal_quantile
@@ -18,6 +23,7 @@ from concertmaster.core.stats.shift import residuals
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR, WEEK
 
+NEWEST = 4  # runs that are all shorter again where an increase is over
 _HOURS = 2 * HOUR  # seconds apart that still count as the same time of day
 _SLACK = HOUR / 2  # by which a run may start later or earlier than a day before
 _MIN_P = 1e-300  # of which a quantile can be computed
@@ -169,3 +175,33 @@ def _same_hours(one: float | None, other: float | None, every: float = DAY) -> b
 def _same_time(one: float | None, other: float | None, every: float = DAY) -> bool:
     """The same hours of another day, or week: those of the same day may be as long for the same reason."""
     return one is not None and other is not None and abs(one - other) > _HOURS and _same_hours(one, other, every)
+
+
+def is_back(seconds: Sequence[float], was: float, now: float) -> bool:
+    """Whether the newest of these runs (oldest first) are all nearer to the level before than to that now."""
+    return max(seconds[-NEWEST:], default=0.0) < math.sqrt(was * now)
+
+
+def usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:
+    """Whether runs since then take as long as on most days before, as after a holiday that is longer than what the window
+    has of the days before it, or as they did a month before, as at the end of each; by the medians of days. Where runs as
+    a whole take no longer: no."""
+    before: dict[int, list[float]] = defaultdict(list)
+    after: dict[int, list[float]] = defaultdict(list)
+    for run in evidence.analysis.runs:
+        if run.outcome.timed and run.end is not None and run.makespan:
+            (before if run.end < point.time else after)[int(run.end // DAY)].append(run.makespan)
+    if not before or not after:
+        return False
+    was, now = (upper_median([seconds for of in side.values() for seconds in of]) for side in (before, after))
+    level, kinds = math.sqrt(was * now), {weekend(day * DAY) for day in after}
+    days = {row.day: row.p50 for row in evidence.days if row.step == RUN and row.p50 and row.day < point.time // DAY}
+    alike = [p50 for day, p50 in days.items() if weekend(day * DAY) in kinds]
+    return now >= was * (1.0 + least) and (
+        2 * sum(p50 >= level for p50 in alike) > len(alike)
+        or as_every_month(_medians(after), days | _medians(before), level)
+    )
+
+
+def _medians(by_day: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    return {day: upper_median(seconds) for day, seconds in by_day.items()}

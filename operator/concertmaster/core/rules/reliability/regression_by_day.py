@@ -22,7 +22,7 @@ from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import share_of_present, true_factor
-from concertmaster.core.rules.reliability.regressions import is_back
+from concertmaster.core.rules.reliability.comparable_times import is_back
 from concertmaster.core.rules.reliability.rise_context import median_before, weekly
 from concertmaster.core.times import day as date
 from concertmaster.core.times import weekend

@@ -8,7 +8,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from concertmaster.core.analysis.daily.levels import as_every_month
 from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
@@ -23,15 +22,19 @@ from concertmaster.core.changepoint.clear import (
 )
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
-from concertmaster.core.model.daily import RUN
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability import failing_step
-from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like, whole_days
+from concertmaster.core.rules.reliability.comparable_times import (
+    NEWEST,
+    Timed,
+    as_every_week,
+    is_back,
+    like_for_like,
+    usual_before,
+    whole_days,
+)
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
-from concertmaster.core.times import weekend
-from concertmaster.core.units import DAY
 
-_NEWEST = 4  # runs
 _JUMP_PARAMETERS = 2.0  # a jump's size, and the place: one fewer where what was changed then says it
 
 _Found = tuple[ChangePoint, Ramp | None]
@@ -161,7 +164,7 @@ def _regression(
         rise.medians[1] <= rise.medians[0]
         or _over(rise, after)
         or (not cause.what and ends_dip(trend.points, runs[0].end or 0.0, point, least))
-        or (not cause.what and _usual_before(evidence, point, least))
+        or (not cause.what and usual_before(evidence, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
     )
@@ -226,37 +229,7 @@ def _cause(
 
 def _over(rise: Regression, after: Sequence[Timed]) -> bool:
     """Whether the newest of all ``after`` are nearer to the level before than to that after: it is back, if not clearly."""
-    return len(after) >= 2 * _NEWEST and is_back([r.makespan or 0.0 for r in after], *rise.medians)
-
-
-def is_back(seconds: Sequence[float], was: float, now: float) -> bool:
-    """Whether the newest of these runs (oldest first) are all nearer to the level before than to that now."""
-    return max(seconds[-_NEWEST:], default=0.0) < math.sqrt(was * now)
-
-
-def _usual_before(evidence: Evidence, point: ChangePoint, least: float) -> bool:
-    """Whether runs since then take as long as on most days before, as after a holiday that is longer than what the window
-    has of the days before it, or as they did a month before, as at the end of each; by the medians of days. Where runs as
-    a whole take no longer: no."""
-    before: dict[int, list[float]] = defaultdict(list)
-    after: dict[int, list[float]] = defaultdict(list)
-    for run in evidence.analysis.runs:
-        if run.outcome.timed and run.end is not None and run.makespan:
-            (before if run.end < point.time else after)[int(run.end // DAY)].append(run.makespan)
-    if not before or not after:
-        return False
-    was, now = (upper_median([seconds for of in side.values() for seconds in of]) for side in (before, after))
-    level, kinds = math.sqrt(was * now), {weekend(day * DAY) for day in after}
-    days = {row.day: row.p50 for row in evidence.days if row.step == RUN and row.p50 and row.day < point.time // DAY}
-    alike = [p50 for day, p50 in days.items() if weekend(day * DAY) in kinds]
-    return now >= was * (1.0 + least) and (
-        2 * sum(p50 >= level for p50 in alike) > len(alike)
-        or as_every_month(_medians(after), days | _medians(before), level)
-    )
-
-
-def _medians(by_day: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    return {day: upper_median(seconds) for day, seconds in by_day.items()}
+    return len(after) >= 2 * NEWEST and is_back([r.makespan or 0.0 for r in after], *rise.medians)
 
 
 def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
