@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.known import largest
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 from concertmaster.core.model.facts import OOM_KILLED
@@ -15,13 +17,16 @@ _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _MAIN = "main"  # the container of an Argo template, beside those of its executor
 
 
-def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
-    """``live`` with the facts about its pods from the metrics: usage, node, and the pods' own times."""
+def join(live: RunRecord, rows: Sequence[StepExecution], *, replaced: bool = False) -> RunRecord:
+    """``live`` with the facts about its pods from the metrics: usage, node, and the pods' own times. ``replaced``: also with
+    the pods that were deleted while they ran, and made again under their names, as attempts: a TaskRun counts no retry."""
     by_pod: dict[str, list[StepExecution]] = {}
     for e in rows:
         if e.pod:
             by_pod.setdefault(e.pod, []).append(e)
     steps = tuple(_joined(e, _nearest(e, by_pod.get(e.pod or "", ()))) for e in live.steps)
+    if replaced and len(by_pod) < len(rows):
+        steps = _with_replaced(steps, by_pod)
     start, end = span(steps)
     return replace(
         live, steps=steps, start=start if start is not None else live.start, end=end if end is not None else live.end
@@ -34,6 +39,27 @@ def _nearest(live: StepExecution, seen: Sequence[StepExecution]) -> StepExecutio
         return seen[0] if seen else None
     at = live.finished if live.finished is not None else live.created
     return min(seen, key=lambda e: abs((e.finished or e.created or 0.0) - (at or 0.0)))
+
+
+def _with_replaced(
+    steps: Sequence[StepExecution], by_pod: Mapping[str, Sequence[StepExecution]]
+) -> tuple[StepExecution, ...]:
+    gone: dict[tuple[str, str | None], list[StepExecution]] = {}
+    for e in steps:
+        for row in by_pod.get(e.pod or "", ()):
+            if row.outcome is Outcome.UNKNOWN and row.uid != e.uid and begin(row) < begin(e):
+                row = replace(row, step=e.step, item=e.item, attempt=e.attempt, ready=e.ready, after=e.after)
+                gone.setdefault((e.step, e.item), []).append(row)
+    others = (e for e in steps if (e.step, e.item) not in gone)
+    tried = ([*rows, *(e for e in steps if (e.step, e.item) == name)] for name, rows in gone.items())
+    return (*others, *chain.from_iterable(map(_numbered, tried)))
+
+
+def _numbered(attempts: Sequence[StepExecution]) -> list[StepExecution]:
+    """The attempts at one step and item, each ready once the one before it had ended."""
+    first, *more = ordered = sorted(attempts, key=lambda e: (e.attempt, begin(e)))
+    later = enumerate(zip(ordered, more, strict=False), 1)
+    return [first, *(replace(e, attempt=n, ready=last.finished, after=(e.step,)) for n, (last, e) in later)]
 
 
 def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:

@@ -40,8 +40,9 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     others = [e for e in rows if not _within(e, live)]
     before = builder.runs(run, others) if others else []
     taken = {r.run for r in before}
-    joined = join(live, own)
-    between = tuple(pause for pause in builder.pauses(own) if joined.end is None or pause[1] <= joined.end)
+    retried = builder.pauses(own)
+    joined = join(live, own, replaced=not retried)
+    between = tuple(pause for pause in retried if joined.end is None or pause[1] <= joined.end)
     lost = _lost(live, own) if not between else ()
     if lost:
         unlinked = [replace(e, attempt=0, ready=None, after=None) for e in joined.steps]

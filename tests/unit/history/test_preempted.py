@@ -12,6 +12,7 @@ import yaml
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, Suspension, WorkflowDefinition
 from concertmaster.engines import define, whole_run
 from concertmaster.history import Store
+from tests.support.engines.tekton_objects import RUN, RUNS, SPEC, pipeline, pipeline_run
 from tests.support.engines.times import unix
 
 OBJECTS: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "support" / "engines" / "kueue.yaml").read_text())
@@ -187,3 +188,33 @@ def test_a_jobset_whose_jobs_start_in_order_is_suspended_until_the_first_of_them
         (run,) = store.runs(live.record.workflow, definition=definition)
     assert run.suspension is not None
     assert (run.makespan, run.suspension.seconds) == (40.0, 20.0)
+
+
+@pytest.mark.parametrize("objects", [True, False])
+def test_a_pod_of_tekton_that_is_preempted_and_made_again_under_its_name_is_an_attempt(objects: bool) -> None:
+    """Kueue deletes it, and the TaskRun has it made again, without counting a retry (Tekton 1.15.0, Kueue 0.17.0)."""
+    definition = pipeline(*SPEC["tasks"], finally_=SPEC["finally"])
+    live = whole_run(pipeline_run(), definition, RUNS)
+    assert live is not None
+    rows = [
+        replace(e, uid=e.pod, attempt=int("retry1" in (e.pod or "")), ready=None, after=None)
+        for e in live.record.steps
+        if e.pod
+    ]
+    for pod, created, end in (("p-test-1-retry1", 41.0, 43.0), ("p-deploy", 60.0, 60.5)):
+        own = next(e for e in rows if e.pod == pod)
+        rows.append(
+            replace(own, uid=f"{pod}-1", created=created, started=created, finished=end, outcome=Outcome.UNKNOWN)
+        )
+    with Store(":memory:") as store:
+        store.add({definition.key: {RUN: rows}}, records=[live.record] if objects else [])
+        (run,) = store.runs(definition.key, definition=definition)
+    found = [
+        (e.step, e.attempt, e.created, e.ready, e.outcome.value) for e in run.steps if e.attempt or e.step == "deploy"
+    ]
+    assert sorted(found) == [
+        ("deploy", 0, 60.0, 60.0, "Unknown"),
+        ("deploy", 1, 61.0, 60.5, "Succeeded"),
+        ("test", 1, 41.0, 40.0, "Unknown"),
+        ("test", 2, 45.0, 43.0, "Succeeded"),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concertmaster.core.model import TASK, ObjectKind, PodFact, WorkflowKey
 from concertmaster.engines.base import ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.ordering import settle
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.definition import define, tasks_of
 from concertmaster.engines.tekton.live import ended, read_run, run_values, workflow_of
@@ -28,6 +29,7 @@ ENGINE = Engine(
     defining=("Pipeline",),
     define=lambda raw, resolve, namespace: define(raw, resolve),
     place=place,
+    settle=settle,
     run_kinds=(
         RunKind(
             ObjectKind(API, "PipelineRun", "pipelineruns"),

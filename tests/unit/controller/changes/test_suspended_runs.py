@@ -233,3 +233,18 @@ def test_a_pod_beyond_what_the_queue_can_hold_is_not_requested(cores: str, made:
     """However many of them run at a time."""
     bed = pods_in_queue("2500m", cores)
     assert bed.cpu() == ("2500m" if made else "2")
+
+
+@pytest.mark.parametrize("pods", [False, True])
+def test_a_run_that_is_admitted_at_last_is_waited_for_until_its_pods_have_ended(pods: bool) -> None:
+    bed = pods_in_queue("1500m") if pods else queued_bed()
+    for waits in (True, False):
+        for number in range(5):
+            if pods:
+                workflow(bed, f"etl-{number}", "Pending" if waits else "Running")
+            else:
+                job(bed, f"etl-{number}", suspend=waits)
+            bed.run(HOUR if waits else 60.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m"), bed.message(C.VERIFIED)
+    bed.run(4 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")

@@ -18,7 +18,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.attribution import harmed_steps
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import silent
-from concertmaster.core.changes.verification.start_times import StartTimes
+from concertmaster.core.changes.verification.start_times import Span, StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.suspended_runs import not_admitted, waiting_clause
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
@@ -55,6 +55,9 @@ class Verifier:
         self._times = times
         self._revision = revision
         self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
+        # By uid of a change without a run yet: since when one was seen to wait, and when last (unix seconds). Pods are known
+        # once they have ended, so that a run is not missing as soon as it does not wait any more.
+        self._waited: dict[str, Span] = {}
 
     def nothing_new(self, compared: ComparedChange) -> bool:
         """Whether nothing of the workflow has changed since ``verify`` last found no verdict. Thousands of changes may be
@@ -84,6 +87,11 @@ class Verifier:
         if waits and (depends_on := self._dependencies(compared)) is not None:
             known[compared.change.uid] = _Undecided(depends_on, now)
 
+    def _note_waiting(self, compared: ComparedChange, first: float, max_age: float) -> None:
+        uid, now = compared.change.uid, compared.context.now
+        known = {other: span for other, span in self._waited.items() if now - span[1] < max_age}
+        self._waited = {**known, uid: (min(first, known[uid][0]) if uid in known else first, now)}
+
     def forget(self, change: WorkflowChangeView) -> None:
         """Verify it anew in the next cycle."""
         self._undecided.pop(change.uid, None)
@@ -99,8 +107,9 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         steps, lowered = compared.steps(runs), compared.lowered
-        silence = _silence(compared, own, times)
+        silence = _silence(compared, own, times, self._waited.get(compared.change.uid))
         if waiting := _suspended(compared, runs, silence):
+            self._note_waiting(compared, min(run.created for run in waiting), settings.max_age_seconds)
             silence = not_admitted(waiting, runs, context.now - context.ahead) if compared.raises else None
             runs = replace(runs, left_out=(*runs.left_out, waiting_clause(waiting)))
         around = Surroundings.of(context.control, runs, applied, pricing=pricing, silence=silence, timed=not unknown)
@@ -118,12 +127,13 @@ class Verifier:
         return result
 
 
-def _silence(compared: ComparedChange, own: OwnRuns, times: StartTimes) -> str | None:
-    """Why it counts as harm that no run came until the workflow was edited, or up to now."""
+def _silence(compared: ComparedChange, own: OwnRuns, times: StartTimes, waited: Span | None) -> str | None:
+    """Why it counts as harm that no run came until the workflow was edited, or up to now; not in the span in which one was
+    seen that ``waited``."""
     context, definition, applied = compared.context, compared.definition, compared.applied
     read = (context.data_until or applied) - context.ahead
     since, until = max(applied, times.since), read if own.edited is None else min(read, own.edited)
-    blind = (*context.outages, *times.gaps)
+    blind = (*context.outages, *times.gaps, *((waited,) if waited else ()))
     found = silent(own.runs, definition, applied=since, until=until, blind=blind)
     if found is not None:  # read only then: they are many
         blind = (*blind, *context.control.pauses(own.runs, since, until))
