@@ -64,7 +64,7 @@ def test_effects_change_the_level_where_they_say(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["values missing", "inputs: startup, two sizes", "forecast: growth"])
 def test_equal_seeds_yield_equal_figures_and_others_do_not(kind: str) -> None:
-    tallies = [score.judge(kind, seed).rows() for seed in (2, 2, *range(3, 9))]
+    tallies = [score.judge(kind, seed).rows() for seed in (2, 2, *range(3, 20))]
     assert tallies[0] == tallies[1]
     assert any(tally != tallies[0] for tally in tallies)
 
