@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
+from concertmaster.core.fleet.materiality import counted_failures, likely_gain
 from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import plain
@@ -81,8 +82,7 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     ``source``: where the scale comes from."""
     unit = "".join(f" {name}" for name in money) if len(money) == 1 else ""
     order = (
-        "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Of failed runs,"
-        " at most one a day counts for each workflow, in order and totals. Order: by impact,"
+        "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Order: by impact,"
         f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} ({source})."
     )
     rest = (
@@ -91,6 +91,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
+    if any(counted_failures(h.impact, h.namespaces) < likely_gain(h.impact.failed_runs) for h in shown):
+        rest += " Failed runs: at most one a day of each workflow counts in the order and in the totals."
     if any(h.namespaces > 1 for h in shown):
         rest += " More namespaces: the impact is that of the workflows of this name in all of them."
     return order, rest
