@@ -13,6 +13,8 @@ from concertmaster.engines.common.manifest import Problems
 
 ALONE = "run"
 """The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
+TryOf = Callable[[StepExecution], str]
+"""What pods of one step have in common if they are of one try of the whole run, where that is retried as a whole."""
 
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
@@ -83,22 +85,31 @@ def _cycle(before: Mapping[str, Iterable[str]], left: Mapping[str, None]) -> lis
     return [*reversed(cycle), cycle[-1]]
 
 
-def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepExecution]:
+def one_try(execution: StepExecution) -> str:
+    """All pods are of one try."""
+    return ""
+
+
+def pair_retries(rows: Sequence[StepExecution], item: str | None, try_of: TryOf = one_try) -> list[StepExecution]:
     """Order unnumbered pods into chains of attempts, by time of creation: a pod continues the earliest chain whose last
-    pod had failed (or vanished) by then, else it starts a new chain. Several chains become items "0", "1" ..."""
-    ordered = sorted(rows, key=lambda e: (begin(e), e.uid or ""))
+    pod had failed (or vanished) by then, or is of an earlier try of the whole run, else it starts a new chain. Several
+    chains become items "0", "1" ..."""
+    tries: dict[str, list[StepExecution]] = {}
+    for e in sorted(rows, key=lambda e: (begin(e), e.uid or "")):
+        tries.setdefault(try_of(e), []).append(e)
     chains: list[list[StepExecution]] = []
-    ending: list[tuple[float, int]] = []  # end of the last pod of each failed chain, and the number of the chain
-    ended: list[int] = []  # those of the failed chains that have ended by now
-    for e in ordered:
-        while ending and ending[0][0] <= begin(e) + 1.0:
-            heapq.heappush(ended, heapq.heappop(ending)[1])
-        number = heapq.heappop(ended) if ended else len(chains)
-        if number == len(chains):
-            chains.append([])
-        chains[number].append(e)
-        if e.finished is not None and e.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-            heapq.heappush(ending, (e.finished, number))
+    for pods in tries.values():
+        ending: list[tuple[float, int]] = []  # end of the last pod of each failed chain, and the number of the chain
+        ended = list(range(len(chains)))  # those that go on: of earlier tries, and failed ones that have ended by now
+        for e in pods:
+            while ending and ending[0][0] <= begin(e) + 1.0:
+                heapq.heappush(ended, heapq.heappop(ending)[1])
+            number = heapq.heappop(ended) if ended else len(chains)
+            if number == len(chains):
+                chains.append([])
+            chains[number].append(e)
+            if e.finished is not None and e.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+                heapq.heappush(ending, (e.finished, number))
     several = len(chains) > 1
     return [
         fast_replace(e, item=(str(n) if item is None else f"{item}{ITEM_JOIN}{n}") if several else item, attempt=a)
@@ -107,7 +118,9 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
     ]
 
 
-def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+def settle(
+    executions: Sequence[StepExecution], definition: WorkflowDefinition | None, try_of: TryOf = one_try
+) -> list[StepExecution]:
     """Attempts and items as numbered by the labels; pods that the labels do not distinguish are ordered into chains."""
     groups: dict[tuple[str, str | None], list[StepExecution]] = {}
     for e in executions:
@@ -117,5 +130,5 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
     settled: list[StepExecution] = []
     for (_, item), rows in groups.items():
         clear = len({e.attempt for e in rows}) == len(rows)
-        settled += rows if clear else pair_retries(rows, item)
+        settled += rows if clear else pair_retries(rows, item, try_of)
     return [replace(e, step=ALONE) for e in settled] if alone and executions[0].step in beside else settled

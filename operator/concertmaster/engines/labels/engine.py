@@ -26,7 +26,7 @@ def _engine(preset: Preset) -> Engine:
         defining=(),
         define=lambda raw, resolve, namespace: None,
         place=pods.place,
-        settle=settle,
+        settle=lambda executions, definition: settle(executions, definition, preset.try_of),
         selects=lambda fact, candidates, context: pods.claims(fact, candidates) is not None,
         selects_declared=True,
         pod_labels=preset.read(preset.keys) if preset is not PLAIN else (),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common.names import generated_base, scheduled_base
+from concertmaster.engines.common.ordering import TryOf, one_try
 from concertmaster.engines.common.selectors import label_value
 
 MAIN = "main"
@@ -60,7 +61,8 @@ class Preset:
     setting; ``main`` are the containers whose sizes can be set there (None: each by its name), ``comment`` what begins a
     comment there. ``beside`` are containers whose exit does not affect the outcome. ``infers``: whether a pod's labels alone
     identify the engine. ``known_steps`` are steps that run beside all others of a run (daemons), or wait for what they
-    create; a step only waits for the one of its name with ``work_suffix``, if any.
+    create; a step only waits for the one of its name with ``work_suffix``, if any. ``try_of``: what pods of a step have in
+    common if they are of one try of the whole run.
     ``found_by`` is a key that all its pods have, None for the workflow's. ``tests_changes``: whether its runs test changes
     of a program (CI). ``one_memory_size``: whether the memory that can be set is both request and limit."""
 
@@ -78,6 +80,7 @@ class Preset:
     of_workflow: Read = field(default=lambda fact, keys: value(fact, keys.workflow))
     of_run: Read = field(default=lambda fact, keys: value(fact, keys.run))
     of_step: Read = field(default=lambda fact, keys: value(fact, keys.step))
+    try_of: TryOf = one_try
     known_steps: tuple[StepSpec, ...] = ()
     work_suffix: str = ""
     found_by: str | None = None

@@ -9,7 +9,7 @@ from concertmaster.engines.common.ordering import settle
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.rayjob.definition import define
 from concertmaster.engines.rayjob.live import RUNS
-from concertmaster.engines.rayjob.pods import GROUP, SERVES, UNDECLARED, place, run_of, submits
+from concertmaster.engines.rayjob.pods import GROUP, SERVES, UNDECLARED, cluster_of, place, run_of, submits
 from concertmaster.engines.rayjob.traits import RAYJOB
 
 
@@ -25,7 +25,7 @@ ENGINE = Engine(
     defining=("RayJob",),
     define=lambda raw, resolve, namespace: define(raw),
     place=place,
-    settle=settle,
+    settle=lambda executions, definition: settle(executions, definition, cluster_of),
     run_kinds=(RUNS,),
     owner_kinds=("RayCluster",),
     selects=lambda fact, definitions, context: submits(fact, context),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from concertmaster.core.model import PodFact, StepSpec
+from concertmaster.core.model import PodFact, StepExecution, StepSpec
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.placing import AssignedPod, Candidates, Context, Placement, UnassignedPod
@@ -51,6 +51,12 @@ def place(facts: Sequence[PodFact], candidates: Candidates, context: Context) ->
         step = SUBMITTER if submitter else _group(fact)
         spec = definition.graph.step(step) or StepSpec(step)
         yield AssignedPod(definition.key, run, execution(fact, step, beside=spec.sidecars))
+
+
+def cluster_of(execution: StepExecution) -> str:
+    """What distinguishes the pods of a step by their RayCluster: their name up to the generated characters. A retried RayJob
+    has a new RayCluster for each try, whose pods are created while those of the one before may still be terminating."""
+    return (execution.pod or "").rpartition("-")[0]
 
 
 def group_of(label: str) -> str:

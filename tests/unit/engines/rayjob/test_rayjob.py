@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -253,6 +254,44 @@ def test_pods_are_placed_by_labels_or_names(labelled: bool) -> None:
     record = build_run(definition.key, run, executions, definition)
     assert [(e.step, e.item) for e in record.steps] == [("gpu", "0"), ("gpu", "1"), ("head", None), ("submitter", None)]
     assert record.outcome is Outcome.SUCCEEDED
+
+
+def labelled(run: str) -> WorkflowDefinition:
+    definition = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": run, "namespace": "ml"},
+            "spec": {"podLabels": {"preset": "kuberay", "value": run}},
+        }
+    )
+    assert definition is not None
+    return definition
+
+
+@pytest.mark.parametrize("definition", [ray_job(group("gpu")), labelled("train")], ids=["RayJob", "preset"])
+@pytest.mark.parametrize("workers", [(2, 2), (2, 1), (1, 2)])
+@pytest.mark.parametrize("later", [70.0, 50.0, 20.0])
+def test_pods_of_the_second_cluster_are_second_attempts_while_the_first_ones_terminate_too(
+    definition: WorkflowDefinition, workers: tuple[int, int], later: float
+) -> None:
+    """KubeRay creates the RayCluster of a retry without waiting for the pods of the one before: they end at second 60."""
+    facts = []
+    for n, (cluster, phase) in enumerate((("train-x7k2z-b4c5d", "Failed"), ("train-x7k2z-f6g7h", "Succeeded"))):
+        for i in range(workers[n]):
+            made = pod(
+                f"{cluster}-gpu-worker-b2c{n}{i}",
+                f"u{n}{i}",
+                {"ray_io_group": "gpu", "ray_io_cluster": cluster},
+                cluster,
+            )
+            times = {"created": n * later + i, "started": n * later + 5.0, "finished": n * later + 60.0}
+            facts.append(replace(made, phase=phase, **times))
+    ((run, executions),) = assign(facts, [definition]).executions[definition.key].items()
+    record = build_run(definition.key, run, executions, definition)
+    items = ("0", "1")[: max(workers)] if max(workers) > 1 else (None,)
+    expected = {(items[i], n if workers[0] > i else 0) for n in (0, 1) for i in range(workers[n])}
+    assert {(e.item, e.attempt) for e in record.steps} == expected
 
 
 def test_pods_of_other_clusters_are_counted() -> None:

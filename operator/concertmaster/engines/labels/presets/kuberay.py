@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.preset import Preset, base, value
-from concertmaster.engines.rayjob.pods import CLUSTER, GROUP, SERVES, UNDECLARED, group_of, run_of
+from concertmaster.engines.rayjob.pods import CLUSTER, GROUP, SERVES, UNDECLARED, cluster_of, group_of, run_of
 from concertmaster.engines.rayjob.traits import SUBMITTER, SUBMITTING, remedies
 
 
@@ -42,6 +42,7 @@ KUBERAY = Preset(
     of_workflow=_workflow,
     of_run=_run,
     of_step=_step,
+    try_of=cluster_of,
     known_steps=UNDECLARED,
     written=remedies,
 )
