@@ -45,7 +45,7 @@ class Reason(StrEnum):
         "Fewer finished runs than analysis.minRuns; the message tells when the next is expected.",
     )
     NO_RUNS = "NoRuns", "No finished run of this workflow was found in the window."
-    STALE = "Stale", "The data could not be updated; the recommendations are based on data up to status.dataUntil."
+    STALE = "Stale", "The data could not be updated; the message names the time up to which they go."
     ANALYSIS_FAILED = "AnalysisFailed", "The analysis failed with an internal error; earlier recommendations stay."
     PENDING = "Pending", "Not known yet; the message says why."
     # Ready of a policy, and of anything a person wrote
