@@ -1,8 +1,8 @@
 """Two weeks of three workflows, as pod lifetimes.
 
 Run time, peak memory and CPU of every task are from real runs (see examples/demo/data/NOTICE.md); schedule, names,
-requests, delays and one regression are generated with a fixed seed. The history ends at the last full hour, so that its
-shape does not depend on the time of the demo.
+requests, delays, downloads and one regression are generated with a fixed seed. The history ends at the last full hour, so
+that its shape does not depend on the time of the demo.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ DAYS = 14
 REGRESSION_DAYS = 5  # the regression affects the last five days
 REGRESSION_FACTOR = 1.3
 NAMESPACE = "demo"
+DOWNLOAD = 6 * 2.0**20  # bytes per second that a fetch receives
 SEED = 20240917
 MI = 2.0**20
 
@@ -82,8 +83,10 @@ class PodGenerator:
         owner: tuple[str, str] = ("", ""),
         labels: Mapping[str, str] | None = None,
         keep: float = HOUR,
+        download: float = 0.0,
     ) -> float:
-        """Generate one pod; returns the end of its container in unix seconds (whole seconds, as in the API server)."""
+        """Generate one pod that receives ``download`` bytes per second; returns the end of its container in unix seconds
+        (whole seconds, as in the API server)."""
         seconds, peak, cores = task
         scheduled = created + self.chance.choice((0, 0, 1, 1, 2))
         started = scheduled + self.chance.choice((2, 3, 3, 4, 6))
@@ -102,6 +105,7 @@ class PodGenerator:
                 owner_kind=owner[0],
                 owner_name=owner[1],
                 labels=dict(labels or {}),
+                network_receive_bytes=download * (finished - started),
                 containers=[
                     ContainerLife(
                         name=container,
@@ -169,14 +173,14 @@ def _graph_run(generator: PodGenerator, real: Mapping[str, Sequence[Task]], begi
     """Generate one run of the declared workflow sra-search: pods without an owner, distinguished by labels."""
     run = f"sra-{int(begin)}"
 
-    def step(name: str, number: int, created: float, task: Task, requests: Requests) -> float:
+    def step(name: str, number: int, created: float, task: Task, requests: Requests, download: float = 0.0) -> float:
         labels = {"app": "sra-search", "step": name, "example.com/run": run}
-        pod = f"{run}-{name}-{number}"
-        return generator.pod(pod, "main", f"registry.example/sra-{name}:3.1", created, task, requests, labels=labels)
+        pod, image = f"{run}-{name}-{number}", f"registry.example/sra-{name}:3.1"
+        return generator.pod(pod, "main", image, created, task, requests, labels=labels, download=download)
 
     index = step("index", 0, begin, real["bowtie2-build"][0], Requests(1.0, 256 * MI))
     fetched = [
-        step("fetch", i, begin, task, Requests(1.0, 2048 * MI))
+        step("fetch", i, begin, task, Requests(1.0, 2048 * MI), DOWNLOAD)
         for i, task in enumerate(generator.chance.sample(list(real["fasterq-dump"]), 3))
     ]
     ready = max([index, *fetched])

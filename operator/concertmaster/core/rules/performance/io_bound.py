@@ -20,10 +20,13 @@ from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.performance.daemons import serving
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
-from concertmaster.core.units import MIB
+from concertmaster.core.units import MIB, MINUTE
 
 _BUSY_DISK = 20 * MIB  # bytes per second from which the disk is worth examining
 _BUSY_NETWORK = 20 * MIB  # bytes per second, likewise; about a fifth of a gigabit link
+_IDLE_DISK = 16 * MIB  # bytes an execution: no more than loading a program takes
+_IDLE_NETWORK = 4096  # bytes an execution: less than opening one encrypted connection takes
+_WATCHED = 2 * MINUTE
 _STALLED_SHARE = 0.2  # share of the time stalled on I/O
 
 
@@ -128,6 +131,14 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
     )
 
 
+def _moves_nothing(seconds: float | None, stalled: float | None, rate: float | None, network: float | None) -> bool:
+    """Whether an execution of ``seconds`` is known to use neither network nor disk. An unused disk has no series: then PSI
+    shows that it was watched. A short one may have been sampled before it moved anything."""
+    if seconds is None or seconds < _WATCHED or network is None or (rate is None and stalled is None):
+        return False
+    return network * seconds <= _IDLE_NETWORK and (rate or 0.0) * seconds <= _IDLE_DISK
+
+
 def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> Finding | None:
     _, *columns = zip(*rows, strict=True)
     used, stalled, rate, network, gpus, starved = map(median, columns)
@@ -153,9 +164,15 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
     part = HALF if known else QUARTER
     share, seconds = attainable(bound, part)
     name = evidence.title(step.step)
+    # Waiting for services moves bytes. Without any it sleeps or polls, and nobody knows whether less of that would do.
+    idle = not known and cores <= IDLE_CORES and _moves_nothing(step.duration.p50, stalled, rate, network)
+    expected = f"{gain_sentence(share, seconds)}, {assumption('off-CPU time', part)}"
+    if idle:
+        counted, todo, why = False, "a shorter wait, if nothing needs it", "hardly uses disk or network"
+        expected = "not known: nothing shows what it waits for"
     return Finding(
         step=step.step,
-        action=f"{name} is I/O-bound: {text.percent(1.0 - left)} off-CPU",
+        action=f"{name} {'is idle' if idle else 'is I/O-bound'}: {text.percent(1.0 - left)} off-CPU",
         because=(
             f"{evidence.runs(step.runs)} it uses {text.cores(cores)}"
             + (f" and {text.number(gpus, 2)} GPUs" if gpus else "")
@@ -166,7 +183,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
         ),
         current=f"{text.percent(busy)} busy",
         proposed=todo,
-        expected=f"{gain_sentence(share, seconds)}, {assumption('off-CPU time', part)}",
+        expected=expected,
         confidence=0.4,
         gain_seconds=seconds if counted else None,
         gain_share=share if counted else None,

@@ -43,6 +43,38 @@ def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> N
     assert item.gain_seconds.likely == pytest.approx(71, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "received", "read", "stalled", "idle"),
+    [
+        pytest.param(300, 900.0, 0.0, None, True, id="nothing moves"),
+        pytest.param(300, 900.0, None, 0.0, True, id="no disk series, but PSI"),
+        pytest.param(300, 900.0, None, None, False, id="the disk is not known"),
+        pytest.param(300, None, 0.0, None, False, id="the network is not known"),
+        pytest.param(300, 30e3, 0.0, None, False, id="a query"),
+        pytest.param(300, 900.0, 50e6, None, False, id="a file"),
+        pytest.param(90, 900.0, 0.0, None, False, id="a short step"),
+    ],
+)
+def test_a_step_that_uses_neither_cpu_disk_nor_network_is_idle(
+    seconds: float, received: float | None, read: float | None, stalled: float | None, idle: bool
+) -> None:
+    """Nobody knows what less of its waiting would gain; one that asks a database moves more than that."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        time = value(seconds)
+        waits = measured(
+            cpu_seconds=0.01 * time, cpu_sampled_seconds=time, fs_read_bytes=read, io_waiting_seconds=stalled
+        )
+        slow = Pod(time, containers=waits, network=None if received is None else (received, 0.0))
+        return {"extract": value(60), "transform": slow, "load": value(30)}
+
+    item = scenario(etl(), 20, work).one("io-bound")
+    assert item.action.startswith(f"transform is {'idle' if idle else 'I/O-bound'}: 99% off-CPU")
+    assert (item.gain_seconds is None) == idle
+    assert item.expected.startswith("not known") == idle
+
+
 def test_a_step_that_moves_much_over_the_network_is_named() -> None:
     value = noise()
 
