@@ -31,6 +31,8 @@ from concertmaster.core.rules.fetched import FETCHED, reachable
 
 THROTTLED = 0.1
 """Share of the CPU periods (0 to 1) from which a limit slows a container."""
+GRADUAL = "gradual regression"
+"""What growth without a date is called."""
 INIT = "init container"
 """Said before the name of one in titles."""
 ELSEWHERE = "elsewhere than in the"

@@ -10,7 +10,7 @@ from typing import Any
 from concertmaster.api.labelled import labels_of
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import rule_of
-from concertmaster.core.rules.base import ELSEWHERE, INIT
+from concertmaster.core.rules.base import ELSEWHERE, GRADUAL, INIT
 from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report.workflows import list_entries
@@ -57,6 +57,20 @@ def failed_pod(item: Mapping[str, Any]) -> str:
     return next(iter(named), "") if rule_of(str(item["id"])) == RuleName.FAILING_STEP else ""
 
 
+def _why_slower(item: Mapping[str, Any], step: str, get: str) -> tuple[str, str]:
+    """Where to look for the cause of a regression. ``get``: the command that prints the definition; empty without one."""
+    if GRADUAL in str(item.get("action")):
+        return (
+            f"Look for what grows with {step or 'the runs'}, such as its input, a table, a log or a cache: no single change"
+            " explains it. Where a parameter or a metric has the size, set it as spec.inputs: runs are then compared at"
+            " equal size",
+            "",
+        )
+    if not get:
+        return f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment", ""
+    return "See which field of the definition was changed by whom, and when", f"{get} -o yaml --show-managed-fields"
+
+
 def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str, str]:
     """What to do where no single command can make the change: a sentence, and a command that helps (empty: none)."""
     rule, _, step = item["id"].partition(".")
@@ -65,15 +79,7 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
     namespace, name = meta.get("namespace", "default"), meta.get("name", "")
     target = f"{reference['kind'].lower()} {reference['name']}" if reference else ""
     if rule == RuleName.DEGRADATION:
-        if not target:
-            return (
-                f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment",
-                "",
-            )
-        return (
-            "See which field of the definition was changed by whom, and when",
-            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
-        )
+        return _why_slower(item, step, f"kubectl -n {namespace} get {target}" if target else "")
     if FETCHED in str(item.get("expected")):
         return f"Make the change at the source of the definition ({item['proposed']}): runs do not use {target}", ""
     if rule in (RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST, RuleName.RIGHT_SIZE):

@@ -67,6 +67,17 @@ def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, obje
     assert wanted in " ".join(text.split())
 
 
+@pytest.mark.parametrize(("identifier", "of"), [("degradation.load", "load"), ("degradation", "the runs")])
+@pytest.mark.parametrize("profile", [PROFILE, GRAPH])
+def test_what_grows_is_looked_for_where_no_change_explains_a_regression(
+    identifier: str, of: str, profile: dict[str, object]
+) -> None:
+    item = _item(identifier, f"kubectl concertmaster explain -n demo x {identifier}")
+    text = " ".join(describe(item | {"action": f"Investigate gradual regression in {of} (+28%)"}, profile).split())
+    assert f"Look for what grows with {of}," in text
+    assert "--show-managed-fields" not in text and "Compare the images" not in text
+
+
 def test_what_runs_fetch_from_elsewhere_is_not_to_be_changed_in_the_cluster() -> None:
     for rule in ("memory-request.load", "timeout.load"):
         item = _item(rule, f"kubectl concertmaster explain -n demo x {rule}")

@@ -19,7 +19,7 @@ from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Damping, Rule, gain_sentence
+from concertmaster.core.rules.base import GRADUAL, Damping, Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share, share_interval, share_of_present, true_factor
 from concertmaster.core.rules.reliability.regression_by_day import regression_by_day
@@ -163,7 +163,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
 
 
 def _action(rise: Regression, what: str, seen: float) -> str:
-    kind, since = ("gradual regression", "") if rise.gradual is not None else ("regression", _when(rise))
+    kind, since = (GRADUAL, "") if rise.gradual is not None else ("regression", _when(rise))
     return f"Investigate {kind} in {what}{since} (+{text.percent(seen - 1)})"
 
 

@@ -19,7 +19,7 @@ from concertmaster.core.changepoint.scores import MIN_SEGMENT
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import Finding
 from concertmaster.core.model.daily import RUN, DailyRow
-from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.base import GRADUAL, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import share_of_present, true_factor
 from concertmaster.core.rules.reliability.comparable_times import is_back
@@ -101,7 +101,7 @@ def _finding(evidence: Evidence, found: _Compared, step: str | None, about: str 
     dated = "the change is known to the day"
     if rise.growth is not None:
         first, last = (date(at * DAY) for at in rise.growth)
-        since, kind, when = "", "gradual regression", f"; gradual increase between about {first} and {last}"
+        since, kind, when = "", GRADUAL, f"; gradual increase between about {first} and {last}"
         dated = "start and end days are approximate"
     before, after = (f"{date(d[0] * DAY)} to {date(d[-1] * DAY)}" for d in (rise.before, rise.after))
     unknown = "inputs of those days are not recorded; at equal input when the runs still showed the change"
