@@ -146,13 +146,6 @@ def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> No
     assert "Not measured" in rest
 
 
-@pytest.mark.parametrize(("failed", "said"), [(30.0, False), (31.0, True)])
-def test_the_legend_says_that_failed_runs_count_once_a_day_where_there_are_more(failed: float, said: bool) -> None:
-    impact = Impact(failed_runs=Interval(failed, failed, failed))
-    rest = top.legend([replace(next(top.headlines(PROFILE)), impact=impact)], Pricing(), (), "")[1]
-    assert ("Failed runs: at most one a day" in rest) is said
-
-
 def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
     """An id such as right-size tells a stranger neither what to do nor in which direction."""
     first, second = top.headlines(PROFILE)

@@ -201,7 +201,7 @@ class TotalsStatus(ApiModel):
     """What the published recommendations under the policy are worth together."""
 
     failed_runs_per_month: DecimalAmount | None = Field(
-        default=None, description="Failed runs avoided, at most one a day of each workflow.", examples=["12"]
+        default=None, description="Failed runs avoided.", examples=["12"]
     )
     minor: int | None = Field(
         default=None, ge=0, description="Recommendations below the materiality thresholds.", examples=[40]

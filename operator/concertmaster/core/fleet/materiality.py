@@ -18,8 +18,6 @@ from concertmaster.core.stats.means import product
 from concertmaster.core.units import MINUTE
 
 MIN_MONEY_SHARE = 0.1  # of the threshold in money: a share of the cost that is worth less is not published
-# Failed runs a month that count of one workflow, one a day: what a failed run leaves undone, the next one of the day does.
-MAX_FAILED_RUNS = 30.0
 WITHDRAW_SHARE = 0.7  # share of a threshold below which a published recommendation is withdrawn
 # Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
 SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
@@ -38,17 +36,12 @@ def impact(item: Recommendation, analysis: Analysis) -> Impact:
     )
 
 
-def counted_failures(effect: Impact, workflows: int = 1) -> float:
-    """The failed runs a month that are avoided, of so many workflows, as far as they count."""
-    return min(likely_gain(effect.failed_runs), MAX_FAILED_RUNS * workflows)
-
-
-def value(effect: Impact, pricing: Pricing, workflows: int = 1) -> float:
-    """The likely effect per month on one scale, in the pricing's currency. ``workflows``: how many have it."""
+def value(effect: Impact, pricing: Pricing) -> float:
+    """The likely effect per month on one scale, in the pricing's currency."""
     return (
         likely_gain(effect.money)
         + likely_gain(effect.run_minutes) / 60.0 * pricing.run_hour
-        + counted_failures(effect, workflows) * pricing.failed_run
+        + likely_gain(effect.failed_runs) * pricing.failed_run
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.fleet.combined_gain import combined_gain
-from concertmaster.core.fleet.materiality import counted_failures, likely_gain, value
+from concertmaster.core.fleet.materiality import likely_gain, value
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 
@@ -37,7 +37,7 @@ _FIGURES = re.compile(r"\d+(?:[.,:]\d+)*")
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Monthly value of all published recommendations. Time is counted once: two ways to shorten the same step, or to remove
-    the same wait, do not add up. ``failed_runs``: at most one a day of each workflow. ``money`` by currency."""
+    the same wait, do not add up. ``money`` by currency."""
 
     recommendations: int
     workflows: int
@@ -47,14 +47,8 @@ class Totals:
 
 
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
-    """Most valuable first. Of equals the one whose failed runs are rarer, each of which loses more; then by namespace,
-    profile and id, so that the order is stable."""
-
-    def order(h: Headline) -> tuple[float, float, str, str, str]:
-        worth = round(value(h.impact, pricing, h.namespaces), 2)
-        return -worth, likely_gain(h.impact.failed_runs) / h.namespaces, h.namespace, h.profile, h.id
-
-    return sorted(headlines, key=order)
+    """Most valuable first; ties by namespace, profile and id, so that the order is stable."""
+    return sorted(headlines, key=lambda h: (-round(value(h.impact, pricing), 2), h.namespace, h.profile, h.id))
 
 
 def ranked_copies(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
@@ -99,7 +93,7 @@ def totals(headlines: Sequence[Headline]) -> Totals:
         len(headlines),
         len(workflows),
         sum(likely_gain(g.run_minutes) for g in gained) / 60.0,
-        sum(map(counted_failures, gained)),
+        sum(likely_gain(g.failed_runs) for g in gained),
         dict(sorted(money.items())),
     )
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.fleet.materiality import counted_failures, likely_gain
 from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import plain
@@ -91,8 +90,6 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
-    if any(counted_failures(h.impact, h.namespaces) < likely_gain(h.impact.failed_runs) for h in shown):
-        rest += " Failed runs: at most one a day of each workflow counts in the order and in the totals."
     if any(h.namespaces > 1 for h in shown):
         rest += " More namespaces: the impact is that of the workflows of this name in all of them."
     return order, rest

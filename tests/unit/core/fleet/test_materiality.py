@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.fleet.materiality import assess, impact, value
-from concertmaster.core.fleet.ranking import Headline, ranked, ranked_copies, totals
+from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model import Category, Impact, Interval, Outcome, Recommendation, Severity
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
 from concertmaster.core.rules import rank
@@ -159,7 +159,7 @@ def test_severity_is_the_absolute_value(made: Recommendation, severity: Severity
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_the_scale_adds_time_failures_and_money(minutes: float, failed: float) -> None:
     at = Impact(Interval(0, minutes, minutes), Interval(0, failed, failed), Interval(0, 3, 3))
-    assert value(at, Pricing(run_hour=6.0, failed_run=2.0)) == pytest.approx(3 + minutes / 10 + 2 * min(failed, 30.0))
+    assert value(at, Pricing(run_hour=6.0, failed_run=2.0)) == pytest.approx(3 + minutes / 10 + 2 * failed)
 
 
 def test_broken_predictions_cost_rank() -> None:
@@ -194,21 +194,3 @@ def test_two_ways_to_shorten_one_step_do_not_add_up() -> None:
     ]
     total = totals(rows)
     assert (total.recommendations, total.workflows, total.run_hours, total.money) == (3, 2, 10.0, {"USD": 7.0})
-
-
-def test_a_job_that_fails_every_ten_minutes_does_not_outweigh_all_others() -> None:
-    """Of one workflow at most one failed run a day counts; of equals the rarer one comes first."""
-    rows = [
-        headline("junk", "failing-step.job", failed_runs=around(4320.0)),
-        headline("nightly", "failing-step.job", failed_runs=around(30.0)),
-        headline("slower", "degradation.job", run_minutes=around(127.0 * 60.0)),
-        headline("hang", "retry-policy.job", failed_runs=around(28.8)),
-    ]
-    assert [h.profile for h in ranked(rows, Pricing())] == ["slower", "nightly", "junk", "hang"]
-    assert totals(rows).failed_runs == pytest.approx(30.0 + 30.0 + 28.8)
-
-
-def test_each_copy_of_a_workflow_counts_its_own_failed_runs() -> None:
-    rows = [replace(headline("p", "failing-step.job", failed_runs=around(90.0)), namespace=n) for n in ("a", "b", "c")]
-    other = headline("other", "right-size", money=around(600.0))
-    assert [h.namespaces for h in ranked_copies([*rows, other], Pricing())] == [3, 1]
