@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.advice.law import NOW, Flow
 from benchmarks.advice.plant import Plant
 from benchmarks.advice.truth import Worth, runs_of, worth
-from concertmaster.core.fleet.materiality import value
+from concertmaster.core.fleet.ranking import order_value
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow, fleet_of
@@ -77,7 +77,9 @@ def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[An
 def judge(plant: Plant, tally: Tally) -> Answer:
     """Simulate, analyse and compare."""
     result, names = analyse(plant.flow, plant.policy, plant.others)
-    tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
+    tally.ranks += [
+        (order_value(r.impact, r.severity, Pricing()), plant.flow.name, r.id) for r in result.recommendations
+    ]
     answer = compared(plant, result, names, worth(plant))
     tally.answers.append(answer)
     return answer
@@ -123,7 +125,7 @@ def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
     tally.healthy += 1
     tally.touched += bool(result.recommendations)
     tally.items += [r.rule for r in result.recommendations]
-    tally.ranks += [(value(r.impact, Pricing()), flow.name, r.id) for r in result.recommendations]
+    tally.ranks += [(order_value(r.impact, r.severity, Pricing()), flow.name, r.id) for r in result.recommendations]
     return result.recommendations
 
 

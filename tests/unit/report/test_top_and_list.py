@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.models.list_entry import ListEntry, json_schema
-from concertmaster.core.fleet.ranking import Headline, ranked_copies, totals
+from concertmaster.core.fleet.ranking import Headline, ranked, ranked_copies, totals
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report.html.environment import impact_line
@@ -144,6 +144,22 @@ def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> No
     )
     assert order.endswith("counted as 2.5 and a failed run as 10 (--run-hour).")
     assert "Not measured" in rest
+
+
+@pytest.mark.parametrize(("severity", "failed", "first"), [("Critical", 30.0, "broken"), ("High", 30.0, "slow"),
+                                                           ("Critical", 101.0, "broken")])  # fmt: skip
+def test_a_workflow_that_no_longer_succeeds_comes_before_what_is_worth_less_than_its_severity(
+    severity: str, failed: float, first: str
+) -> None:
+    base = next(top.headlines(PROFILE))
+    few = Interval(failed, failed, failed)
+    broken = replace(base, profile="broken", severity=severity, impact=Impact(failed_runs=few))
+    slow = replace(base, profile="slow", severity="High", impact=Impact(run_minutes=Interval(*[240.0 * 60] * 3)))
+    order = ranked([slow, broken], Pricing())
+    assert order[0].profile == first
+    assert ("Severity: counts at least" in top.legend(order, Pricing(), {"USD": 1.0}, "")[1]) is (
+        severity == "Critical" and failed < 100
+    )
 
 
 def test_the_table_says_the_change_in_words_and_its_id_last() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.fleet.combined_gain import combined_gain
-from concertmaster.core.fleet.materiality import likely_gain, value
+from concertmaster.core.fleet.materiality import SEVERITIES, likely_gain, value
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 
@@ -31,6 +31,7 @@ class Headline:
     namespaces: int = 1
 
 
+_LEAST = {severity.value: least for severity, least in SEVERITIES}
 _FIGURES = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -46,9 +47,20 @@ class Totals:
     money: dict[str, float]
 
 
+def order_value(effect: Impact, severity: str, pricing: Pricing) -> float:
+    """What the order goes by: the likely effect per month in the pricing's currency, and no less than its severity stands
+    for. A row of failed runs may end by itself, so few of them are promised; where no run succeeds, it comes first all the
+    same."""
+    return max(value(effect, pricing), _LEAST.get(severity, 0.0))
+
+
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
     """Most valuable first; ties by namespace, profile and id, so that the order is stable."""
-    return sorted(headlines, key=lambda h: (-round(value(h.impact, pricing), 2), h.namespace, h.profile, h.id))
+
+    def order(h: Headline) -> tuple[float, str, str, str]:
+        return -round(order_value(h.impact, h.severity, pricing), 2), h.namespace, h.profile, h.id
+
+    return sorted(headlines, key=order)
 
 
 def ranked_copies(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
