@@ -67,7 +67,9 @@ def _of_run(run: ExecutedRun) -> list[_PodTimes]:
             rows.append((name, 1, (only.work,), (only.pending + only.starting,), (only.starting,)))
         elif chains:
             pods = list(chain.from_iterable(chains))
-            works, overheads = tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods])
+            # What the first of them waits for: the others may wait until it ends, and so would batches.
+            pending = min([a.pending for a in pods])
+            works, overheads = tuple([a.work for a in pods]), tuple([pending + a.starting for a in pods])
             rows.append((name, len(chains), works, overheads, tuple([a.starting for a in pods])))
     return rows
 

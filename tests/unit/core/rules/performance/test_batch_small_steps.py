@@ -73,6 +73,20 @@ def test_a_wait_for_kueues_quota_is_no_start_up(queued: bool) -> None:
     assert ("take 30s to start" if queued else "take 39s to get a node and start") in because
 
 
+def test_a_wait_until_the_first_pods_end_is_no_start_up() -> None:
+    """On nodes with room for two pods, batches wait as long; a node that all pods wait for is waited for once a batch."""
+    of = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 4}})
+    value = noise()
+
+    def found(*waits: float) -> list[str]:
+        base = scenario(of, 20, lambda _: {"check": [Pod(value(20), wait) for wait in waits]})
+        return [r.because for r in base.recommended("batch-small-steps")]
+
+    assert found(*(3.0 + 22.0 * (i // 2) for i in range(8))) == []
+    (because,) = found(*8 * [60.0])
+    assert "take 1m02s to get a node and start" in because
+
+
 def test_long_items_and_forks_are_silent() -> None:
     value = noise()
     wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
