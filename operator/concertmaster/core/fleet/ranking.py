@@ -31,7 +31,7 @@ class Headline:
     namespaces: int = 1
 
 
-_LEAST = {severity.value: least for severity, least in SEVERITIES}
+_MIN_VALUES = {severity.value: least for severity, least in SEVERITIES}
 _FIGURES = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -51,7 +51,7 @@ def order_value(effect: Impact, severity: str, pricing: Pricing) -> float:
     """What the order goes by: the likely effect per month in the pricing's currency, and no less than its severity stands
     for. A row of failed runs may end by itself, so few of them are promised; where no run succeeds, it comes first all the
     same."""
-    return max(value(effect, pricing), _LEAST.get(severity, 0.0))
+    return max(value(effect, pricing), _MIN_VALUES.get(severity, 0.0))
 
 
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
