@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -223,29 +221,6 @@ def run(
         finally:
             child.kill()
             _reaper.send("-g", child.pid)
-
-
-# Below the kernel's default range of ephemeral ports (32768 and up): a restarted server needs its port again, and any
-# client connection in between could be assigned an ephemeral one.
-_PORTS = range(20000, 32000)
-_ports_given: set[int] = set()
-
-
-def free_port() -> int:
-    """An unused TCP port on 127.0.0.1; this process never returns the same one twice."""
-    for _ in range(1000):
-        port = random.choice(_PORTS)
-        if port in _ports_given:
-            continue
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _ports_given.add(port)
-        return port
-    raise TestbedError(f"no free TCP port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1 after 1000 tries")
 
 
 def http_get(url: str, *, ca_file: Path | None = None, token: str | None = None, timeout: float = 2.0) -> bytes:

@@ -17,7 +17,8 @@ from testbed.install import manifests
 from testbed.install.build import Progress, ensure
 from testbed.install.components import ARGO_VERSIONS
 from testbed.pods import kwok
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
+from testbed.ports import free_port
+from testbed.process import Process, TemporaryDirectory, TestbedError, http_ok
 from testbed.services import engine_parts, parts
 from testbed.services.cluster import ADMIN, Cluster
 from testbed.services.parts import Part

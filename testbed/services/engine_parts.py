@@ -13,7 +13,8 @@ from pathlib import Path
 
 from testbed import netns
 from testbed.install.manifests import ARGO_NAMESPACE, TEKTON_NAMESPACE
-from testbed.process import TestbedError, free_port
+from testbed.ports import free_port
+from testbed.process import TestbedError
 from testbed.services.cluster import Cluster
 from testbed.services.parts import Part
 

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from testbed.install.build import Progress, ensure
 from testbed.install.manifests import kuberay_crds
-from testbed.process import Process, free_port, http_ok
+from testbed.ports import free_port
+from testbed.process import Process, http_ok
 from testbed.services.cluster import Cluster
 from testbed.services.kinds import install_kinds
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.process import Process, free_port, http_ok
+from testbed.ports import free_port
+from testbed.process import Process, http_ok
 
 _ROOT = Path(__file__).resolve().parents[2]
 _RUN = ("concertmaster", "run", "--config")

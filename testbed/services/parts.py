@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.pods import kwok
-from testbed.process import free_port
+from testbed.ports import free_port
 from testbed.series.lives import CADVISOR_PATH
 from testbed.services.cluster import ADMIN, Cluster
 

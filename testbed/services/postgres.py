@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port
+from testbed.ports import free_port
+from testbed.process import Process, TemporaryDirectory, TestbedError
 
 USER = "concertmaster"
 _DEMOTE = str(Path(__file__).with_name("demote.py"))

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from testbed.install.build import Progress, ensure
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok, run
+from testbed.ports import free_port
+from testbed.process import Process, TemporaryDirectory, TestbedError, http_get, http_ok, run
 from testbed.series.lives import KUBELET_JOB, STATE_METRICS_JOB
 from testbed.services.cluster import Cluster
 

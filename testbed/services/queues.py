@@ -18,7 +18,8 @@ import yaml
 
 from testbed.install.build import Progress, ensure
 from testbed.install.manifests import fetch
-from testbed.process import Process, TestbedError, free_port, http_ok
+from testbed.ports import free_port
+from testbed.process import Process, TestbedError, http_ok
 from testbed.services.cluster import Cluster
 
 COMPONENT = "kueue-controller"

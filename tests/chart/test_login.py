@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from testbed.install.build import ensure
-from testbed.process import TemporaryDirectory, free_port
+from testbed.ports import free_port
+from testbed.process import TemporaryDirectory
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import ControlPlane, Options
 from tests.support.chart.bed import CHART, ROOT, Audit, Bed, Helm

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli
 from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.process import free_port
+from testbed.ports import free_port
 from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.services.prometheus import PrometheusServer

@@ -25,7 +25,7 @@ import yaml
 from concertmaster.engines import ENGINES
 from concertmaster.engines.graph.traits import GRAPH
 from testbed.install.build import ensure
-from testbed.process import free_port
+from testbed.ports import free_port
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane
 from testbed.services.kinds import any_content

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from concertmaster.core.times import weekend
-from testbed.process import free_port
+from testbed.ports import free_port
 from testbed.series.lives import Grid, JobLife, PodLife
 from testbed.series.openmetrics import render
 from testbed.series.runs import runs_of_cronjob as runs_of_cronjob
