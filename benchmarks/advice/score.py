@@ -78,7 +78,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     """Simulate, analyse and compare."""
     result, names = analyse(plant.flow, plant.policy, plant.others)
     tally.ranks += [
-        (order_value(r.impact, r.severity, Pricing()), plant.flow.name, r.id) for r in result.recommendations
+        (order_value(r.id, r.severity, r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations
     ]
     answer = compared(plant, result, names, worth(plant))
     tally.answers.append(answer)
@@ -125,7 +125,9 @@ def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
     tally.healthy += 1
     tally.touched += bool(result.recommendations)
     tally.items += [r.rule for r in result.recommendations]
-    tally.ranks += [(order_value(r.impact, r.severity, Pricing()), flow.name, r.id) for r in result.recommendations]
+    tally.ranks += [
+        (order_value(r.id, r.severity, r.impact, Pricing()), flow.name, r.id) for r in result.recommendations
+    ]
     return result.recommendations
 
 

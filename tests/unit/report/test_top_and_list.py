@@ -146,20 +146,26 @@ def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> No
     assert "Not measured" in rest
 
 
-@pytest.mark.parametrize(("severity", "failed", "first"), [("Critical", 30.0, "broken"), ("High", 30.0, "slow"),
-                                                           ("Critical", 101.0, "broken")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("identifier", "severity", "failed", "first", "said"),
+    [
+        ("failing-step.a", "Critical", 30.0, "broken", True),
+        ("failing-step.a", "Critical", 101.0, "broken", False),
+        ("failing-step.a", "High", 30.0, "slow", False),
+        ("retry-policy.a", "Critical", 30.0, "slow", False),
+    ],
+)
 def test_a_workflow_that_no_longer_succeeds_comes_before_what_is_worth_less_than_its_severity(
-    severity: str, failed: float, first: str
+    identifier: str, severity: str, failed: float, first: str, said: bool
 ) -> None:
     base = next(top.headlines(PROFILE))
     few = Interval(failed, failed, failed)
-    broken = replace(base, profile="broken", severity=severity, impact=Impact(failed_runs=few))
+    broken = replace(base, id=identifier, profile="broken", severity=severity, impact=Impact(failed_runs=few))
     slow = replace(base, profile="slow", severity="High", impact=Impact(run_minutes=Interval(*[240.0 * 60] * 3)))
     order = ranked([slow, broken], Pricing())
     assert order[0].profile == first
-    assert ("Severity: counts at least" in top.legend(order, Pricing(), {"USD": 1.0}, "")[1]) is (
-        severity == "Critical" and failed < 100
-    )
+    legend = top.legend(order, Pricing(), {"USD": 1.0}, "")[1]
+    assert ("A workflow that no longer succeeds counts as 1000 USD at least." in legend) is said
 
 
 def test_the_table_says_the_change_in_words_and_its_id_last() -> None:

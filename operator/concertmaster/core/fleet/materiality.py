@@ -20,7 +20,8 @@ from concertmaster.core.units import MINUTE
 MIN_MONEY_SHARE = 0.1  # of the threshold in money: a share of the cost that is worth less is not published
 WITHDRAW_SHARE = 0.7  # share of a threshold below which a published recommendation is withdrawn
 # Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
-SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
+MIN_CRITICAL = 1000.0
+SEVERITIES = ((Severity.CRITICAL, MIN_CRITICAL), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
 
 
 def impact(item: Recommendation, analysis: Analysis) -> Impact:

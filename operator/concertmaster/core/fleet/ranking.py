@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.fleet.combined_gain import combined_gain
-from concertmaster.core.fleet.materiality import SEVERITIES, likely_gain, value
-from concertmaster.core.model import Impact, Interval
+from concertmaster.core.fleet.materiality import MIN_CRITICAL, likely_gain, value
+from concertmaster.core.model import Impact, Interval, Severity
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model.recommendations import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,6 @@ class Headline:
     namespaces: int = 1
 
 
-_MIN_VALUES = {severity.value: least for severity, least in SEVERITIES}
 _FIGURES = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -47,18 +48,18 @@ class Totals:
     money: dict[str, float]
 
 
-def order_value(effect: Impact, severity: str, pricing: Pricing) -> float:
-    """What the order goes by: the likely effect per month in the pricing's currency, and no less than its severity stands
-    for. A row of failed runs may end by itself, so few of them are promised; where no run succeeds, it comes first all the
-    same."""
-    return max(value(effect, pricing), _MIN_VALUES.get(severity, 0.0))
+def order_value(identifier: str, severity: str, effect: Impact, pricing: Pricing) -> float:
+    """What the order goes by: the likely effect per month in the pricing's currency. Of a workflow that no longer succeeds
+    it is at least that of its severity: few failed runs are promised of a row, which may end by itself."""
+    broken = severity == Severity.CRITICAL and rule_of(identifier) == RuleName.FAILING_STEP
+    return max(value(effect, pricing), MIN_CRITICAL if broken else 0.0)
 
 
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
     """Most valuable first; ties by namespace, profile and id, so that the order is stable."""
 
     def order(h: Headline) -> tuple[float, str, str, str]:
-        return -round(order_value(h.impact, h.severity, pricing), 2), h.namespace, h.profile, h.id
+        return -round(order_value(h.id, h.severity, h.impact, pricing), 2), h.namespace, h.profile, h.id
 
     return sorted(headlines, key=order)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.fleet.materiality import SEVERITIES, value
+from concertmaster.core.fleet.materiality import MIN_CRITICAL, value
 from concertmaster.core.fleet.ranking import Headline, Totals, order_value
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import plain
@@ -91,9 +91,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
-    if any(order_value(h.impact, h.severity, pricing) > value(h.impact, pricing) for h in shown):
-        least = text.listing([f"{severity} {amount:g}" for severity, amount in SEVERITIES])
-        rest += f" Severity: counts at least as the amount it stands for ({least}{unit})."
+    if any(order_value(h.id, h.severity, h.impact, pricing) > value(h.impact, pricing) for h in shown):
+        rest += f" A workflow that no longer succeeds counts as {MIN_CRITICAL:g}{unit} at least."
     if any(h.namespaces > 1 for h in shown):
         rest += " More namespaces: the impact is that of the workflows of this name in all of them."
     return order, rest
